@@ -1,0 +1,1 @@
+//! Everything around the machines that no runtime needs to know.

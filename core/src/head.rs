@@ -1,0 +1,253 @@
+//! Message heads: one buffer and ranges, so that names keep their case and order and values
+//! their bytes (RFC 9110, section 5).
+
+use alloc::vec::Vec;
+use bytes::BytesMut;
+use http::{Method, StatusCode};
+
+/// The fields of one head or trailer section, in the order in which they came.
+#[derive(Clone, Default)]
+pub struct Fields {
+    text: BytesMut,
+    lines: Vec<Line>,
+}
+
+/// Where in the text one field's name and value lie.
+#[derive(Clone, Copy, Debug)]
+struct Line {
+    name: Span,
+    value: Span,
+}
+
+/// A range of a text. Heads are far below 4 GiB; [`Fields`] asserts it.
+#[derive(Clone, Copy, Debug, Default)]
+struct Span {
+    start: u32,
+    end: u32,
+}
+
+impl Fields {
+    /// No fields.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// No fields, with room for `count` fields of `bytes` bytes in all.
+    pub fn with_capacity(count: usize, bytes: usize) -> Self {
+        Self { text: BytesMut::with_capacity(bytes), lines: Vec::with_capacity(count) }
+    }
+
+    /// Appends a field. The caller vouches that `name` is a token and `value` holds no line end
+    /// or NUL; [`valid_name`] and [`valid_value`] tell.
+    pub fn push(&mut self, name: &[u8], value: &[u8]) {
+        let name = self.append(name);
+        let value = self.append(value);
+        self.lines.push(Line { name, value });
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.lines.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
+    }
+
+    /// Bytes of all names and values.
+    pub fn size(&self) -> usize {
+        self.lines.iter().map(|line| line.name.len() + line.value.len()).sum()
+    }
+
+    /// Every field, as name and value.
+    pub fn iter(&self) -> impl Iterator<Item = (&[u8], &[u8])> {
+        self.lines.iter().map(|line| (self.at(line.name), self.at(line.value)))
+    }
+
+    /// The value of the first field called `name`, which is given in lower case.
+    pub fn get(&self, name: &str) -> Option<&[u8]> {
+        self.all(name).next()
+    }
+
+    /// The values of all fields called `name`.
+    pub fn all(&self, name: &str) -> impl Iterator<Item = &[u8]> {
+        let same = move |line: &&Line| self.at(line.name).eq_ignore_ascii_case(name.as_bytes());
+        self.lines.iter().filter(same).map(|line| self.at(line.value))
+    }
+
+    /// Whether the comma-separated lists in the fields called `name` hold `token`, in any case.
+    pub fn has_token(&self, name: &str, token: &str) -> bool {
+        self.all(name).flat_map(elements).any(|e| e.eq_ignore_ascii_case(token.as_bytes()))
+    }
+
+    /// Keeps the fields of which `keep`, told name and value, says so.
+    pub fn retain(&mut self, mut keep: impl FnMut(&[u8], &[u8]) -> bool) {
+        let text = &self.text;
+        self.lines.retain(|line| keep(slice(text, line.name), slice(text, line.value)));
+    }
+
+    fn append(&mut self, bytes: &[u8]) -> Span {
+        let start = offset(self.text.len());
+        self.text.extend_from_slice(bytes);
+        Span { start, end: offset(self.text.len()) }
+    }
+
+    fn at(&self, span: Span) -> &[u8] {
+        slice(&self.text, span)
+    }
+}
+
+/// Two sections are equal if they hold the same fields in the same order.
+impl PartialEq for Fields {
+    fn eq(&self, other: &Self) -> bool {
+        self.len() == other.len() && self.iter().eq(other.iter())
+    }
+}
+
+impl Eq for Fields {}
+
+impl core::fmt::Debug for Fields {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let shown = self.iter().map(|(n, v)| (n.escape_ascii(), v.escape_ascii()));
+        f.debug_map()
+            .entries(shown.map(|(n, v)| (alloc::format!("{n}"), alloc::format!("{v}"))))
+            .finish()
+    }
+}
+
+/// The head of a request: method, target and fields.
+#[derive(Clone)]
+pub struct RequestHead {
+    /// The method, case-sensitive.
+    pub method: Method,
+    /// The fields.
+    pub fields: Fields,
+    target: Span,
+}
+
+impl RequestHead {
+    /// A head of these parts. The caller vouches that `target` holds visible ASCII only.
+    pub fn new(method: Method, target: &[u8], mut fields: Fields) -> Self {
+        let target = fields.append(target);
+        Self { method, fields, target }
+    }
+
+    /// The request target, as it was sent.
+    pub fn target(&self) -> &[u8] {
+        self.fields.at(self.target)
+    }
+
+    /// Puts another target in the place of the present one.
+    pub fn set_target(&mut self, target: &[u8]) {
+        self.target = self.fields.append(target);
+    }
+}
+
+impl PartialEq for RequestHead {
+    fn eq(&self, other: &Self) -> bool {
+        self.method == other.method
+            && self.target() == other.target()
+            && self.fields == other.fields
+    }
+}
+
+impl Eq for RequestHead {}
+
+impl core::fmt::Debug for RequestHead {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} {} {:?}", self.method, self.target().escape_ascii(), self.fields)
+    }
+}
+
+/// The head of a response: status, reason phrase and fields.
+#[derive(Clone)]
+pub struct ResponseHead {
+    /// The status code, 100 to 999.
+    pub status: StatusCode,
+    /// The fields.
+    pub fields: Fields,
+    phrase: Span,
+}
+
+impl ResponseHead {
+    /// A head of these parts. The caller vouches that `phrase` holds no line end or NUL.
+    pub fn new(status: StatusCode, phrase: &[u8], mut fields: Fields) -> Self {
+        let phrase = fields.append(phrase);
+        Self { status, fields, phrase }
+    }
+
+    /// The reason phrase, which may be empty.
+    pub fn phrase(&self) -> &[u8] {
+        self.fields.at(self.phrase)
+    }
+}
+
+impl PartialEq for ResponseHead {
+    fn eq(&self, other: &Self) -> bool {
+        self.status == other.status
+            && self.phrase() == other.phrase()
+            && self.fields == other.fields
+    }
+}
+
+impl Eq for ResponseHead {}
+
+impl core::fmt::Debug for ResponseHead {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        write!(f, "{} {} {:?}", self.status.as_u16(), self.phrase().escape_ascii(), self.fields)
+    }
+}
+
+impl Span {
+    fn len(self) -> usize {
+        usize::try_from(self.end - self.start).expect("a pointer is at least 32 bits wide")
+    }
+}
+
+/// The elements of a comma-separated list (RFC 9110, section 5.6.1), blanks around them removed
+/// and empty ones left out. Commas within quoted strings do not separate.
+pub fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let mut quoted = false;
+    let mut escaped = false;
+    let parts = list.split(move |byte| {
+        let separates = *byte == b',' && !quoted;
+        if escaped {
+            escaped = false;
+        } else if *byte == b'\\' && quoted {
+            escaped = true;
+        } else if *byte == b'"' {
+            quoted = !quoted;
+        }
+        separates
+    });
+    parts.map(<[u8]>::trim_ascii).filter(|part| !part.is_empty())
+}
+
+/// Whether `name` is a token (RFC 9110, section 5.6.2), as field names and methods are.
+pub fn valid_name(name: &[u8]) -> bool {
+    let tchar = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    !name.is_empty() && name.iter().all(tchar)
+}
+
+/// Whether `value` may stand as a field value (RFC 9110, section 5.5): no control bytes but tab,
+/// and no blank at either end.
+pub fn valid_value(value: &[u8]) -> bool {
+    let clear = value.iter().all(|b| *b == b'\t' || (*b >= b' ' && *b != 0x7f));
+    clear && value.trim_ascii().len() == value.len()
+}
+
+/// Whether `target` may stand as a request target: visible ASCII, and some of it.
+pub fn valid_target(target: &[u8]) -> bool {
+    !target.is_empty() && target.iter().all(u8::is_ascii_graphic)
+}
+
+fn slice(text: &[u8], span: Span) -> &[u8] {
+    let at = |offset: u32| usize::try_from(offset).expect("a pointer is at least 32 bits wide");
+    text.get(at(span.start)..at(span.end))
+        .expect("a span lies within the text that it was cut from")
+}
+
+fn offset(at: usize) -> u32 {
+    u32::try_from(at).expect("a head is shorter than 4 GiB")
+}

@@ -1,0 +1,180 @@
+//! What a machine that has sockets says to its driver, and hears from it.
+//!
+//! A *host* owns connections: a worker of a node, an agent, a simulated client or service. All
+//! hosts speak these words, so one driver serves them all, over real sockets or simulated ones.
+
+use crate::id::{AskId, ConnId};
+use crate::machine::Machine;
+use crate::note::Note;
+use crate::outbox::Outbox;
+use alloc::string::String;
+use alloc::vec::Vec;
+use bytes::BytesMut;
+use core::net::SocketAddr;
+
+/// A machine with connections.
+///
+/// `Letter` is what it hears from and says to other machines of its process.
+pub trait Host: Machine<Input = Input<Self::Letter>, Action = Action<Self::Letter>> {
+    /// What passes between the machines of one process.
+    type Letter;
+
+    /// What waits to be written on `conn`: offer its pieces to the socket, then report
+    /// [`Input::Sent`].
+    fn outbox(&self, conn: ConnId) -> Option<&Outbox>;
+
+    /// How many bytes it is willing to take from `conn` now. At 0, leave the socket unread until
+    /// [`Action::Read`] says otherwise; above 0, any read of up to the driver's buffer is taken.
+    fn room(&self, conn: ConnId) -> usize;
+}
+
+/// What happened to a host.
+#[derive(Debug)]
+pub enum Input<L> {
+    /// Somebody connected to one of our ports. The driver counts these connections.
+    Accepted {
+        /// The new connection, of [`Side::Accepted`](crate::id::Side::Accepted).
+        conn: ConnId,
+        /// Which listener it came in by.
+        port: Port,
+        /// Who connected.
+        peer: SocketAddr,
+    },
+    /// An [`Action::Dial`] succeeded.
+    Connected {
+        /// The connection.
+        conn: ConnId,
+        /// Whom it reached.
+        peer: SocketAddr,
+    },
+    /// An [`Action::Dial`] failed; the connection never was.
+    Unreachable {
+        /// The connection.
+        conn: ConnId,
+        /// Why.
+        fault: Fault,
+    },
+    /// Bytes arrived, in a buffer that is ours alone.
+    Received {
+        /// On which connection.
+        conn: ConnId,
+        /// At least one byte.
+        bytes: BytesMut,
+    },
+    /// The peer sent its FIN: no more bytes will come.
+    Eof {
+        /// On which connection.
+        conn: ConnId,
+    },
+    /// The socket took bytes from the front of the outbox.
+    Sent {
+        /// On which connection.
+        conn: ConnId,
+        /// How many.
+        count: usize,
+    },
+    /// The connection broke; the driver has dropped it.
+    Lost {
+        /// Which connection.
+        conn: ConnId,
+        /// Why.
+        fault: Fault,
+    },
+    /// Names were looked up, as asked by [`Action::Resolve`].
+    Resolved {
+        /// The question.
+        ask: AskId,
+        /// The addresses, or why there are none. Never `Ok` and empty.
+        result: Result<Vec<SocketAddr>, Fault>,
+    },
+    /// Another machine of this process wrote.
+    Letter(L),
+}
+
+/// What a host asks of its driver.
+#[derive(Debug)]
+pub enum Action<L> {
+    /// Open a connection; answered by `Connected` or `Unreachable`. The machine keeps a timer
+    /// and may [`Close`](Self::Close) it meanwhile, after which no answer comes.
+    Dial {
+        /// The new connection, of [`Side::Dialed`](crate::id::Side::Dialed).
+        conn: ConnId,
+        /// Where to.
+        to: SocketAddr,
+    },
+    /// Look up a host name; answered by `Resolved`.
+    Resolve {
+        /// The question.
+        ask: AskId,
+        /// The host name or address.
+        host: String,
+        /// The port to put into the addresses.
+        port: u16,
+    },
+    /// The outbox of this connection is no longer empty. The driver writes until it is, and is
+    /// told once.
+    Write(ConnId),
+    /// There is room again after there was none.
+    Read(ConnId),
+    /// Send our FIN once the outbox is empty, and go on reading.
+    Finish(ConnId),
+    /// Drop the connection now, whatever waits; nothing more is heard of it.
+    Close(ConnId),
+    /// Deliver to another machine of this process.
+    Letter {
+        /// To which.
+        to: Address,
+        /// What.
+        letter: L,
+    },
+    /// Tell people.
+    Note(Note),
+    /// The machine has nothing left to do; the driver may end.
+    Done,
+}
+
+/// Which listener a connection came in by.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Port {
+    /// Clients' requests.
+    Proxy,
+    /// Agents' tunnels.
+    Upstream,
+    /// Operators.
+    Admin,
+}
+
+/// Another machine of the same process.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Address {
+    /// The node, of which there is one.
+    Node,
+    /// A worker.
+    Worker(crate::id::WorkerId),
+}
+
+/// Why a socket or a lookup failed, as far as a decision can rest on it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, thiserror::Error)]
+pub enum Fault {
+    /// Nobody listens there.
+    #[error("connection refused")]
+    Refused,
+    /// The peer reset the connection.
+    #[error("connection reset")]
+    Reset,
+    /// No answer in time.
+    #[error("timed out")]
+    TimedOut,
+    /// No route, no such network.
+    #[error("host unreachable")]
+    Unreachable,
+    /// The name has no address.
+    #[error("no such host")]
+    NoSuchHost,
+    /// The process or system is out of descriptors or memory.
+    #[error("out of descriptors or memory")]
+    Exhausted,
+    /// Anything else.
+    #[error("i/o error")]
+    Other,
+}

@@ -1,0 +1,116 @@
+//! What machines tell people: facts, not sentences, so that the shell can write them as text or
+//! as JSON.
+
+use crate::host::Fault;
+use crate::reason::Reason;
+use alloc::string::String;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+/// Something that an operator or a user may want to know.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Note {
+    /// A request was answered, or ended otherwise.
+    Request(Request),
+    /// An upstream registered an endpoint with this node.
+    Registered {
+        /// The endpoint.
+        endpoint: String,
+        /// Where the tunnel comes from.
+        peer: SocketAddr,
+    },
+    /// An upstream is gone.
+    Unregistered {
+        /// The endpoint.
+        endpoint: String,
+        /// Why.
+        reason: Reason,
+    },
+    /// A peer was refused before it became a tunnel or a request.
+    Refused {
+        /// Who.
+        peer: SocketAddr,
+        /// Why.
+        reason: Reason,
+    },
+    /// An agent's tunnel is up: a ping has crossed it.
+    Online {
+        /// The endpoint.
+        endpoint: String,
+        /// The node that holds it.
+        node: String,
+        /// The round-trip time.
+        rtt: Duration,
+    },
+    /// An agent's tunnel is down, and will be dialled again.
+    Offline {
+        /// The endpoint.
+        endpoint: String,
+        /// Why, for people.
+        why: Why,
+        /// The wait before the next attempt.
+        retry: Duration,
+    },
+    /// An agent's endpoint was refused for good.
+    Rejected {
+        /// The endpoint.
+        endpoint: String,
+        /// The answer's status code.
+        status: u16,
+        /// The answer's stable error code, or empty.
+        code: String,
+    },
+    /// The local service cannot be reached.
+    ServiceUnreachable {
+        /// The endpoint.
+        endpoint: String,
+        /// The service's address as configured.
+        service: String,
+        /// What happened.
+        fault: Fault,
+    },
+    /// A drain has begun, with so many calls under way.
+    Draining {
+        /// Calls under way.
+        calls: usize,
+    },
+    /// The drain is over; so many calls were cut off.
+    Drained {
+        /// Calls that did not end in time.
+        cut: usize,
+    },
+}
+
+/// Why a tunnel is down.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// The socket failed.
+    Fault(Fault),
+    /// The protocol ended it.
+    Reason(Reason),
+    /// The server answered the handshake with this status.
+    Status(u16),
+}
+
+/// One finished request, for the log.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Request {
+    /// The request's ID.
+    pub id: String,
+    /// The endpoint, or empty if none was named.
+    pub endpoint: String,
+    /// The method.
+    pub method: String,
+    /// The target's path, without the query.
+    pub path: String,
+    /// The status that the client got; 0 if none.
+    pub status: u16,
+    /// Why it failed, if it did.
+    pub reason: Option<Reason>,
+    /// Body bytes from the client.
+    pub bytes_in: u64,
+    /// Body bytes to the client.
+    pub bytes_out: u64,
+    /// From the end of its head to the end of its response.
+    pub took: Duration,
+}

@@ -1,0 +1,1 @@
+//! Pico on tokio.

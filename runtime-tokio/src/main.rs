@@ -1,0 +1,3 @@
+//! The binary `pico`.
+
+fn main() {}
