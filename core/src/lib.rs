@@ -26,6 +26,7 @@ pub mod seed;
 pub mod server;
 pub mod time;
 pub mod timers;
+pub mod tunnel;
 pub mod ws;
 
 pub use limits::Limits;

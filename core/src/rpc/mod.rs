@@ -71,6 +71,8 @@ pub enum Input<T> {
     Room(usize),
     /// We want no more calls from the peer: say so, and report when its last has ended.
     Drain,
+    /// The connection is gone: reset every call with this reason, then `Closed`.
+    Lost(Reason),
 }
 
 /// What the machine asks for.
@@ -144,11 +146,6 @@ impl<T: Copy> Machine<T> {
 
     /// Takes the frames that make up the next message.
     pub fn take_message(&mut self) -> Outbox {
-        todo!()
-    }
-
-    /// The connection is gone: every call is reset with `reason`, then `Closed`.
-    pub fn lost(&mut self, _now: Instant, _reason: Reason) {
         todo!()
     }
 }
