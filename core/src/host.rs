@@ -120,6 +120,8 @@ pub enum Action<L> {
     Finish(ConnId),
     /// Drop the connection now, whatever waits; nothing more is heard of it.
     Close(ConnId),
+    /// Stop listening on this port once those who are already waiting there were accepted.
+    Unlisten(Port),
     /// Deliver to another machine of this process.
     Letter {
         /// To which.
