@@ -3,10 +3,13 @@
 use super::admin::{self, Admin};
 use super::proxy::{self, Proxy};
 use super::upstream::{self, Upstream};
+use crate::host::{Action, Told};
+use crate::id::ConnId;
 use crate::machine::Machine as _;
 use crate::outbox::Outbox;
 use crate::time::Instant;
 use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use bytes::BytesMut;
 
 /// One connection of a worker.
@@ -14,10 +17,8 @@ use bytes::BytesMut;
 pub(super) struct Entry {
     /// Whose it is.
     pub(super) kind: Kind,
-    /// Whether the driver was told that there is something to write.
-    pub(super) writing: bool,
-    /// Whether the driver was left without room.
-    pub(super) paused: bool,
+    /// What the driver knows of it.
+    pub(super) told: Told,
     /// Whether it stands in one of the lists of touched ones.
     pub(super) touched: bool,
 }
@@ -49,7 +50,7 @@ pub(super) enum Event {
 impl Entry {
     /// A connection of which the driver knows nothing yet.
     pub(super) fn new(kind: Kind) -> Self {
-        Self { kind, writing: false, paused: false, touched: false }
+        Self { kind, told: Told::default(), touched: false }
     }
 
     /// What waits to be written.
@@ -68,6 +69,13 @@ impl Entry {
             Kind::Upstream(upstream) => upstream.room(),
             Kind::Admin(admin) => admin.room(),
         }
+    }
+
+    /// Tells the driver what has changed.
+    pub(super) fn tell<L>(&mut self, conn: ConnId, actions: &mut VecDeque<Action<L>>) {
+        let mut told = self.told;
+        told.tell(conn, self.outbox(), self.room(), actions);
+        self.told = told;
     }
 
     /// When it wants to be ticked.

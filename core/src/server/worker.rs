@@ -221,20 +221,10 @@ impl Worker {
         }
     }
 
-    /// Tells the driver what has changed about a connection's outbox and room, and the agenda
-    /// about its deadline.
+    /// Tells the driver and the agenda what has changed about a connection.
     fn look(&mut self, conn: ConnId) {
         let Some(entry) = self.conns.get_mut(conn) else { return };
-        let waits = entry.outbox().is_some_and(|outbox| !outbox.is_empty());
-        if waits && !entry.writing {
-            self.actions.push_back(Action::Write(conn));
-        }
-        entry.writing = waits;
-        let full = entry.room() == 0;
-        if entry.paused && !full {
-            self.actions.push_back(Action::Read(conn));
-        }
-        entry.paused = full;
+        entry.tell(conn, &mut self.actions);
         self.agenda.want(conn, entry.deadline());
     }
 
