@@ -30,7 +30,7 @@ impl Utf8 {
     }
 
     /// Whether the text may end here.
-    pub(super) fn is_complete(&self) -> bool {
+    pub(super) fn is_complete(self) -> bool {
         self.len == 0
     }
 
