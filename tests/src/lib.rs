@@ -1,1 +1,3 @@
-//! The simulated platform.
+//! The simulated platform on which the machines are tested.
+
+pub mod table;
