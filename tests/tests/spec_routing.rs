@@ -23,13 +23,18 @@ fn case(lines: &[&str]) -> Case {
     let [first, fields @ .., last] = lines else { panic!("too short a case: {lines:?}") };
     let name = first.strip_prefix("case: ").unwrap_or_else(|| panic!("no name: {first}"));
     let outcome = last.strip_prefix("=> ").unwrap_or_else(|| panic!("no outcome: {last}"));
+    let (target, fields) = match fields {
+        [first, rest @ ..] if first.starts_with("-> ") => (&first[3..], rest),
+        _ => ("/", fields),
+    };
     let mut head = Fields::new();
     for field in fields {
         let (name, value) = field.split_once(':').unwrap_or_else(|| panic!("no field: {field}"));
         head.push(name.as_bytes(), &bytes(value.trim()));
     }
     let outcome = String::from_utf8(bytes(outcome)).expect("an outcome is text");
-    Case { name: name.to_owned(), head: RequestHead::new(Method::GET, b"/", head), outcome }
+    let head = RequestHead::new(Method::GET, target.as_bytes(), head);
+    Case { name: name.to_owned(), head, outcome }
 }
 
 /// The bytes that an escaped value stands for.
