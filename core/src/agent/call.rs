@@ -131,7 +131,7 @@ impl Calls {
 
     /// Adds one.
     pub(super) fn insert(&mut self, call: Call) -> CallId {
-        let id = self.ids.next();
+        let id = self.ids.issue();
         self.calls.insert(id, call);
         CallId(id)
     }

@@ -104,7 +104,7 @@ impl Agent {
         };
         let due = self.clock.now() + self.limits.dial_timeout;
         let keep = self.limits.pool_timeout;
-        let conn = self.ids.next();
+        let conn = self.ids.issue();
         let Some(call) = self.calls.get_mut(id) else { return };
         call.path = Path::Dialing { conn, tried, cached };
         let local = Local::new(call.listener, id, due, keep);

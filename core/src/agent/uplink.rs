@@ -157,7 +157,7 @@ impl Agent {
     ) -> Option<ConnId> {
         let to = self.names.address(self.server, first, tried)?;
         let due = self.clock.now() + self.limits.dial_timeout;
-        let conn = self.ids.next();
+        let conn = self.ids.issue();
         self.conns.insert(conn, Conn::new(Kind::Uplink(Uplink::new(listener, due))));
         self.uplinks += 1;
         self.actions.push_back(Action::Dial { conn, to });
