@@ -250,15 +250,22 @@ pub fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Whether `name` is a token (RFC 9110, section 5.6.2), as field names and methods are.
 pub fn valid_name(name: &[u8]) -> bool {
-    let tchar = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    let tchar = |b: &u8| TCHAR.get(usize::from(*b)).is_some_and(|is| *is);
     !name.is_empty() && name.iter().all(tchar)
 }
 
 /// Whether `value` may stand as a field value (RFC 9110, section 5.5): no control bytes but tab,
 /// and no blank at either end.
 pub fn valid_value(value: &[u8]) -> bool {
-    let clear = value.iter().all(|b| *b == b'\t' || (*b >= b' ' && *b != 0x7f));
-    clear && value.trim_ascii().len() == value.len()
+    let blank = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
+    valid_phrase(value) && !blank(value.first()) && !blank(value.last())
+}
+
+/// Whether `phrase` may stand as a reason phrase (RFC 9112, section 4): no control bytes but tab.
+pub(crate) fn valid_phrase(phrase: &[u8]) -> bool {
+    // Looks at every byte, because a loop that may stop early is not made into vector code.
+    let clear = |b: u8| matches!(b, b'\t' | b' '..=b'~' | 0x80..);
+    phrase.iter().fold(true, |all, b| all & clear(*b))
 }
 
 /// Whether `target` may stand as a request target: visible ASCII, and some of it.
@@ -274,4 +281,28 @@ fn slice(text: &[u8], span: Span) -> &[u8] {
 
 fn offset(at: usize) -> u32 {
     u32::try_from(at).expect("a head is shorter than 4 GiB")
+}
+
+/// The bytes of which tokens are made.
+static TCHAR: [bool; 256] = tchars();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "evaluated by the compiler, which would refuse"
+)]
+const fn tchars() -> [bool; 256] {
+    let marks = b"!#$%&'*+-.^_`|~";
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut mark = 0;
+    while mark < marks.len() {
+        table[marks[mark] as usize] = true;
+        mark += 1;
+    }
+    table
 }
