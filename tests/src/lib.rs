@@ -1,1 +1,4 @@
-//! The simulated platform.
+//! The simulated platform on which the machines are tested.
+
+pub mod e2e;
+pub mod table;
