@@ -6,6 +6,7 @@ mod mail;
 mod ready;
 
 pub mod clock;
+pub mod demo;
 pub mod driver;
 pub mod listen;
 pub mod platform;
