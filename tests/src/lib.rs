@@ -4,4 +4,5 @@
 pub mod choices;
 pub mod draw;
 pub mod hash;
+pub mod kernel;
 pub mod laws;
