@@ -1,1 +1,2 @@
 //! Everything around the machines that no runtime needs to know.
+pub mod demo;
