@@ -1,5 +1,7 @@
 //! The WebSocket machine and handshake do what `spec/websocket.md` says, row by row.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use bytes::{Buf as _, BytesMut};
 use http::{Method, StatusCode};
 use pico_core::head::{Fields, RequestHead, ResponseHead};
@@ -33,7 +35,7 @@ fn unhex(text: &str) -> Vec<u8> {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }
 
 /// What is heard of `bytes` and a FIN in pieces of `size`, and the bytes sent in answer.
