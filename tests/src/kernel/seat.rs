@@ -113,7 +113,7 @@ where
     H::Letter: Debug + 'static,
 {
     fn accept(&mut self, socket: Socket, port: Port, peer: SocketAddr) -> ConnId {
-        let conn = self.desk.ids.next();
+        let conn = self.desk.ids.issue();
         self.desk.conns.insert(conn, Conn::new(Side::Accepted, Some(socket)));
         self.desk.inbox.push_back(Input::Accepted { conn, port, peer });
         conn
@@ -259,6 +259,7 @@ where
             }
             Action::Letter { to, letter } => self.post(to, Box::new(letter)),
             Action::Note(note) => self.out.notes.push((self.now, self.desk.id, note)),
+            Action::Unlisten(_) => {}
             Action::Done => self.desk.done = true,
         }
     }
