@@ -66,9 +66,15 @@ pub(super) enum Event {
     /// This socket may go on writing.
     Poke(Socket),
     /// A dial reaches its target.
-    Knock { link: u64, from: (SeatId, ConnId), peer: SocketAddr, to: SocketAddr },
+    Knock {
+        link: u64,
+        from: (SeatId, ConnId),
+        peer: SocketAddr,
+        to: SocketAddr,
+    },
     Deliver(SeatId, Delivery),
     Post(ProcessId, Address, Box<dyn Any>),
+    Unlisten(SeatId, Port),
     Kill(ProcessId),
 }
 
@@ -229,6 +235,11 @@ impl World {
             Event::Post(process, address, letter) => {
                 if let Some(id) = self.places.get(&(process, address)) {
                     self.deliver(*id, Delivery::Letter(letter));
+                }
+            }
+            Event::Unlisten(id, port) => {
+                for (listened, seats) in self.listeners.values_mut() {
+                    seats.retain(|seat| *listened != port || *seat != id);
                 }
             }
             Event::Kill(process) => self.kill(process),
