@@ -74,6 +74,11 @@ impl<P: Platform, H: Host> Driver<P, H> {
         Ok(Self { host, hands, alarm, clock, post, spurs: Vec::new() })
     }
 
+    /// The machine, to ask it how things went.
+    pub fn host(&self) -> &H {
+        &self.host
+    }
+
     fn turn(&mut self, task: &Waker) -> Poll<()> {
         self.hands.ready.take(task, &mut self.spurs);
         self.hands.todo.extend(self.spurs.drain(..).map(|spur| spur.take()));

@@ -32,13 +32,15 @@ pub(crate) struct Hands<P: Platform, L> {
     letters: vec::IntoIter<L>,
     outgoing: Vec<Vec<L>>,
     waiting: bool,
-    doors: Vec<Door<P>>,
+    doors: Vec<Option<Door<P>>>,
     /// Out of descriptors: nothing is accepted before one is free, or this time has come.
     closed_until: Option<Instant>,
     accepted: usize,
     ids: ConnIds,
     links: ConnMap<Link<P>>,
     dirty: VecDeque<ConnId>,
+    /// Those for which the machine had no room in this turn.
+    stopped: Vec<ConnId>,
     asks: BTreeMap<AskId, Ask>,
     known: VecDeque<Input<L>>,
     buffer: BytesMut,
@@ -79,12 +81,13 @@ impl<P: Platform, L> Hands<P, L> {
             outgoing: (0..post.len()).map(|_| Vec::new()).collect(),
             waiting: false,
             post,
-            doors,
+            doors: doors.into_iter().map(Some).collect(),
             closed_until: None,
             accepted: 0,
             ids: ConnIds::new(Side::Accepted),
             links: ConnMap::new(),
             dirty: VecDeque::new(),
+            stopped: Vec::new(),
             asks: BTreeMap::new(),
             known: VecDeque::new(),
             buffer: BytesMut::new(),
@@ -99,6 +102,7 @@ impl<P: Platform, L> Hands<P, L> {
         self.turn += 1;
         self.now = now;
         self.accepted = 0;
+        self.stopped.clear();
         if self.closed_until.is_some_and(|until| until <= now) {
             self.open_doors();
         }
@@ -195,7 +199,7 @@ impl<P: Platform, L> Hands<P, L> {
     }
 
     fn accept(&mut self, place: usize) -> Look<Input<L>> {
-        let Some(door) = self.doors.get_mut(place) else { return Look::Nothing };
+        let Some(Some(door)) = self.doors.get_mut(place) else { return Look::Nothing };
         if self.closed_until.is_some() {
             return Look::Nothing;
         }
@@ -207,7 +211,7 @@ impl<P: Platform, L> Hands<P, L> {
             match door.listener.poll_accept(&mut Context::from_waker(&door.waker)) {
                 Poll::Pending => return Look::Nothing,
                 Poll::Ready(Ok((stream, peer))) => {
-                    let conn = self.ids.next();
+                    let conn = self.ids.fresh();
                     let link = Link::accepted(conn, stream, &self.ready);
                     if door.port == Port::Upstream {
                         link.limit_unsent();
@@ -226,7 +230,11 @@ impl<P: Platform, L> Hands<P, L> {
 
     fn read(&mut self, conn: ConnId, room: usize) -> Look<Input<L>> {
         let Some(link) = self.links.get_mut(conn) else { return Look::Nothing };
-        match link.look(self.turn, room, &mut self.buffer) {
+        let found = link.look(self.turn, room, &mut self.buffer);
+        if link.is_paused() {
+            self.stopped.push(conn);
+        }
+        match found {
             Look::Some(Brought::Bytes(bytes)) => Look::Some(Input::Received { conn, bytes }),
             Look::Some(Brought::Eof) => Look::Some(Input::Eof { conn }),
             Look::Some(Brought::Connected(peer)) => {
@@ -238,6 +246,20 @@ impl<P: Platform, L> Hands<P, L> {
             Look::Later => Look::Later,
             Look::Broken(fault) => Look::Broken(fault),
         }
+    }
+
+    /// Goes on reading where there is room again within the turn in which there was none: the
+    /// machine may not have seen that we stopped, and will not say so.
+    fn resume(&mut self, host: &impl Host<Letter = L>) -> bool {
+        let Self { stopped, links, todo, .. } = self;
+        stopped.retain(|conn| {
+            let open = host.room(*conn) > 0;
+            if open && links.get_mut(*conn).is_some_and(Link::resume) {
+                todo.push_back(Token::Read(*conn));
+            }
+            !open
+        });
+        !todo.is_empty()
     }
 
     fn ask(&mut self, ask: AskId) -> Look<Input<L>> {
@@ -298,6 +320,12 @@ impl<P: Platform, L> Hands<P, L> {
         }
     }
 
+    fn unlisten(&mut self, port: Port) {
+        for door in &mut self.doors {
+            door.take_if(|door| door.port == port);
+        }
+    }
+
     fn dial(&mut self, conn: ConnId, to: SocketAddr) {
         let link = Link::dialing(conn, Box::pin(P::connect(to)), to, &self.ready);
         self.links.insert(conn, link);
@@ -328,9 +356,12 @@ impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
             } else if self.waiting {
                 self.deliver();
                 None
+            } else if let Some(conn) = self.dirty.front() {
+                self.write(*conn, host)
+            } else if self.resume(host) {
+                None
             } else {
-                let conn = *self.dirty.front()?;
-                self.write(conn, host)
+                return None;
             };
             if found.is_some() {
                 return found;
@@ -355,6 +386,7 @@ impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
                 }
             }
             Action::Close(conn) => self.forget(conn),
+            Action::Unlisten(port) => self.unlisten(port),
             Action::Letter { to, letter } => {
                 if let Some(letters) = self.outgoing.get_mut(place(to)) {
                     letters.push(letter);

@@ -74,7 +74,7 @@ impl Mover {
     fn accepted(&mut self, conn: ConnId) {
         let mut new = Conn::default();
         let mut pair = |actions: &mut VecDeque<_>, to| {
-            let other = self.ids.next();
+            let other = self.ids.fresh();
             actions.push_back(Action::Dial { conn: other, to });
             other
         };
@@ -173,7 +173,7 @@ impl Machine for Mover {
                 let Ok(all) = result else { return };
                 let first = self.conns.ids().next();
                 if let (Some(to), Some(conn)) = (all.first(), first) {
-                    let other = self.ids.next();
+                    let other = self.ids.fresh();
                     self.actions.push_back(Action::Dial { conn: other, to: *to });
                     self.conns.insert(other, Conn { peer: Some(conn), ..Conn::default() });
                     self.conns.get_mut(conn).unwrap().peer = Some(other);

@@ -1,0 +1,107 @@
+//! The command line.
+
+mod server;
+
+pub use server::Plan;
+
+use crate::config::{self, Refusal};
+use crate::platform::Platform;
+use clap::builder::styling::Styles;
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Command};
+use std::io;
+use std::process::ExitCode;
+
+/// Why a command ended otherwise than well.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line or the configuration: exit code 2.
+    #[error(transparent)]
+    Usage(#[from] Refusal),
+    /// Something that went wrong while running: exit code 1.
+    #[error(transparent)]
+    Runtime(#[from] io::Error),
+}
+
+/// The whole program, on one runtime: reads the command line, runs the command, and says how it
+/// went. 0 is well, 1 a failure while running, 2 a usage or configuration error.
+pub fn main<P: Platform>() -> ExitCode {
+    let result = match command(P::NAME).try_get_matches() {
+        Ok(matches) => run::<P>(&matches),
+        Err(told) => match told.kind() {
+            ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                // A closed pipe is a reader that has seen enough.
+                let _ = told.print();
+                return ExitCode::SUCCESS;
+            }
+            _ => Err(Failure::Usage(usage(&told))),
+        },
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("pico: {failure}");
+            ExitCode::from(match failure {
+                Failure::Usage(_) => 2,
+                Failure::Runtime(_) => 1,
+            })
+        }
+    }
+}
+
+fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
+    match matches.subcommand() {
+        Some(("server", matches)) => server::run::<P>(config::Server::load(matches)?),
+        Some(_) | None => Err(Refusal("expected a command; see pico --help".into()).into()),
+    }
+}
+
+fn command(runtime: &'static str) -> Command {
+    Command::new("pico")
+        .version(format!("{} ({runtime})", env!("CARGO_PKG_VERSION")))
+        .about("A reverse proxy for services that nobody can dial")
+        .after_help(EXAMPLES)
+        .styles(Styles::plain())
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("server")
+                .about("Run a node: clients and agents connect to it")
+                .after_help(SERVER)
+                .args(config::SERVER_KEYS.arguments()),
+        )
+}
+
+/// What clap has to say, in one line.
+fn usage(told: &clap::Error) -> Refusal {
+    if told.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        || told.kind() == ErrorKind::MissingSubcommand
+    {
+        return Refusal("expected a command; see pico --help".into());
+    }
+    let text = told.to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let words: Vec<_> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .map(|line| line.trim_start_matches("error: "))
+        .collect();
+    Refusal(words.join("; "))
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pico server
+      Run a node with its defaults: clients at 8001, agents at 8002
+  curl -H 'x-pico-endpoint: my-endpoint' http://localhost:8001/
+      Send a request to an endpoint
+
+Exit codes: 0 well, 1 failed while running, 2 wrong usage or configuration";
+
+const SERVER: &str = "\
+Every key can be given in a YAML file (nested at the dots), in the environment
+(proxy.bind-addr is PICO_PROXY_BIND_ADDR) and as a flag; the later wins. In the file,
+${VAR} and ${VAR:default} stand for environment variables.
+
+Examples:
+  pico server
+  pico server --proxy.bind-addr :80 --upstream.bind-addr 10.0.0.1:8002
+  pico server --config pico.yaml --log.format json";
