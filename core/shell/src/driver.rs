@@ -6,7 +6,8 @@
 //! that has something to its socket once, so calls per request fall as concurrency rises.
 
 use crate::clock::Clock;
-use crate::hands::{Door, Hands};
+use crate::door::Door;
+use crate::hands::Hands;
 use crate::mail::Post;
 use crate::platform::{Platform, Timer as _};
 use crate::ready::{Spur, Token};
@@ -65,8 +66,7 @@ impl<P: Platform, H: Host> Driver<P, H> {
         };
         let mut doors = Vec::new();
         for (place, (port, bound)) in ports.into_iter().enumerate() {
-            let waker = Spur::waker(Token::Accept(place), &ready);
-            doors.push(Door { port, listener: P::listener(bound)?, waker });
+            doors.push(Door::open(place, port, bound, &ready)?);
         }
         let waker = Spur::waker(Token::Alarm, &ready);
         let alarm = Alarm { timer: P::timer(), set: None, waker };

@@ -1,9 +1,10 @@
 //! The hands of a driver: what they bring to a machine in one turn, and what they do for it.
 
+use crate::door::Door;
 use crate::driver::Notes;
 use crate::link::{Brought, Link, Look, fault};
 use crate::mail::{Post, place};
-use crate::platform::{Listener as _, Platform};
+use crate::platform::Platform;
 use crate::ready::{Ready, Spur, Token};
 use bytes::BytesMut;
 use pico_core::host::{Action, Address, Fault, Host, Input, Port};
@@ -47,13 +48,6 @@ pub(crate) struct Hands<P: Platform, L> {
     notes: Notes,
     turn: u64,
     now: Instant,
-}
-
-/// A listener and its use.
-pub(crate) struct Door<P: Platform> {
-    pub(crate) port: Port,
-    pub(crate) listener: P::Listener,
-    pub(crate) waker: Waker,
 }
 
 struct Ask {
@@ -185,9 +179,10 @@ impl<P: Platform, L> Hands<P, L> {
             Token::Read(conn) | Token::Write(conn) => {
                 let dialing = self.links.get(conn)?.is_dialing();
                 self.forget(conn);
-                Some(match dialing {
-                    true => Input::Unreachable { conn, fault },
-                    false => Input::Lost { conn, fault },
+                Some(if dialing {
+                    Input::Unreachable { conn, fault }
+                } else {
+                    Input::Lost { conn, fault }
                 })
             }
             Token::Accept(_) => {
@@ -199,26 +194,31 @@ impl<P: Platform, L> Hands<P, L> {
     }
 
     fn accept(&mut self, place: usize) -> Look<Input<L>> {
-        let Some(Some(door)) = self.doors.get_mut(place) else { return Look::Nothing };
+        let Some(slot) = self.doors.get_mut(place) else { return Look::Nothing };
         if self.closed_until.is_some() {
             return Look::Nothing;
         }
-        loop {
+        while let Some(door) = slot {
             if self.accepted >= ACCEPTS {
                 return Look::Later;
             }
             self.accepted += 1;
-            match door.listener.poll_accept(&mut Context::from_waker(&door.waker)) {
-                Poll::Pending => return Look::Nothing,
+            match door.poll_accept() {
+                Poll::Pending => {
+                    if door.is_closing() {
+                        *slot = None;
+                    }
+                    return Look::Nothing;
+                }
                 Poll::Ready(Ok((stream, peer))) => {
-                    let conn = self.ids.fresh();
+                    let conn = self.ids.issue();
                     let link = Link::accepted(conn, stream, &self.ready);
-                    if door.port == Port::Upstream {
+                    if door.port() == Port::Upstream {
                         link.limit_unsent();
                     }
                     self.links.insert(conn, link);
                     self.todo.push_back(Token::Read(conn));
-                    return Look::Some(Input::Accepted { conn, port: door.port, peer });
+                    return Look::Some(Input::Accepted { conn, port: door.port(), peer });
                 }
                 // One that was reset before we came to it; the next may be well.
                 Poll::Ready(Err(error)) if fault(&error) == Fault::Reset => {}
@@ -226,6 +226,7 @@ impl<P: Platform, L> Hands<P, L> {
                 Poll::Ready(Err(error)) => return Look::Broken(fault(&error)),
             }
         }
+        Look::Nothing
     }
 
     fn read(&mut self, conn: ConnId, room: usize) -> Look<Input<L>> {
@@ -321,8 +322,11 @@ impl<P: Platform, L> Hands<P, L> {
     }
 
     fn unlisten(&mut self, port: Port) {
-        for door in &mut self.doors {
-            door.take_if(|door| door.port == port);
+        for (place, door) in self.doors.iter_mut().enumerate() {
+            if let Some(door) = door.as_mut().filter(|door| door.port() == port) {
+                door.close();
+                self.todo.push_back(Token::Accept(place));
+            }
         }
     }
 

@@ -37,11 +37,16 @@ pub fn events() -> Notes {
 pub fn lines() -> Notes {
     Arc::new(|note| {
         if let Some(line) = line(&note) {
-            // A closed pipe is no reason to stop serving.
-            let _ = writeln!(std::io::stdout().lock(), "{line}");
+            print(&line);
         }
         event(&note);
     })
+}
+
+/// Prints a plain line.
+pub(crate) fn print(line: &str) {
+    // A closed pipe is no reason to stop serving.
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
 /// An event of the log. Nothing is formatted that is not logged.

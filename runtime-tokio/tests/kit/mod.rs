@@ -1,4 +1,5 @@
 //! Small hosts, and threads that drive them on tokio.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use bytes::BytesMut;
@@ -74,7 +75,7 @@ impl Mover {
     fn accepted(&mut self, conn: ConnId) {
         let mut new = Conn::default();
         let mut pair = |actions: &mut VecDeque<_>, to| {
-            let other = self.ids.fresh();
+            let other = self.ids.issue();
             actions.push_back(Action::Dial { conn: other, to });
             other
         };
@@ -173,7 +174,7 @@ impl Machine for Mover {
                 let Ok(all) = result else { return };
                 let first = self.conns.ids().next();
                 if let (Some(to), Some(conn)) = (all.first(), first) {
-                    let other = self.ids.fresh();
+                    let other = self.ids.issue();
                     self.actions.push_back(Action::Dial { conn: other, to: *to });
                     self.conns.insert(other, Conn { peer: Some(conn), ..Conn::default() });
                     self.conns.get_mut(conn).unwrap().peer = Some(other);
@@ -292,4 +293,4 @@ pub fn nobody() -> SocketAddr {
 }
 
 /// How long a test waits before it fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);

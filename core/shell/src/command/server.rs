@@ -83,25 +83,22 @@ impl Plan {
             let wiring = self.wiring(Address::Worker(worker))?;
             threads.push(crew::hire::<P, _>(name, wiring, self.worker(worker))?);
         }
-        let post = self.post.clone();
-        let drain = signals.then_some(move || post.send(Address::Node, Letter::Drain));
-        P::block_on(async {
-            let tasks = vec![self.node::<P>()?, self.first_worker::<P>()?];
-            crew::together::<P>(tasks, drain).await
-        })??;
-        crew::join(threads)
-    }
-
-    fn node<P: Platform>(&self) -> io::Result<Task> {
         let settings = Arc::new(self.server.node.clone());
         let node = Node::new(self.clock.now(), self.server.workers, settings);
-        Ok(Box::pin(Driver::<P, _>::new(node, self.wiring(Address::Node)?)?))
-    }
-
-    fn first_worker<P: Platform>(&self) -> io::Result<Task> {
-        let worker = self.worker(WorkerId(0))();
-        let wiring = self.wiring(Address::Worker(WorkerId(0)))?;
-        Ok(Box::pin(Driver::<P, _>::new(worker, wiring)?))
+        let node = (node, self.wiring(Address::Node)?);
+        let first = Address::Worker(WorkerId(0));
+        let first = (self.worker(WorkerId(0))(), self.wiring(first)?);
+        let post = self.post.clone();
+        let drain = signals.then_some(move || post.send(Address::Node, Letter::Drain));
+        // From here on the workers alone hold their ports, and close them when they drain.
+        let Self { gossip, .. } = self;
+        P::block_on(async {
+            let node: Task = Box::pin(Driver::<P, _>::new(node.0, node.1)?);
+            let first: Task = Box::pin(Driver::<P, _>::new(first.0, first.1)?);
+            crew::together::<P>(vec![node, first], drain).await
+        })??;
+        drop(gossip);
+        crew::join(threads)
     }
 
     fn worker(&self, id: WorkerId) -> impl FnOnce() -> Worker + Send + 'static {

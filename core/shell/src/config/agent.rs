@@ -4,41 +4,19 @@ use super::value::{count, duration, format, level, positive};
 use super::{Item, Key, Keys, Level, Logs, Refusal, begins, unknown};
 use clap::ArgMatches;
 use pico_core::Limits;
+use pico_core::agent::{HostHeader, Listener, Server, Service, Settings};
 use pico_core::routing::EndpointId;
-use std::time::Duration;
+use pico_core::rpc::Identity;
 
 /// How an agent is set up.
 #[derive(Clone, Debug)]
 pub struct Agent {
-    /// The node's host name or address, without brackets.
-    pub host: String,
-    /// Its upstream port.
-    pub port: u16,
-    /// The path below which the node is served: empty, or beginning with a slash.
-    pub prefix: String,
-    /// What the agent shows for itself.
-    pub token: Option<String>,
-    /// How long stopping may take.
-    pub grace: Duration,
     /// What is logged.
     pub logs: Logs,
     /// Bounds and time-outs.
     pub limits: Limits,
-    /// What is served.
-    pub listeners: Vec<AgentListener>,
-}
-
-/// One endpoint and the service behind it.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AgentListener {
-    /// The endpoint.
-    pub endpoint: EndpointId,
-    /// The service's host name or address, without brackets.
-    pub host: String,
-    /// The service's port.
-    pub port: u16,
-    /// `keep`, `rewrite`, or what the service gets as `Host`.
-    pub host_header: String,
+    /// What the agent's machine needs to know.
+    pub settings: Settings,
 }
 
 impl Agent {
@@ -47,7 +25,7 @@ impl Agent {
     pub(crate) fn load(matches: &ArgMatches) -> Result<Self, Refusal> {
         let mut agent = Self::default();
         for item in KEYS.load(&mut agent, matches)? {
-            agent.listeners.push(listener(&item)?);
+            agent.settings.listeners.push(item_listener(&item)?);
         }
         Ok(agent)
     }
@@ -55,36 +33,34 @@ impl Agent {
 
 impl Default for Agent {
     fn default() -> Self {
-        Self {
-            host: "localhost".into(),
-            port: 8002,
-            prefix: String::new(),
-            token: None,
-            grace: Duration::from_mins(1),
-            logs: Logs { level: Level::Warn, ..Logs::default() },
-            limits: Limits::default(),
-            listeners: Vec::new(),
-        }
+        let server = Server { host: "localhost".into(), port: 8002, prefix: String::new() };
+        let me = Identity {
+            id: "pico-agent".into(),
+            agent: concat!("pico/", env!("CARGO_PKG_VERSION")).into(),
+        };
+        let mut settings = Settings::new(server, me, Vec::new());
+        settings.log_requests = true;
+        let logs = Logs { level: Level::Warn, ..Logs::default() };
+        Self { logs, limits: Limits::default(), settings }
     }
 }
 
-impl AgentListener {
-    /// From the words of a command line or a file: the address is a port, `host:port` or a URL.
-    pub(crate) fn parse(endpoint: &str, addr: &str) -> Result<Self, String> {
-        let wrong =
-            || format!("expected 1 to 128 letters, digits, '-', '.', '_' or '~', not {endpoint:?}");
-        let endpoint = EndpointId::parse(endpoint.as_bytes()).map_err(|_| wrong())?;
-        let (host, port) = if addr.parse::<u16>().is_ok() {
-            place(&format!("localhost:{addr}"), None)?
-        } else {
-            let (place, path) = split(addr, &["http"], Some(80))?;
-            if !path.is_empty() {
-                return Err(format!("expected an address without a path, not {addr:?}"));
-            }
-            place
-        };
-        Ok(Self { endpoint, host, port, host_header: "keep".into() })
-    }
+/// From the words of a command line or a file: the address is a port, `host:port` or a URL.
+pub(crate) fn listener(endpoint: &str, addr: &str) -> Result<Listener, String> {
+    let wrong =
+        || format!("expected 1 to 128 letters, digits, '-', '.', '_' or '~', not {endpoint:?}");
+    let endpoint = EndpointId::parse(endpoint.as_bytes()).map_err(|_| wrong())?;
+    let (host, port) = if addr.parse::<u16>().is_ok() {
+        place(&format!("localhost:{addr}"), None)?
+    } else {
+        let (place, path) = split(addr, &["http"], Some(80))?;
+        if !path.is_empty() {
+            return Err(format!("expected an address without a path, not {addr:?}"));
+        }
+        place
+    };
+    let service = Service { host, port };
+    Ok(Listener { endpoint, service, host_header: HostHeader::Keep })
 }
 
 /// The keys, in the order of `--help`.
@@ -97,7 +73,7 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
             set: |a, text| {
                 let ((host, port), path) = split(text, &["http", "ws"], Some(80))?;
                 let prefix = path.trim_end_matches('/').to_owned();
-                (a.host, a.port, a.prefix) = (host, port, prefix);
+                a.settings.server = Server { host, port, prefix };
                 Ok(())
             },
         },
@@ -106,7 +82,7 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
             value: "TOKEN",
             help: "What the agent shows for itself",
             set: |a, text| {
-                a.token = Some(text.to_owned());
+                a.settings.token = Some(text.to_owned());
                 Ok(())
             },
         },
@@ -136,7 +112,7 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
             name: "grace-period",
             value: "DURATION",
             help: "How long calls under way may take after a signal to stop [default: 1m]",
-            set: |a, text| duration(text).map(|found| a.grace = found),
+            set: |a, text| duration(text).map(|found| a.settings.grace = found),
         },
         Key {
             name: "log.level",
@@ -154,7 +130,7 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
     missing: &["connect.tls"],
 };
 
-fn listener(item: &Item) -> Result<AgentListener, Refusal> {
+fn item_listener(item: &Item) -> Result<Listener, Refusal> {
     let line = item.entries.first().map_or(1, |entry| entry.line);
     let at = |line: u64| format!("{}:{line}", item.file);
     let (mut endpoint, mut addr, mut host_header) = (None, None, "keep");
@@ -176,10 +152,14 @@ fn listener(item: &Item) -> Result<AgentListener, Refusal> {
     let need = |name| Refusal(format!("{}: this listener has no {name}", at(line)));
     let endpoint = endpoint.ok_or_else(|| need("endpoint"))?;
     let addr = addr.ok_or_else(|| need("addr"))?;
-    let mut listener = AgentListener::parse(endpoint, addr)
-        .map_err(|why| Refusal(format!("{}: {why}", at(line))))?;
-    host_header.clone_into(&mut listener.host_header);
-    Ok(listener)
+    let mut found =
+        listener(endpoint, addr).map_err(|why| Refusal(format!("{}: {why}", at(line))))?;
+    found.host_header = match host_header {
+        "keep" => HostHeader::Keep,
+        "rewrite" => HostHeader::Rewrite,
+        value => HostHeader::Value(value.to_owned()),
+    };
+    Ok(found)
 }
 
 type Place = (String, u16);
@@ -229,7 +209,7 @@ mod tests {
 
     #[test]
     fn a_service_is_a_port_or_a_place_or_a_url() {
-        let place = |addr| AgentListener::parse("e", addr).map(|l| (l.host, l.port));
+        let place = |addr| listener("e", addr).map(|l| (l.service.host, l.service.port));
         let local = |host: &str, port| Ok((host.to_owned(), port));
         assert_eq!(place("3000"), local("localhost", 3000));
         assert_eq!(place("10.0.0.1:80"), local("10.0.0.1", 80));

@@ -8,7 +8,8 @@ mod server;
 mod value;
 mod yaml;
 
-pub use agent::{Agent, AgentListener};
+pub use agent::Agent;
+pub(crate) use agent::listener;
 pub use server::Server;
 pub use value::{Format, Level, Logs};
 
@@ -17,6 +18,7 @@ use clap::{Arg, ArgAction, ArgMatches};
 use std::path::Path;
 use yaml::Entry;
 
+pub(crate) use agent::KEYS as AGENT_KEYS;
 pub(crate) use server::KEYS as SERVER_KEYS;
 
 /// Why a command line or a configuration was refused, in one line for people.
