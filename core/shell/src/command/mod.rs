@@ -6,7 +6,7 @@ pub mod server;
 use crate::config::{self, Refusal};
 use crate::platform::Platform;
 use clap::builder::styling::Styles;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgMatches, Command};
 use std::io;
 use std::process::ExitCode;
@@ -116,13 +116,18 @@ fn usage(told: &clap::Error) -> Refusal {
     {
         return Refusal("expected a command; see pico --help".into());
     }
+    if let Some(ContextValue::String(argument)) = told.get(ContextKind::InvalidArg)
+        && argument.contains(".tls.")
+    {
+        return Refusal(format!("{argument} {}", config::UNAVAILABLE));
+    }
     let text = told.to_string();
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let words: Vec<_> = lines
         .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
         .map(|line| line.trim_start_matches("error: "))
         .collect();
-    Refusal(words.join("; "))
+    Refusal(words.join("; ").replace(":;", ":"))
 }
 
 const EXAMPLES: &str = "\

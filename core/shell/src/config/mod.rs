@@ -168,7 +168,8 @@ fn distance(a: &str, b: &str) -> usize {
 
 /// The flag that names the file.
 const CONFIG: &str = "config";
-const UNAVAILABLE: &str = "is not available in this version";
+/// What is said of what this version knows but cannot serve.
+pub(crate) const UNAVAILABLE: &str = "is not available in this version";
 
 #[cfg(test)]
 mod tests {
