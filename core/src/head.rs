@@ -14,14 +14,14 @@ pub struct Fields {
 
 /// Where in the text one field's name and value lie.
 #[derive(Clone, Copy, Debug)]
-struct Line {
-    name: Span,
-    value: Span,
+pub(crate) struct Line {
+    pub(crate) name: Span,
+    pub(crate) value: Span,
 }
 
 /// A range of a text. Heads are far below 4 GiB; [`Fields`] asserts it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Span {
+pub(crate) struct Span {
     start: u32,
     end: u32,
 }
@@ -35,6 +35,11 @@ impl Fields {
     /// No fields, with room for `count` fields of `bytes` bytes in all.
     pub fn with_capacity(count: usize, bytes: usize) -> Self {
         Self { text: BytesMut::with_capacity(bytes), lines: Vec::with_capacity(count) }
+    }
+
+    /// The fields that lie at `lines` of `text`.
+    pub(crate) fn from_text(text: BytesMut, lines: Vec<Line>) -> Self {
+        Self { text, lines }
     }
 
     /// Appends a field. The caller vouches that `name` is a token and `value` holds no line end
@@ -133,6 +138,11 @@ impl RequestHead {
         Self { method, fields, target }
     }
 
+    /// A head whose target lies at `target` of the text of `fields`.
+    pub(crate) fn from_text(method: Method, target: Span, fields: Fields) -> Self {
+        Self { method, fields, target }
+    }
+
     /// The request target, as it was sent.
     pub fn target(&self) -> &[u8] {
         self.fields.at(self.target)
@@ -177,6 +187,11 @@ impl ResponseHead {
         Self { status, fields, phrase }
     }
 
+    /// A head whose phrase lies at `phrase` of the text of `fields`.
+    pub(crate) fn from_text(status: StatusCode, phrase: Span, fields: Fields) -> Self {
+        Self { status, fields, phrase }
+    }
+
     /// The reason phrase, which may be empty.
     pub fn phrase(&self) -> &[u8] {
         self.fields.at(self.phrase)
@@ -200,6 +215,15 @@ impl core::fmt::Debug for ResponseHead {
 }
 
 impl Span {
+    /// Where `part`, a slice of `text`, lies in it.
+    pub(crate) fn of(text: &[u8], part: &[u8]) -> Self {
+        if part.is_empty() {
+            return Self::default();
+        }
+        let start = offset(part.as_ptr().addr() - text.as_ptr().addr());
+        Self { start, end: start + offset(part.len()) }
+    }
+
     fn len(self) -> usize {
         usize::try_from(self.end - self.start).expect("a pointer is at least 32 bits wide")
     }

@@ -7,6 +7,7 @@ use crate::id::{AskId, ConnId};
 use crate::machine::Machine;
 use crate::note::Note;
 use crate::outbox::Outbox;
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::BytesMut;
@@ -120,6 +121,8 @@ pub enum Action<L> {
     Finish(ConnId),
     /// Drop the connection now, whatever waits; nothing more is heard of it.
     Close(ConnId),
+    /// Stop listening on this port once those who are already waiting there were accepted.
+    Unlisten(Port),
     /// Deliver to another machine of this process.
     Letter {
         /// To which.
@@ -131,6 +134,37 @@ pub enum Action<L> {
     Note(Note),
     /// The machine has nothing left to do; the driver may end.
     Done,
+}
+
+/// What the driver was told of one connection: whether to write and whether to read.
+///
+/// A host keeps one beside each connection and calls [`tell`](Self::tell) whenever the
+/// connection's machine may have changed, so that each change is told once.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Told {
+    writing: bool,
+    paused: bool,
+}
+
+impl Told {
+    /// Tells the driver what has changed about the outbox and the room of `conn`.
+    pub fn tell<L>(
+        &mut self,
+        conn: ConnId,
+        outbox: Option<&Outbox>,
+        room: usize,
+        actions: &mut VecDeque<Action<L>>,
+    ) {
+        let waits = outbox.is_some_and(|outbox| !outbox.is_empty());
+        if waits && !self.writing {
+            actions.push_back(Action::Write(conn));
+        }
+        self.writing = waits;
+        if self.paused && room > 0 {
+            actions.push_back(Action::Read(conn));
+        }
+        self.paused = room == 0;
+    }
 }
 
 /// Which listener a connection came in by.

@@ -36,7 +36,7 @@ impl ConnIds {
     }
 
     /// An identity that was never given before.
-    pub fn next(&mut self) -> ConnId {
+    pub fn issue(&mut self) -> ConnId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.slots = self.slots.checked_add(1).expect("four billion connections at once");
             self.slots - 1

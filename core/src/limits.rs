@@ -93,7 +93,7 @@ impl Default for Limits {
             response_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
             write_timeout: Duration::from_secs(30),
-            idle_timeout: Duration::from_secs(300),
+            idle_timeout: Duration::from_mins(5),
             pool_timeout: Duration::from_secs(1),
             handshake_timeout: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(5),

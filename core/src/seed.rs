@@ -27,11 +27,13 @@ impl Seed {
     }
 
     /// An independent seed for the concern `name`.
+    #[must_use]
     pub fn fork(&self, name: &str) -> Self {
         self.fork_at(name, 0)
     }
 
     /// An independent seed for the `index`th holder of the concern `name`.
+    #[must_use]
     pub fn fork_at(&self, name: &str, index: u64) -> Self {
         let mut rng = ChaCha8Rng::from_seed(self.0);
         rng.set_stream(fnv1a(name.as_bytes()) ^ index.wrapping_mul(0x9e37_79b9_7f4a_7c15));
@@ -53,7 +55,7 @@ impl core::fmt::Debug for Seed {
     }
 }
 
-/// A deterministic stream of random numbers (ChaCha with 8 rounds).
+/// A deterministic stream of random numbers (`ChaCha8`).
 #[derive(Clone, Debug)]
 pub struct Dice(ChaCha8Rng);
 

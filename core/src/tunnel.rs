@@ -154,6 +154,7 @@ impl<T: Copy> Machine<T> {
                     self.feed(rpc::Input::Lost(Reason::UnsupportedData));
                 }
                 ws::Action::Pong(_) => {}
+                ws::Action::Finish if self.stage == Stage::Closed => {}
                 ws::Action::Finish => self.actions.push_back(Action::Finish),
                 ws::Action::Closed(reason) => self.closed(reason),
             }

@@ -1,1 +1,24 @@
-//! To come.
+//! A node: workers that carry requests, and the control plane that tells them where to.
+//!
+//! A [`Worker`] owns connections: clients' (proxy), agents' (upstream) and operators' (admin). A
+//! call from a client to a tunnel of the same worker is a move between two of its children; to a
+//! tunnel of another worker it is a [`Letter`]. The [`Node`] learns from the workers who serves
+//! which endpoint and gives every worker the same [`Routes`](crate::routing::Routes).
+
+mod admin;
+mod answer;
+mod entry;
+mod exchange;
+mod forward;
+mod letter;
+mod node;
+mod proxy;
+mod settings;
+mod upload;
+mod upstream;
+mod worker;
+
+pub use letter::{CallId, Letter};
+pub use node::Node;
+pub use settings::Settings;
+pub use worker::Worker;

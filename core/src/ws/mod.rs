@@ -1,13 +1,17 @@
-//! WebSocket connections after the handshake (RFC 6455).
+//! WebSocket connections after the handshake (RFC 6455). `spec/websocket.md` says what of it is
+//! taken and what is refused.
 
+mod close;
+mod codec;
 pub mod handshake;
+mod machine;
+mod reader;
+mod utf8;
 
-use crate::limits::Limits;
+pub use machine::Machine;
+
 use crate::outbox::Outbox;
 use crate::reason::Reason;
-use crate::seed::Seed;
-use crate::time::Instant;
-use alloc::sync::Arc;
 use bytes::BytesMut;
 
 /// Which end this is: a client masks what it sends, a server must not.
@@ -37,16 +41,18 @@ pub enum Input {
     Eof,
     /// The socket took so many bytes of the outbox.
     Sent(usize),
-    /// Send one message.
+    /// Send one message, as one frame. Ignored once the close handshake has begun.
     Message {
         /// Text or binary. The caller vouches that text is UTF-8.
         kind: Kind,
         /// The payload.
         payload: Outbox,
     },
-    /// Send a ping with at most 125 bytes.
+    /// Send a ping with at most 125 bytes, which the caller vouches for. Ignored once the close
+    /// handshake has begun.
     Ping(BytesMut),
-    /// Begin the close handshake with this reason's close code.
+    /// Begin the close handshake with this reason's close code. Data goes on arriving until the
+    /// peer closes as well. Ignored once the close handshake has begun.
     Close(Reason),
 }
 
@@ -73,44 +79,4 @@ pub enum Action {
     /// The connection is over: drop it. The last action. [`Reason::Closed`] if the peer or the
     /// caller closed it in the agreed way.
     Closed(Reason),
-}
-
-/// One WebSocket connection after the handshake.
-#[derive(Debug)]
-pub struct Machine {
-    outbox: Outbox,
-}
-
-impl Machine {
-    /// A connection whose handshake is done. `outbox` is what the handshake has still to send.
-    /// Bytes that came behind the handshake are the first [`Input::Received`].
-    pub fn new(_role: Role, _seed: &Seed, _limits: Arc<Limits>, _outbox: Outbox) -> Self {
-        todo!()
-    }
-
-    /// What waits to be written.
-    pub fn outbox(&self) -> &Outbox {
-        &self.outbox
-    }
-}
-
-impl crate::Machine for Machine {
-    type Input = Input;
-    type Action = Action;
-
-    fn handle(&mut self, _now: Instant, _input: Input) {
-        todo!()
-    }
-
-    fn tick(&mut self, _now: Instant) {
-        todo!()
-    }
-
-    fn poll(&mut self) -> Option<Action> {
-        todo!()
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        todo!()
-    }
 }

@@ -1,0 +1,4 @@
+//! The demonstration.
+
+pub mod client;
+pub mod service;

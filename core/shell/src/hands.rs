@@ -1,0 +1,392 @@
+//! The hands of a driver: what they bring to a machine in one turn, and what they do for it.
+
+use crate::driver::Notes;
+use crate::link::{Brought, Link, Look, fault};
+use crate::mail::{Post, place};
+use crate::platform::{Listener as _, Platform};
+use crate::ready::{Ready, Spur, Token};
+use bytes::BytesMut;
+use pico_core::host::{Action, Address, Fault, Host, Input, Port};
+use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side};
+use pico_core::{Instant, Turn};
+use std::collections::{BTreeMap, VecDeque};
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+use std::{mem, vec};
+
+/// Everything of a driver but the machine.
+pub(crate) struct Hands<P: Platform, L> {
+    pub(crate) me: Address,
+    pub(crate) ready: Arc<Ready>,
+    /// What is still to be looked at in this turn.
+    pub(crate) todo: VecDeque<Token>,
+    /// What is to be looked at in the next turn, although nothing wakes us for it.
+    pub(crate) later: Vec<Token>,
+    pub(crate) done: bool,
+    post: Post<L>,
+    letters: vec::IntoIter<L>,
+    outgoing: Vec<Vec<L>>,
+    waiting: bool,
+    doors: Vec<Door<P>>,
+    /// Out of descriptors: nothing is accepted before one is free, or this time has come.
+    closed_until: Option<Instant>,
+    accepted: usize,
+    ids: ConnIds,
+    links: ConnMap<Link<P>>,
+    dirty: VecDeque<ConnId>,
+    asks: BTreeMap<AskId, Ask>,
+    known: VecDeque<Input<L>>,
+    buffer: BytesMut,
+    notes: Notes,
+    turn: u64,
+    now: Instant,
+}
+
+/// A listener and its use.
+pub(crate) struct Door<P: Platform> {
+    pub(crate) port: Port,
+    /// Gone once it is not wanted any more and nobody waits there.
+    pub(crate) listener: Option<P::Listener>,
+    pub(crate) wanted: bool,
+    pub(crate) waker: Waker,
+}
+
+struct Ask {
+    answer: Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>,
+    waker: Waker,
+}
+
+impl<P: Platform, L> Hands<P, L> {
+    pub(crate) fn new(
+        ready: Arc<Ready>,
+        post: Post<L>,
+        me: Address,
+        doors: Vec<Door<P>>,
+        notes: Notes,
+    ) -> Self {
+        let mut todo: VecDeque<Token> = (0..doors.len()).map(Token::Accept).collect();
+        todo.push_back(Token::Mail);
+        Self {
+            me,
+            ready,
+            todo,
+            later: Vec::new(),
+            done: false,
+            letters: Vec::new().into_iter(),
+            outgoing: (0..post.len()).map(|_| Vec::new()).collect(),
+            waiting: false,
+            post,
+            doors,
+            closed_until: None,
+            accepted: 0,
+            ids: ConnIds::new(Side::Accepted),
+            links: ConnMap::new(),
+            dirty: VecDeque::new(),
+            asks: BTreeMap::new(),
+            known: VecDeque::new(),
+            buffer: BytesMut::new(),
+            notes,
+            turn: 0,
+            now: Instant::ZERO,
+        }
+    }
+
+    /// Begins a turn.
+    pub(crate) fn begin(&mut self, now: Instant) {
+        self.turn += 1;
+        self.now = now;
+        self.accepted = 0;
+        if self.closed_until.is_some_and(|until| until <= now) {
+            self.open_doors();
+        }
+    }
+
+    /// When accepting may be tried again, if it had to stop.
+    pub(crate) fn closed_until(&self) -> Option<Instant> {
+        self.closed_until
+    }
+
+    /// Moves what was put off to the next turn, and says whether there is any.
+    pub(crate) fn postpone(&mut self) -> bool {
+        self.todo.extend(self.later.drain(..));
+        !self.todo.is_empty()
+    }
+
+    /// Hands the letters that were written to the post.
+    pub(crate) fn deliver(&mut self) {
+        if mem::take(&mut self.waiting) {
+            for (place, letters) in self.outgoing.iter_mut().enumerate() {
+                if !letters.is_empty() {
+                    self.post.deliver(place, letters);
+                }
+            }
+        }
+    }
+
+    fn open_doors(&mut self) {
+        self.closed_until = None;
+        self.todo.extend((0..self.doors.len()).map(Token::Accept));
+    }
+
+    /// Accepts who is waiting at `port`, and nobody after that.
+    fn unlisten(&mut self, port: Port) {
+        for (place, door) in self.doors.iter_mut().enumerate() {
+            if door.port == port {
+                door.wanted = false;
+                self.todo.push_back(Token::Accept(place));
+            }
+        }
+    }
+
+    fn forget(&mut self, conn: ConnId) {
+        if let Some(link) = self.links.remove(conn) {
+            if link.accepted {
+                self.ids.release(conn);
+            }
+            drop(link);
+            if self.closed_until.is_some() {
+                self.open_doors();
+            }
+        }
+    }
+
+    fn soil(&mut self, conn: ConnId) {
+        if let Some(link) = self.links.get_mut(conn)
+            && !mem::replace(&mut link.dirty, true)
+        {
+            self.dirty.push_back(conn);
+        }
+    }
+
+    /// Looks at the first of `todo`, and takes it off if it has no more.
+    fn look(&mut self, token: Token, host: &impl Host<Letter = L>) -> Option<Input<L>> {
+        let found = match token {
+            Token::Accept(door) => self.accept(door),
+            Token::Read(conn) => self.read(conn, host.room(conn)),
+            Token::Ask(ask) => self.ask(ask),
+            Token::Mail => return self.letter(),
+            Token::Write(conn) => {
+                self.soil(conn);
+                Look::Nothing
+            }
+            // The tick at the beginning of the turn was all that it was for.
+            Token::Alarm => Look::Nothing,
+        };
+        match found {
+            Look::Some(input) => return Some(input),
+            Look::Nothing => {}
+            Look::Later => self.later.push(token),
+            Look::Broken(fault) => return self.broken(token, fault),
+        }
+        self.todo.pop_front();
+        None
+    }
+
+    fn broken(&mut self, token: Token, fault: Fault) -> Option<Input<L>> {
+        self.todo.pop_front();
+        match token {
+            Token::Read(conn) | Token::Write(conn) => {
+                let dialing = self.links.get(conn)?.is_dialing();
+                self.forget(conn);
+                Some(match dialing {
+                    true => Input::Unreachable { conn, fault },
+                    false => Input::Lost { conn, fault },
+                })
+            }
+            Token::Accept(_) => {
+                self.closed_until = Some(self.now + PAUSE);
+                None
+            }
+            Token::Ask(_) | Token::Alarm | Token::Mail => None,
+        }
+    }
+
+    fn accept(&mut self, place: usize) -> Look<Input<L>> {
+        let Some(door) = self.doors.get_mut(place) else { return Look::Nothing };
+        if self.closed_until.is_some() {
+            return Look::Nothing;
+        }
+        loop {
+            if self.accepted >= ACCEPTS {
+                return Look::Later;
+            }
+            self.accepted += 1;
+            let Some(listener) = &mut door.listener else { return Look::Nothing };
+            match listener.poll_accept(&mut Context::from_waker(&door.waker)) {
+                Poll::Pending => {
+                    if !door.wanted {
+                        door.listener = None;
+                    }
+                    return Look::Nothing;
+                }
+                Poll::Ready(Ok((stream, peer))) => {
+                    let conn = self.ids.issue();
+                    let link = Link::accepted(conn, stream, &self.ready);
+                    if door.port == Port::Upstream {
+                        link.limit_unsent();
+                    }
+                    self.links.insert(conn, link);
+                    self.todo.push_back(Token::Read(conn));
+                    return Look::Some(Input::Accepted { conn, port: door.port, peer });
+                }
+                // One that was reset before we came to it; the next may be well.
+                Poll::Ready(Err(error)) if fault(&error) == Fault::Reset => {}
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+                Poll::Ready(Err(error)) => return Look::Broken(fault(&error)),
+            }
+        }
+    }
+
+    fn read(&mut self, conn: ConnId, room: usize) -> Look<Input<L>> {
+        let Some(link) = self.links.get_mut(conn) else { return Look::Nothing };
+        match link.look(self.turn, room, &mut self.buffer) {
+            Look::Some(Brought::Bytes(bytes)) => Look::Some(Input::Received { conn, bytes }),
+            Look::Some(Brought::Eof) => Look::Some(Input::Eof { conn }),
+            Look::Some(Brought::Connected(peer)) => {
+                // What the machine wrote while it was dialled is still to be sent.
+                self.soil(conn);
+                Look::Some(Input::Connected { conn, peer })
+            }
+            Look::Nothing => Look::Nothing,
+            Look::Later => Look::Later,
+            Look::Broken(fault) => Look::Broken(fault),
+        }
+    }
+
+    fn ask(&mut self, ask: AskId) -> Look<Input<L>> {
+        let Some(open) = self.asks.get_mut(&ask) else { return Look::Nothing };
+        let answer = open.answer.as_mut().poll(&mut Context::from_waker(&open.waker));
+        let Poll::Ready(answer) = answer else { return Look::Nothing };
+        self.asks.remove(&ask);
+        let result = match answer {
+            Ok(addresses) if addresses.is_empty() => Err(Fault::NoSuchHost),
+            Ok(addresses) => Ok(addresses),
+            Err(error) => Err(match fault(&error) {
+                // Resolvers say it in words only.
+                Fault::Other => Fault::NoSuchHost,
+                known @ (Fault::Refused
+                | Fault::Reset
+                | Fault::TimedOut
+                | Fault::Unreachable
+                | Fault::NoSuchHost
+                | Fault::Exhausted) => known,
+            }),
+        };
+        Look::Some(Input::Resolved { ask, result })
+    }
+
+    fn letter(&mut self) -> Option<Input<L>> {
+        self.todo.pop_front();
+        let mut letters = Vec::new();
+        if let Some(letterbox) = self.post.letterbox(self.me) {
+            letterbox.collect(&mut letters);
+        }
+        self.letters = letters.into_iter();
+        self.letters.next().map(Input::Letter)
+    }
+
+    /// Offers the outbox of the first dirty connection to its socket.
+    fn write(&mut self, conn: ConnId, host: &impl Host<Letter = L>) -> Option<Input<L>> {
+        let written = match self.links.get_mut(conn) {
+            Some(link) => link.write(self.turn, host.outbox(conn)),
+            None => Look::Nothing,
+        };
+        if let Look::Some(count) = written {
+            return Some(Input::Sent { conn, count });
+        }
+        self.dirty.pop_front();
+        if let Some(link) = self.links.get_mut(conn) {
+            link.dirty = false;
+        }
+        match written {
+            Look::Some(_) | Look::Nothing => None,
+            Look::Later => {
+                self.later.push(Token::Write(conn));
+                None
+            }
+            Look::Broken(fault) => {
+                self.forget(conn);
+                Some(Input::Lost { conn, fault })
+            }
+        }
+    }
+
+    fn dial(&mut self, conn: ConnId, to: SocketAddr) {
+        let link = Link::dialing(conn, Box::pin(P::connect(to)), to, &self.ready);
+        self.links.insert(conn, link);
+        self.todo.push_back(Token::Read(conn));
+    }
+
+    fn resolve(&mut self, ask: AskId, host: String, port: u16) {
+        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(&host);
+        if let Ok(address) = bare.parse() {
+            let result = Ok(vec![SocketAddr::new(address, port)]);
+            return self.known.push_back(Input::Resolved { ask, result });
+        }
+        let waker = Spur::waker(Token::Ask(ask), &self.ready);
+        self.asks.insert(ask, Ask { answer: Box::pin(P::resolve(host, port)), waker });
+        self.todo.push_back(Token::Ask(ask));
+    }
+}
+
+impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
+    fn next(&mut self, host: &H) -> Option<Input<H::Letter>> {
+        loop {
+            let known = self.known.pop_front();
+            if let Some(input) = known.or_else(|| self.letters.next().map(Input::Letter)) {
+                return Some(input);
+            }
+            let found = if let Some(token) = self.todo.front() {
+                self.look(*token, host)
+            } else if self.waiting {
+                self.deliver();
+                None
+            } else {
+                let conn = *self.dirty.front()?;
+                self.write(conn, host)
+            };
+            if found.is_some() {
+                return found;
+            }
+        }
+    }
+
+    fn act(&mut self, _host: &H, action: Action<H::Letter>) {
+        match action {
+            Action::Dial { conn, to } => self.dial(conn, to),
+            Action::Resolve { ask, host, port } => self.resolve(ask, host, port),
+            Action::Write(conn) => self.soil(conn),
+            Action::Read(conn) => {
+                if self.links.get_mut(conn).is_some_and(Link::resume) {
+                    self.todo.push_back(Token::Read(conn));
+                }
+            }
+            Action::Finish(conn) => {
+                if let Some(link) = self.links.get_mut(conn) {
+                    link.finish();
+                    self.soil(conn);
+                }
+            }
+            Action::Close(conn) => self.forget(conn),
+            Action::Letter { to, letter } => {
+                if let Some(letters) = self.outgoing.get_mut(place(to)) {
+                    letters.push(letter);
+                    self.waiting = true;
+                }
+            }
+            Action::Unlisten(port) => self.unlisten(port),
+            Action::Note(note) => (self.notes)(note),
+            Action::Done => self.done = true,
+        }
+    }
+}
+
+/// Connections that one turn accepts, so that a rush of them does not keep the others waiting.
+const ACCEPTS: usize = 16;
+/// How long accepting rests when there are no descriptors and none is freed meanwhile.
+const PAUSE: Duration = Duration::from_millis(100);

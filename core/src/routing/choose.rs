@@ -1,0 +1,79 @@
+//! Whom of several upstreams to ask.
+
+use super::routes::{Place, Upstream};
+use crate::seed::Dice;
+use alloc::collections::BTreeMap;
+
+/// Calls that one worker has under way, by where they went.
+#[derive(Clone, Default, Debug)]
+pub struct Loads {
+    calls: BTreeMap<Place, u32>,
+}
+
+impl Loads {
+    /// Nothing is under way.
+    pub const fn new() -> Self {
+        Self { calls: BTreeMap::new() }
+    }
+
+    /// A call goes to `place`.
+    pub fn begin(&mut self, place: Place) {
+        let calls = self.calls.entry(place).or_default();
+        *calls = calls.saturating_add(1);
+    }
+
+    /// A call to `place` has ended.
+    pub fn end(&mut self, place: Place) {
+        if let Some(calls) = self.calls.get_mut(&place) {
+            *calls = calls.saturating_sub(1);
+            if *calls == 0 {
+                self.calls.remove(&place);
+            }
+        }
+    }
+
+    /// Calls under way to `place`.
+    pub fn get(&self, place: Place) -> u32 {
+        self.calls.get(&place).copied().unwrap_or(0)
+    }
+
+    /// Calls under way in all.
+    pub fn total(&self) -> u64 {
+        self.calls.values().map(|calls| u64::from(*calls)).sum()
+    }
+}
+
+/// Picks the less loaded of two random candidates: a suspect node only if nothing else serves,
+/// `avoid` never.
+///
+/// The load of a candidate is (calls under way + 1) / weight, doubled if it is remote. Two
+/// choices spread almost as well as knowing all loads, and do not herd (Mitzenmacher, 2001).
+pub fn choose(
+    upstreams: &[Upstream],
+    loads: &Loads,
+    avoid: Option<Place>,
+    dice: &mut Dice,
+) -> Option<Upstream> {
+    let fit = |suspect: bool| {
+        move |u: &&Upstream| u.suspect == suspect && avoid.is_none_or(|place| place != u.place)
+    };
+    let suspect = !upstreams.iter().any(|u| fit(false)(&u));
+    let mut fits = upstreams.iter().filter(fit(suspect));
+    let count = fits.clone().count();
+    if count < 2 {
+        return fits.next().copied();
+    }
+    let bound = u64::try_from(count).unwrap_or(u64::MAX);
+    let first = dice.below(bound);
+    let other = (first + 1 + dice.below(bound - 1)) % bound;
+    let nth = |at: u64| fits.clone().nth(usize::try_from(at).unwrap_or(0));
+    let (first, other) = (nth(first)?, nth(other)?);
+    Some(if lighter(other, first, loads) { *other } else { *first })
+}
+
+/// Whether `a` carries strictly less than `b`, by cross-multiplication of their loads.
+fn lighter(a: &Upstream, b: &Upstream, loads: &Loads) -> bool {
+    let work = |u: &Upstream| (u64::from(loads.get(u.place)) + 1) << u32::from(u.remote);
+    let weight = |u: &Upstream| u64::from(u.weight.max(1));
+    work(a) * weight(b) < work(b) * weight(a)
+}

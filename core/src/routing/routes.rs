@@ -1,0 +1,112 @@
+//! Who serves which endpoint: a value that workers share and the node replaces.
+
+use super::endpoint::EndpointId;
+use crate::id::{ConnId, WorkerId};
+use crate::seed::fnv1a;
+use alloc::collections::BTreeMap;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// Where a call for an endpoint is sent: a connection of some worker.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Place {
+    /// The worker that owns the connection.
+    pub worker: WorkerId,
+    /// The tunnel, or the link to another node.
+    pub conn: ConnId,
+}
+
+/// One way to reach an endpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Upstream {
+    /// Where calls go.
+    pub place: Place,
+    /// How many upstreams stand behind it, at least 1.
+    pub weight: u32,
+    /// Whether it is another node that holds the upstream.
+    pub remote: bool,
+    /// Whether that node may be dead: only taken if nothing else serves.
+    pub suspect: bool,
+}
+
+/// A change to the routes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Change {
+    /// An upstream begins to serve an endpoint, or serves it otherwise than before.
+    Put(EndpointId, Upstream),
+    /// An upstream no longer serves an endpoint.
+    Remove(EndpointId, Place),
+}
+
+type Shard = BTreeMap<EndpointId, Arc<[Upstream]>>;
+
+/// Parts that are replaced one by one, so that a change costs what it touches.
+const SHARDS: usize = 256;
+
+/// Who serves which endpoint.
+///
+/// Cloning shares everything; [`apply`](Self::apply) copies the shards that change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Routes {
+    shards: Vec<Arc<Shard>>,
+}
+
+impl Routes {
+    /// Nobody serves anything.
+    pub fn new() -> Self {
+        Self { shards: alloc::vec![Arc::default(); SHARDS] }
+    }
+
+    /// Who serves `endpoint`.
+    pub fn get(&self, endpoint: &EndpointId) -> &[Upstream] {
+        let shard = self.shards.get(shard_of(endpoint)).expect("a hash below the number of shards");
+        shard.get(endpoint).map_or(&[], |upstreams| upstreams)
+    }
+
+    /// Every endpoint with its upstreams.
+    pub fn iter(&self) -> impl Iterator<Item = (&EndpointId, &[Upstream])> {
+        self.shards.iter().flat_map(|shard| shard.iter()).map(|(id, ups)| (id, &ups[..]))
+    }
+
+    /// How many endpoints are served.
+    pub fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.len()).sum()
+    }
+
+    /// Whether nothing is served.
+    pub fn is_empty(&self) -> bool {
+        self.shards.iter().all(|shard| shard.is_empty())
+    }
+
+    /// Makes one change.
+    pub fn apply(&mut self, change: &Change) {
+        let (endpoint, place) = match change {
+            Change::Put(endpoint, upstream) => (endpoint, upstream.place),
+            Change::Remove(endpoint, place) => (endpoint, *place),
+        };
+        let shard = self.shards.get_mut(shard_of(endpoint)).expect("a hash below the number");
+        let held = shard.get(endpoint).map_or(&[][..], |upstreams| upstreams);
+        let others = held.iter().copied().filter(|held| held.place != place);
+        let upstreams: Arc<[Upstream]> = match change {
+            Change::Put(_, upstream) => others.chain([*upstream]).collect(),
+            Change::Remove(..) => others.collect(),
+        };
+        let shard = Arc::make_mut(shard);
+        if upstreams.is_empty() {
+            shard.remove(endpoint);
+        } else {
+            shard.insert(endpoint.clone(), upstreams);
+        }
+    }
+}
+
+impl Default for Routes {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn shard_of(endpoint: &EndpointId) -> usize {
+    let shards = u64::try_from(SHARDS).expect("a small number");
+    usize::try_from(fnv1a(endpoint.as_str().as_bytes()) % shards).expect("below a small number")
+}

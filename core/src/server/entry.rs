@@ -1,0 +1,107 @@
+//! What a worker keeps of one connection, whatever its kind.
+
+use super::admin::{self, Admin};
+use super::proxy::{self, Proxy};
+use super::upstream::{self, Upstream};
+use crate::host::{Action, Told};
+use crate::id::ConnId;
+use crate::machine::Machine as _;
+use crate::outbox::Outbox;
+use crate::time::Instant;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use bytes::BytesMut;
+
+/// One connection of a worker.
+#[derive(Debug)]
+pub(super) struct Entry {
+    /// Whose it is.
+    pub(super) kind: Kind,
+    /// What the driver knows of it.
+    pub(super) told: Told,
+    /// Whether it stands in one of the lists of touched ones.
+    pub(super) touched: bool,
+}
+
+/// The machine behind a connection.
+#[derive(Debug)]
+pub(super) enum Kind {
+    /// A client's.
+    Proxy(Box<Proxy>),
+    /// An agent's.
+    Upstream(Box<Upstream>),
+    /// An operator's.
+    Admin(Box<Admin>),
+}
+
+/// What happened on a socket.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// Bytes from the peer.
+    Received(BytesMut),
+    /// The peer's FIN.
+    Eof,
+    /// The socket took so many bytes of the outbox.
+    Sent(usize),
+    /// The socket broke.
+    Lost,
+}
+
+impl Entry {
+    /// A connection of which the driver knows nothing yet.
+    pub(super) fn new(kind: Kind) -> Self {
+        Self { kind, told: Told::default(), touched: false }
+    }
+
+    /// What waits to be written.
+    pub(super) fn outbox(&self) -> Option<&Outbox> {
+        match &self.kind {
+            Kind::Proxy(proxy) => Some(proxy.outbox()),
+            Kind::Upstream(upstream) => upstream.outbox(),
+            Kind::Admin(admin) => Some(admin.outbox()),
+        }
+    }
+
+    /// How many bytes would be taken now.
+    pub(super) fn room(&self) -> usize {
+        match &self.kind {
+            Kind::Proxy(proxy) => proxy.room(),
+            Kind::Upstream(upstream) => upstream.room(),
+            Kind::Admin(admin) => admin.room(),
+        }
+    }
+
+    /// Tells the driver what has changed.
+    pub(super) fn tell<L>(&mut self, conn: ConnId, actions: &mut VecDeque<Action<L>>) {
+        let mut told = self.told;
+        told.tell(conn, self.outbox(), self.room(), actions);
+        self.told = told;
+    }
+
+    /// When it wants to be ticked.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.kind {
+            Kind::Proxy(proxy) => proxy.deadline(),
+            Kind::Upstream(upstream) => upstream.deadline(),
+            Kind::Admin(admin) => admin.deadline(),
+        }
+    }
+
+    /// Fires what is due.
+    pub(super) fn tick(&mut self, now: Instant) {
+        match &mut self.kind {
+            Kind::Proxy(proxy) => proxy.tick(now),
+            Kind::Upstream(upstream) => upstream.tick(now),
+            Kind::Admin(admin) => admin.tick(now),
+        }
+    }
+
+    /// Tells it what happened on its socket.
+    pub(super) fn event(&mut self, now: Instant, event: Event) {
+        match &mut self.kind {
+            Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Socket(event)),
+            Kind::Upstream(upstream) => upstream.handle(now, upstream::Input::Socket(event)),
+            Kind::Admin(admin) => admin.handle(now, admin::Input::Socket(event)),
+        }
+    }
+}

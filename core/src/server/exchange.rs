@@ -1,0 +1,160 @@
+//! One request of a client and what becomes of it.
+
+use super::upload::Upload;
+use crate::head::RequestHead;
+use crate::note;
+use crate::reason::Reason;
+use crate::routing::{EndpointId, Place};
+use crate::rpc::Reset;
+use crate::time::Instant;
+use alloc::string::String;
+use core::time::Duration;
+use http::Method;
+
+/// One request of a client and what becomes of it.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    /// The request's ID, for its service, its client and the log.
+    pub(super) id: String,
+    /// The request, while it may be tried once more.
+    pub(super) again: Option<(EndpointId, RequestHead)>,
+    /// Its body.
+    pub(super) upload: Upload,
+    /// Where its call stands.
+    pub(super) call: Call,
+    /// How far its response is.
+    pub(super) response: Response,
+    /// Whether it asks for an upgrade.
+    pub(super) upgrade: bool,
+    /// What the log will say.
+    pub(super) log: Log,
+    method: Method,
+}
+
+/// Where the call of an exchange stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Call {
+    /// An upstream is being chosen, after the call failed at a place for a reason.
+    Asked(Option<(Place, Reason)>),
+    /// It is under way; the flag tells of a second try.
+    Live(Place, bool),
+    /// It is over, or never was.
+    Over,
+}
+
+/// How far a response is, as the client sees it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(super) enum Response {
+    /// Nothing was sent.
+    None,
+    /// An interim response was.
+    Interim,
+    /// The final head was.
+    Body,
+    /// Everything was.
+    Ended,
+}
+
+/// What the log will say of a request. Filled only where requests are logged.
+#[derive(Debug, Default)]
+pub(super) struct Log {
+    /// The endpoint.
+    pub(super) endpoint: String,
+    /// The target's path.
+    pub(super) path: String,
+    /// The final status.
+    pub(super) status: u16,
+    /// Why it failed.
+    pub(super) reason: Option<Reason>,
+    /// Body bytes from the client.
+    pub(super) bytes_in: u64,
+    /// Body bytes to the client.
+    pub(super) bytes_out: u64,
+    /// When its head was complete.
+    pub(super) since: Instant,
+}
+
+impl Exchange {
+    /// A request whose head has just come.
+    pub(super) fn new(id: String, method: Method, upload: Upload, upgrade: bool) -> Self {
+        Self {
+            id,
+            again: None,
+            upload,
+            call: Call::Over,
+            response: Response::None,
+            upgrade,
+            log: Log::default(),
+            method,
+        }
+    }
+
+    /// Whether a call that failed so may be tried once more: it never started, or running it
+    /// twice does no harm; nothing of its response was seen; its whole body so far is held.
+    pub(super) fn may_retry(&self, reset: Reset) -> bool {
+        let first = matches!(self.call, Call::Live(_, false));
+        let harmless = !reset.started || self.method.is_idempotent();
+        let whole = self.again.is_some() && self.upload.is_whole();
+        first && harmless && whole && self.response == Response::None
+    }
+
+    /// The line for the log.
+    pub(super) fn note(&mut self, took: Duration) -> note::Request {
+        let log = core::mem::take(&mut self.log);
+        note::Request {
+            id: core::mem::take(&mut self.id),
+            endpoint: log.endpoint,
+            method: String::from(self.method.as_str()),
+            path: log.path,
+            status: log.status,
+            reason: log.reason,
+            bytes_in: log.bytes_in,
+            bytes_out: log.bytes_out,
+            took,
+        }
+    }
+}
+
+/// What a client is told when its call failed for `reason`: the reasons that speak of the
+/// service and the cluster pass, those that speak of a tunnel become the loss of the upstream.
+pub(super) fn told_to_client(reason: Reason) -> Reason {
+    match reason {
+        Reason::NoUpstream
+        | Reason::ServiceUnreachable
+        | Reason::BadResponse
+        | Reason::UpstreamTimeout
+        | Reason::Overloaded
+        | Reason::Draining
+        | Reason::Forbidden
+        | Reason::NotImplemented => reason,
+        Reason::StreamLimit => Reason::Overloaded,
+        Reason::BadRequest
+        | Reason::BadFraming
+        | Reason::MissingEndpoint
+        | Reason::InvalidEndpoint
+        | Reason::BadFrame
+        | Reason::BadText
+        | Reason::NotFound
+        | Reason::MethodNotAllowed
+        | Reason::UpgradeRequired
+        | Reason::Unauthenticated
+        | Reason::ProtocolError
+        | Reason::FlowControl
+        | Reason::UnsupportedData
+        | Reason::VersionMismatch
+        | Reason::HeadTooLarge
+        | Reason::HeadTimeout
+        | Reason::BodyTimeout
+        | Reason::WriteTimeout
+        | Reason::HeartbeatTimeout
+        | Reason::IdleTimeout
+        | Reason::MessageTooBig
+        | Reason::UpstreamLost
+        | Reason::NotMine
+        | Reason::VerifierUnavailable
+        | Reason::Canceled
+        | Reason::ConnectionLost
+        | Reason::Closed
+        | Reason::Internal => Reason::UpstreamLost,
+    }
+}

@@ -1,0 +1,82 @@
+//! What a node changes in the heads that it forwards.
+
+use crate::head::{Fields, RequestHead, ResponseHead};
+use crate::http1::rules;
+use alloc::format;
+use alloc::string::String;
+use core::net::SocketAddr;
+
+/// Prepares a client's request for the upstream: what concerns this hop goes, what tells of it
+/// comes (RFC 9110, section 7.6).
+pub(super) fn request(head: &mut RequestHead, about: &About<'_>) {
+    let fields = &mut head.fields;
+    rules::strip_hop_by_hop(fields, about.upgrade);
+    let host = fields.get("host").map(bytes::Bytes::copy_from_slice);
+    fields.retain(|name, _| !(is_ours(name) || is_told_anew(name)));
+    let version = if about.version == http::Version::HTTP_10 { "1.0" } else { "1.1" };
+    fields.push(b"Via", format!("{version} {}", about.node).as_bytes());
+    fields.push(b"X-Forwarded-For", format!("{}", about.peer.ip().to_canonical()).as_bytes());
+    fields.push(b"X-Forwarded-Proto", b"http");
+    if let Some(host) = host {
+        fields.push(b"X-Forwarded-Host", &host);
+    }
+    fields.push(b"X-Request-Id", about.request_id.as_bytes());
+}
+
+/// Prepares an upstream's response for the client.
+pub(super) fn response(head: &mut ResponseHead, node: &str) {
+    let upgrade = head.status == http::StatusCode::SWITCHING_PROTOCOLS;
+    rules::strip_hop_by_hop(&mut head.fields, upgrade);
+    head.fields.retain(|name, _| !is_ours(name));
+    if !head.status.is_informational() {
+        head.fields.push(b"Via", format!("1.1 {node}").as_bytes());
+    }
+}
+
+/// What is known about a request besides its head.
+pub(super) struct About<'a> {
+    /// The node's name.
+    pub(super) node: &'a str,
+    /// The client.
+    pub(super) peer: SocketAddr,
+    /// The version that the client speaks.
+    pub(super) version: http::Version,
+    /// Whether an upgrade is asked for.
+    pub(super) upgrade: bool,
+    /// The request's ID.
+    pub(super) request_id: &'a str,
+}
+
+/// The request's ID: the client's, if it is short and plain, else a new one.
+pub(super) fn request_id(fields: &Fields, salt: u64) -> String {
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || b"-._~".contains(b);
+    let mut given = fields.all("x-request-id");
+    match (given.next(), given.next()) {
+        (Some(id), None) if (1..=128).contains(&id.len()) && id.iter().all(plain) => {
+            id.iter().copied().map(char::from).collect()
+        }
+        _ => new_id(salt),
+    }
+}
+
+/// An ID that no other request is likely to have, if no other salt is near this one
+/// (splitmix64: Steele, Lea, Flood, 2014).
+pub(super) fn new_id(salt: u64) -> String {
+    let mixed = salt.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    format!("{:016x}", mixed ^ (mixed >> 31))
+}
+
+/// `x-pico-*` is between clients and Pico.
+fn is_ours(name: &[u8]) -> bool {
+    name.get(..7).is_some_and(|start| start.eq_ignore_ascii_case(b"x-pico-"))
+}
+
+/// Fields that say what the last hop saw: a client's own are not to be believed.
+fn is_told_anew(name: &[u8]) -> bool {
+    const NAMES: [&[u8]; 4] =
+        [b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id"];
+    name.first().is_some_and(|b| b.eq_ignore_ascii_case(&b'x'))
+        && NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
+}

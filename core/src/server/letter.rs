@@ -1,0 +1,50 @@
+//! What the machines of one node write to each other.
+
+use crate::id::{ConnId, WorkerId};
+use crate::routing::{Change, Routes};
+use crate::rpc::Word;
+use alloc::sync::Arc;
+
+/// A call as its caller names it: unique for as long as the process lives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct CallId {
+    /// The caller's worker.
+    pub worker: WorkerId,
+    /// The client's connection.
+    pub conn: ConnId,
+    /// The how-manieth call of that connection.
+    pub serial: u64,
+}
+
+/// A message between the machines of one node.
+#[derive(Clone, Debug)]
+pub enum Letter {
+    /// A caller's word, for a tunnel.
+    Ask {
+        /// The tunnel.
+        to: ConnId,
+        /// The call.
+        call: CallId,
+        /// The word.
+        word: Word,
+    },
+    /// A callee's word, for the call's worker.
+    Answer {
+        /// The call.
+        call: CallId,
+        /// The word.
+        word: Word,
+    },
+    /// A worker's upstream came or went: for the node.
+    Changed(Change),
+    /// Who serves what from now on: for the workers.
+    Routes(Arc<Routes>),
+    /// Be ready, or not: for the workers, whose admin port says so.
+    Ready(bool),
+    /// Stop, in good order: from the shell to the node, and from the node to its workers.
+    Drain,
+    /// The worker has no client left: for the node, after `Drain`.
+    Quiet(WorkerId),
+    /// No worker has a client left: close the tunnels.
+    Part,
+}

@@ -1,0 +1,491 @@
+//! A client's connection: its requests, one at a time, each carried by a call.
+
+use super::answer;
+use super::entry::Event;
+use super::exchange::{Call, Exchange, Response, told_to_client};
+use super::forward::{self, About};
+use super::letter::CallId;
+use super::settings::Settings;
+use super::upload::Upload;
+use crate::head::{RequestHead, ResponseHead};
+use crate::http1::server as http1;
+use crate::id::{ConnId, WorkerId};
+use crate::machine::Machine as _;
+use crate::note::Note;
+use crate::outbox::Outbox;
+use crate::reason::Reason;
+use crate::routing::{EndpointId, Place, endpoint_of};
+use crate::rpc::{Reset, Word};
+use crate::time::{Instant, Monotonic};
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::string::String;
+use alloc::sync::Arc;
+use bytes::BytesMut;
+use core::net::SocketAddr;
+use http::StatusCode;
+
+/// What a client's connection is told.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// Something happened on its socket.
+    Socket(Event),
+    /// The answer to [`Action::Begin`] of the call with this serial number: where it went, if
+    /// anywhere.
+    Placed(u64, Option<Place>),
+    /// The callee's word in the call with this serial number.
+    Word(u64, Word),
+    /// Finish what is under way and close.
+    Drain,
+}
+
+/// What a client's connection asks of its worker.
+#[derive(Debug)]
+pub(super) enum Action {
+    /// Choose an upstream, answer with [`Input::Placed`], and begin a call there.
+    Begin {
+        /// The call.
+        call: CallId,
+        /// Whose upstream.
+        endpoint: EndpointId,
+        /// Where it has failed before.
+        avoid: Option<Place>,
+        /// The request.
+        head: RequestHead,
+        /// Whether no body follows.
+        end: bool,
+    },
+    /// Say the next word of the call.
+    Say(Place, CallId, Word),
+    /// A call that was placed there is over.
+    Over(Place),
+    /// Tell people.
+    Note(Note),
+    /// Send FIN when the outbox is empty.
+    Finish,
+    /// Drop the connection.
+    Closed,
+}
+
+/// A client's connection.
+#[derive(Debug)]
+pub(super) struct Proxy {
+    http: http1::Machine,
+    exchange: Option<Box<Exchange>>,
+    /// When the response's head must have come.
+    response_due: Option<Instant>,
+    actions: VecDeque<Action>,
+    clock: Monotonic,
+    me: (WorkerId, ConnId),
+    peer: SocketAddr,
+    /// Calls begun so far.
+    serial: u64,
+    /// Makes the request IDs of this connection differ from all others'.
+    salt: u64,
+    draining: bool,
+    closed: bool,
+    settings: Arc<Settings>,
+}
+
+impl Proxy {
+    /// A connection that was just accepted.
+    pub(super) fn new(
+        now: Instant,
+        me: (WorkerId, ConnId),
+        peer: SocketAddr,
+        salt: u64,
+        settings: Arc<Settings>,
+    ) -> Self {
+        let mut clock = Monotonic::default();
+        clock.advance(now);
+        Self {
+            http: http1::Machine::new(now, Arc::clone(&settings.limits)),
+            exchange: None,
+            response_due: None,
+            actions: VecDeque::new(),
+            clock,
+            me,
+            peer,
+            serial: 0,
+            salt,
+            draining: false,
+            closed: false,
+            settings,
+        }
+    }
+
+    /// What waits to be written.
+    pub(super) fn outbox(&self) -> &Outbox {
+        self.http.outbox()
+    }
+
+    /// How many bytes would be taken now.
+    pub(super) fn room(&self) -> usize {
+        self.http.room()
+    }
+
+    fn tell(&mut self, input: http1::Input) {
+        self.http.handle(self.clock.now(), input);
+    }
+
+    /// Carries out what the HTTP machine asks for.
+    fn pump(&mut self) {
+        while let Some(action) = self.http.poll() {
+            match action {
+                http1::Action::Request(request) => self.begin(request),
+                http1::Action::Malformed(reason) => self.refuse(reason),
+                http1::Action::Data { bytes, end } => self.body(bytes, end),
+                http1::Action::Trailers(fields) => {
+                    if let Some(exchange) = &mut self.exchange {
+                        exchange.upload.trailers(fields);
+                    }
+                    self.forward_body();
+                }
+                http1::Action::Taken(count) => self.taken(count),
+                http1::Action::Finished => self.finish(),
+                http1::Action::Canceled(reason) => {
+                    if let Some(exchange) = &mut self.exchange {
+                        exchange.log.reason = Some(reason);
+                    }
+                    self.cancel(Reason::Canceled);
+                    self.finish();
+                }
+                http1::Action::Finish => self.actions.push_back(Action::Finish),
+                http1::Action::Closed(_) => self.close(),
+            }
+        }
+    }
+
+    fn begin(&mut self, request: http1::Request) {
+        let http1::Request { mut head, version, end, upgrade } = request;
+        let limits = &self.settings.limits;
+        let id = forward::request_id(&head.fields, self.salt.wrapping_add(self.serial));
+        let upload = Upload::new(end, limits.replay_bytes);
+        let mut exchange = Box::new(Exchange::new(id, head.method.clone(), upload, upgrade));
+        exchange.log.since = self.clock.now();
+        let endpoint = endpoint_of(&head);
+        if self.settings.log_requests {
+            let path = head.target().split(|b| *b == b'?').next().unwrap_or_default();
+            exchange.log.path = String::from_utf8_lossy(path).into_owned();
+            exchange.log.endpoint =
+                endpoint.as_ref().map_or_else(|_| String::new(), |id| id.as_str().into());
+        }
+        let about = About {
+            node: &self.settings.node_id,
+            peer: self.peer,
+            version,
+            upgrade,
+            request_id: &exchange.id,
+        };
+        forward::request(&mut head, &about);
+        self.exchange = Some(exchange);
+        match endpoint {
+            Ok(endpoint) => self.call(endpoint, head, end, None),
+            Err(reason) => self.refuse(reason),
+        }
+    }
+
+    /// Asks for an upstream and begins a call there, after an earlier one failed.
+    fn call(
+        &mut self,
+        endpoint: EndpointId,
+        head: RequestHead,
+        end: bool,
+        failed: Option<(Place, Reason)>,
+    ) {
+        let Some(exchange) = &mut self.exchange else { return };
+        exchange.call = Call::Asked(failed);
+        exchange.again = failed.is_none().then(|| (endpoint.clone(), head.clone()));
+        self.serial += 1;
+        let call = self.call_id(self.serial);
+        if end {
+            self.await_response();
+        }
+        let avoid = failed.map(|(place, _)| place);
+        self.actions.push_back(Action::Begin { call, endpoint, avoid, head, end });
+    }
+
+    fn placed(&mut self, serial: u64, place: Option<Place>) {
+        let current = self.exchange.as_mut().filter(|_| serial == self.serial);
+        let asked = current.and_then(|exchange| match exchange.call {
+            Call::Asked(failed) => Some((exchange, failed)),
+            Call::Live(..) | Call::Over => None,
+        });
+        match (asked, place) {
+            (Some((exchange, failed)), Some(place)) => {
+                exchange.call = Call::Live(place, failed.is_some());
+                self.forward_body();
+            }
+            (Some((exchange, failed)), None) => {
+                exchange.call = Call::Over;
+                let nobody = if self.draining { Reason::Draining } else { Reason::NoUpstream };
+                self.refuse(failed.map_or(nobody, |(_, reason)| told_to_client(reason)));
+            }
+            // The client left while its upstream was being chosen.
+            (None, Some(place)) => self.say_reset(place, serial, Reason::Canceled),
+            (None, None) => {}
+        }
+    }
+
+    fn body(&mut self, bytes: BytesMut, end: bool) {
+        if let Some(exchange) = &mut self.exchange {
+            exchange.log.bytes_in = exchange.log.bytes_in.saturating_add(count(bytes.len()));
+            exchange.upload.push(bytes, end);
+        }
+        self.forward_body();
+    }
+
+    /// Sends on what the callee would take of the request's body.
+    fn forward_body(&mut self) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let Call::Live(place, _) = exchange.call else { return };
+        let call = CallId { worker: self.me.0, conn: self.me.1, serial: self.serial };
+        let mut moved = false;
+        while let Some(word) = exchange.upload.next() {
+            self.actions.push_back(Action::Say(place, call, word));
+            moved = true;
+        }
+        if exchange.upload.is_over() && exchange.response == Response::Ended {
+            exchange.call = Call::Over;
+            self.actions.push_back(Action::Over(place));
+        } else if moved {
+            self.await_response();
+        }
+    }
+
+    /// Starts the wait for the response's head, from the last request byte that was forwarded.
+    fn await_response(&mut self) {
+        let waits = self.exchange.as_ref().is_some_and(|e| e.response <= Response::Interim);
+        if waits {
+            self.response_due = Some(self.clock.now() + self.settings.limits.response_timeout);
+        }
+    }
+
+    fn word(&mut self, serial: u64, word: Word) {
+        let Some(exchange) = &mut self.exchange else { return };
+        if serial != self.serial || !matches!(exchange.call, Call::Live(..)) {
+            return;
+        }
+        match word {
+            Word::Credit(more) => {
+                let extra = exchange.upload.credit(more);
+                self.tell(http1::Input::Credit(extra));
+                self.forward_body();
+            }
+            Word::Response { head, end } => self.respond(head, end),
+            Word::Data { bytes, end } => {
+                let out = &mut exchange.log.bytes_out;
+                *out = out.saturating_add(count(bytes.len()));
+                self.tell(http1::Input::Data { bytes, end });
+                if end {
+                    self.response_ended();
+                }
+            }
+            Word::Trailers(fields) => {
+                self.tell(http1::Input::Trailers(fields));
+                self.response_ended();
+            }
+            Word::Reset(reset) => self.failed(reset),
+            // A callee does not call: the RPC machine refuses such a frame.
+            Word::Request { .. } => {}
+        }
+    }
+
+    fn respond(&mut self, mut head: ResponseHead, end: bool) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let switching = head.status == StatusCode::SWITCHING_PROTOCOLS;
+        if switching && !exchange.upgrade {
+            self.cancel(Reason::ProtocolError);
+            return self.fail(Reason::BadResponse);
+        }
+        exchange.again = None;
+        exchange.upload.settle();
+        forward::response(&mut head, &self.settings.node_id);
+        if head.status.is_informational() && !switching {
+            exchange.response = Response::Interim;
+            return self.tell(http1::Input::Respond { head, end: false });
+        }
+        exchange.response = Response::Body;
+        exchange.log.status = head.status.as_u16();
+        let over = exchange.upgrade && !switching;
+        if over {
+            exchange.upload.push(BytesMut::new(), true);
+        }
+        self.response_due = None;
+        self.tell(http1::Input::Respond { head, end });
+        if over {
+            self.forward_body();
+        }
+        if end {
+            self.response_ended();
+        }
+    }
+
+    /// The callee has said all. If the client has not, nobody wants the rest.
+    fn response_ended(&mut self) {
+        let Some(exchange) = &mut self.exchange else { return };
+        exchange.response = Response::Ended;
+        let Call::Live(place, _) = exchange.call else { return };
+        if exchange.upload.is_over() {
+            exchange.call = Call::Over;
+            self.actions.push_back(Action::Over(place));
+        } else if !(exchange.upgrade && exchange.log.status == 101) {
+            self.cancel(Reason::Closed);
+        }
+    }
+
+    /// The socket took bytes of the response's body: the callee may send as many more.
+    fn taken(&mut self, count: usize) {
+        let Some(exchange) = &self.exchange else { return };
+        let Call::Live(place, _) = exchange.call else { return };
+        if exchange.response < Response::Ended {
+            let call = self.call_id(self.serial);
+            self.actions.push_back(Action::Say(place, call, Word::Credit(count)));
+        }
+    }
+
+    /// The callee cut the call short.
+    fn failed(&mut self, reset: Reset) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let Call::Live(place, _) = exchange.call else { return };
+        let retry = exchange.may_retry(reset);
+        exchange.call = Call::Over;
+        self.actions.push_back(Action::Over(place));
+        if retry && let Some((endpoint, head)) = exchange.again.take() {
+            let end = exchange.upload.restart();
+            return self.call(endpoint, head, end, Some((place, reset.reason)));
+        }
+        if exchange.response != Response::Ended {
+            self.fail(told_to_client(reset.reason));
+        }
+    }
+
+    /// Tells the client that its request failed: by an answer if none has begun, else by a
+    /// response that is visibly cut.
+    fn fail(&mut self, reason: Reason) {
+        let Some(exchange) = &mut self.exchange else { return };
+        if exchange.response <= Response::Interim {
+            return self.refuse(reason);
+        }
+        exchange.log.reason = Some(reason);
+        self.tell(http1::Input::Abort);
+    }
+
+    /// Answers in the service's stead. What was malformed before it was a request is noted too.
+    fn refuse(&mut self, reason: Reason) {
+        self.cancel(Reason::Canceled);
+        let salt = self.salt.wrapping_add(self.serial);
+        let since = self.clock.now();
+        let exchange = self.exchange.get_or_insert_with(|| {
+            let id = forward::new_id(salt);
+            let upload = Upload::new(true, 0);
+            let mut exchange = Exchange::new(id, http::Method::GET, upload, false);
+            exchange.log.since = since;
+            Box::new(exchange)
+        });
+        if exchange.response > Response::Interim {
+            return self.tell(http1::Input::Abort);
+        }
+        let (head, bytes) = answer::refusal(reason, &exchange.id);
+        exchange.response = Response::Ended;
+        exchange.log.reason = Some(reason);
+        exchange.log.status = head.status.as_u16();
+        exchange.log.bytes_out = count(bytes.len());
+        self.response_due = None;
+        self.tell(http1::Input::Respond { head, end: false });
+        self.tell(http1::Input::Data { bytes, end: true });
+    }
+
+    /// Ends the call, if one is under way, and tells the callee why.
+    fn cancel(&mut self, reason: Reason) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let call = core::mem::replace(&mut exchange.call, Call::Over);
+        if let Call::Live(place, _) = call {
+            self.say_reset(place, self.serial, reason);
+        }
+    }
+
+    fn say_reset(&mut self, place: Place, serial: u64, reason: Reason) {
+        let word = Word::Reset(Reset { reason, started: true });
+        self.actions.push_back(Action::Say(place, self.call_id(serial), word));
+        self.actions.push_back(Action::Over(place));
+    }
+
+    fn call_id(&self, serial: u64) -> CallId {
+        CallId { worker: self.me.0, conn: self.me.1, serial }
+    }
+
+    /// The exchange is over: notes it.
+    fn finish(&mut self) {
+        self.response_due = None;
+        let Some(mut exchange) = self.exchange.take() else { return };
+        if self.settings.log_requests {
+            let took = self.clock.now() - exchange.log.since;
+            self.actions.push_back(Action::Note(Note::Request(exchange.note(took))));
+        }
+    }
+
+    fn close(&mut self) {
+        self.cancel(Reason::Canceled);
+        self.finish();
+        if !self.closed {
+            self.closed = true;
+            self.actions.push_back(Action::Closed);
+        }
+    }
+}
+
+impl crate::Machine for Proxy {
+    type Input = Input;
+    type Action = Action;
+
+    fn handle(&mut self, now: Instant, input: Input) {
+        self.clock.advance(now);
+        if self.closed {
+            return;
+        }
+        match input {
+            Input::Socket(Event::Received(bytes)) => self.tell(http1::Input::Received(bytes)),
+            Input::Socket(Event::Eof) => self.tell(http1::Input::Eof),
+            Input::Socket(Event::Sent(count)) => self.tell(http1::Input::Sent(count)),
+            Input::Socket(Event::Lost) => return self.close(),
+            Input::Placed(serial, place) => self.placed(serial, place),
+            Input::Word(serial, word) => self.word(serial, word),
+            Input::Drain => {
+                self.draining = true;
+                self.tell(http1::Input::Drain);
+            }
+        }
+        self.pump();
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let now = self.clock.advance(now);
+        if self.closed {
+            return;
+        }
+        self.http.tick(now);
+        self.pump();
+        if self.response_due.is_some_and(|due| due <= now) {
+            self.response_due = None;
+            self.cancel(Reason::UpstreamTimeout);
+            self.fail(Reason::UpstreamTimeout);
+            self.pump();
+        }
+    }
+
+    fn poll(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        if self.closed {
+            return None;
+        }
+        self.response_due.into_iter().chain(self.http.deadline()).min()
+    }
+}
+
+fn count(bytes: usize) -> u64 {
+    u64::try_from(bytes).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,136 @@
+//! The request body between a client's connection and a call: within the callee's credit, and
+//! held for a second try while that is allowed.
+
+use crate::head::Fields;
+use crate::rpc::Word;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::vec::Vec;
+use bytes::BytesMut;
+
+/// A request body on its way into a call.
+#[derive(Debug)]
+pub(super) struct Upload {
+    /// Pieces that wait for credit.
+    queue: VecDeque<BytesMut>,
+    /// Bytes that the callee would still take.
+    allowed: usize,
+    /// Bytes that the callee of this attempt has asked for in all.
+    asked: usize,
+    /// Bytes that the client's side was allowed to read in all, over all attempts.
+    granted: usize,
+    end: End,
+    said_end: bool,
+    /// What was pushed so far, while it may be wanted again.
+    replay: Option<Vec<BytesMut>>,
+    replay_left: usize,
+}
+
+/// How far the client's side of the body is.
+#[derive(Debug)]
+enum End {
+    Open,
+    Plain,
+    Trailers(Box<Fields>),
+}
+
+impl Upload {
+    /// The body of a request: none if `end`. Up to `replay_bytes` are held for a second try.
+    pub(super) fn new(end: bool, replay_bytes: usize) -> Self {
+        Self {
+            queue: VecDeque::new(),
+            allowed: 0,
+            asked: 0,
+            granted: 0,
+            end: if end { End::Plain } else { End::Open },
+            said_end: end,
+            replay: Some(Vec::new()),
+            replay_left: replay_bytes,
+        }
+    }
+
+    /// The callee would take `more` bytes. Returns how many more the client's side may read.
+    pub(super) fn credit(&mut self, more: usize) -> usize {
+        self.allowed = self.allowed.saturating_add(more);
+        self.asked = self.asked.saturating_add(more);
+        let extra = self.asked.saturating_sub(self.granted);
+        self.granted = self.granted.saturating_add(extra);
+        extra
+    }
+
+    /// The client's side read a piece.
+    pub(super) fn push(&mut self, bytes: BytesMut, end: bool) {
+        if end {
+            self.end = End::Plain;
+        }
+        if bytes.is_empty() {
+            return;
+        }
+        match self.replay_left.checked_sub(bytes.len()) {
+            Some(left) if self.replay.is_some() => {
+                self.replay_left = left;
+                self.replay.iter_mut().for_each(|held| held.push(bytes.clone()));
+            }
+            Some(_) | None => self.settle(),
+        }
+        self.queue.push_back(bytes);
+    }
+
+    /// The client's side read the trailer section.
+    pub(super) fn trailers(&mut self, fields: Fields) {
+        self.end = End::Trailers(Box::new(fields));
+    }
+
+    /// There will be no second try: forgets what is held for one.
+    pub(super) fn settle(&mut self) {
+        self.replay = None;
+    }
+
+    /// Whether all of the body so far is still held.
+    pub(super) fn is_whole(&self) -> bool {
+        self.replay.is_some()
+    }
+
+    /// Whether the callee was told all of it.
+    pub(super) fn is_over(&self) -> bool {
+        self.said_end
+    }
+
+    /// Starts over, for a second try. Returns whether the new request has no body.
+    pub(super) fn restart(&mut self) -> bool {
+        let held = self.replay.take().unwrap_or_default();
+        self.queue = held.into();
+        self.allowed = 0;
+        self.asked = 0;
+        self.said_end = self.queue.is_empty() && matches!(self.end, End::Plain);
+        self.said_end
+    }
+
+    /// The next word that the callee may be told.
+    pub(super) fn next(&mut self) -> Option<Word> {
+        if let Some(piece) = self.queue.front_mut() {
+            let fits = piece.len().min(self.allowed);
+            if fits == 0 {
+                return None;
+            }
+            let bytes = piece.split_to(fits);
+            self.allowed -= fits;
+            if piece.is_empty() {
+                self.queue.pop_front();
+            }
+            let end = self.queue.is_empty() && matches!(self.end, End::Plain);
+            self.said_end = end;
+            return Some(Word::Data { bytes, end });
+        }
+        if self.said_end {
+            return None;
+        }
+        let word = match &mut self.end {
+            End::Open => return None,
+            End::Plain => Word::Data { bytes: BytesMut::new(), end: true },
+            End::Trailers(fields) => Word::Trailers((**fields).clone()),
+        };
+        self.said_end = true;
+        Some(word)
+    }
+}

@@ -1,0 +1,472 @@
+//! A worker: connections and the calls between them.
+
+use super::admin::{self, Admin};
+use super::entry::{Entry, Event, Kind};
+use super::letter::{CallId, Letter};
+use super::proxy::{self, Proxy};
+use super::settings::Settings;
+use super::upstream::{self, Upstream};
+use crate::host::{Action, Address, Host, Input, Port};
+use crate::id::{ConnId, ConnMap, WorkerId};
+use crate::machine::Machine;
+use crate::note::Note;
+use crate::outbox::Outbox;
+use crate::reason::Reason;
+use crate::routing::{self, Change, EndpointId, Loads, Place, Routes, choose};
+use crate::rpc::{Reset, Word};
+use crate::seed::{Dice, Seed};
+use crate::time::{Instant, Monotonic};
+use crate::timers::Agenda;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+/// One thread's share of a node: its connections, and the calls between them.
+///
+/// Clients' connections are served before tunnels within a turn, so that all the calls which a
+/// turn begins on one tunnel share a message.
+#[derive(Debug)]
+pub struct Worker {
+    id: WorkerId,
+    conns: ConnMap<Entry>,
+    /// How many connections there are of each kind.
+    clients: usize,
+    routes: Arc<Routes>,
+    loads: Loads,
+    agenda: Agenda<ConnId>,
+    /// Clients' and operators' connections that may have something to ask for.
+    touched: VecDeque<ConnId>,
+    /// Agents' connections that may.
+    touched_tunnels: VecDeque<ConnId>,
+    actions: VecDeque<Action<Letter>>,
+    clock: Monotonic,
+    seed: Seed,
+    dice: Dice,
+    accepted: u64,
+    ready: bool,
+    life: Life,
+    settings: Arc<Settings>,
+}
+
+/// How far a drain is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Life {
+    Serving,
+    /// New requests are still taken until the time, because load balancers retire late.
+    Lingering(Instant),
+    /// Clients finish what is under way.
+    Draining,
+    /// Clients are gone, and the node knows.
+    Quiet,
+    /// Tunnels are being closed; what is left at the time is dropped.
+    Parting(Instant),
+    Over,
+}
+
+impl Worker {
+    /// A worker without connections, routes or readiness.
+    pub fn new(now: Instant, id: WorkerId, settings: Arc<Settings>, seed: &Seed) -> Self {
+        let mut clock = Monotonic::default();
+        clock.advance(now);
+        let seed = seed.fork_at("worker", u64::from(id.0));
+        Self {
+            id,
+            conns: ConnMap::new(),
+            clients: 0,
+            routes: Arc::default(),
+            loads: Loads::new(),
+            agenda: Agenda::new(),
+            touched: VecDeque::new(),
+            touched_tunnels: VecDeque::new(),
+            actions: VecDeque::new(),
+            clock,
+            dice: seed.fork("dice").roll(),
+            seed,
+            accepted: 0,
+            ready: false,
+            life: Life::Serving,
+            settings,
+        }
+    }
+
+    /// Connections, of all kinds.
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Calls under way that began here.
+    pub fn calls(&self) -> u64 {
+        self.loads.total()
+    }
+
+    fn accept(&mut self, conn: ConnId, port: Port, peer: core::net::SocketAddr) {
+        let now = self.clock.now();
+        if self.conns.len() >= self.settings.limits.connections || self.life == Life::Over {
+            let reason = Reason::Overloaded;
+            self.actions.push_back(Action::Note(Note::Refused { peer, reason }));
+            return self.actions.push_back(Action::Close(conn));
+        }
+        self.accepted += 1;
+        let settings = Arc::clone(&self.settings);
+        let kind = match port {
+            Port::Proxy => {
+                self.clients += 1;
+                let me = (self.id, conn);
+                Kind::Proxy(Box::new(Proxy::new(now, me, peer, self.dice.long(), settings)))
+            }
+            Port::Upstream => {
+                let seed = self.seed.fork_at("upstream", self.accepted);
+                Kind::Upstream(Box::new(Upstream::new(now, peer, seed, settings)))
+            }
+            Port::Admin => Kind::Admin(Box::new(Admin::new(now, self.ready, &settings))),
+        };
+        self.conns.insert(conn, Entry::new(kind));
+        if self.life != Life::Serving {
+            self.drain_one(conn);
+        }
+        self.touch(conn);
+    }
+
+    fn event(&mut self, conn: ConnId, event: Event) {
+        if let Some(entry) = self.conns.get_mut(conn) {
+            entry.event(self.clock.now(), event);
+            self.touch(conn);
+        }
+    }
+
+    /// Notes that a connection may have something to ask for.
+    fn touch(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.get_mut(conn) else { return };
+        if !core::mem::replace(&mut entry.touched, true) {
+            match entry.kind {
+                Kind::Proxy(_) | Kind::Admin(_) => self.touched.push_back(conn),
+                Kind::Upstream(_) => self.touched_tunnels.push_back(conn),
+            }
+        }
+    }
+
+    /// Carries out what one touched connection asks for. Returns whether there was one.
+    fn step(&mut self) -> bool {
+        let next = self.touched.pop_front().or_else(|| self.touched_tunnels.pop_front());
+        let Some(conn) = next else { return false };
+        let Some(entry) = self.conns.get_mut(conn) else { return true };
+        entry.touched = false;
+        match entry.kind {
+            Kind::Proxy(_) => self.drain_proxy(conn),
+            Kind::Upstream(_) => self.drain_upstream(conn),
+            Kind::Admin(_) => self.drain_admin(conn),
+        }
+        self.look(conn);
+        true
+    }
+
+    fn drain_proxy(&mut self, conn: ConnId) {
+        while let Some(Kind::Proxy(proxy)) = self.conns.get_mut(conn).map(|e| &mut e.kind) {
+            match proxy.poll() {
+                Some(proxy::Action::Begin { call, endpoint, avoid, head, end }) => {
+                    let place = self.place(&endpoint, avoid);
+                    if let Some(Kind::Proxy(proxy)) = self.conns.get_mut(conn).map(|e| &mut e.kind)
+                    {
+                        let placed = proxy::Input::Placed(call.serial, place);
+                        proxy.handle(self.clock.now(), placed);
+                    }
+                    if let Some(place) = place {
+                        self.loads.begin(place);
+                        self.ask(place, call, Word::Request { head, end });
+                    }
+                }
+                Some(proxy::Action::Say(place, call, word)) => self.ask(place, call, word),
+                Some(proxy::Action::Over(place)) => self.loads.end(place),
+                Some(proxy::Action::Note(note)) => self.actions.push_back(Action::Note(note)),
+                Some(proxy::Action::Finish) => self.actions.push_back(Action::Finish(conn)),
+                Some(proxy::Action::Closed) => self.remove(conn),
+                None => return,
+            }
+        }
+    }
+
+    fn drain_upstream(&mut self, conn: ConnId) {
+        while let Some(Kind::Upstream(up)) = self.conns.get_mut(conn).map(|e| &mut e.kind) {
+            match up.poll() {
+                Some(upstream::Action::Serves(endpoint)) => {
+                    let upstream = routing::Upstream {
+                        place: Place { worker: self.id, conn },
+                        weight: 1,
+                        remote: false,
+                        suspect: false,
+                    };
+                    self.report(Change::Put(endpoint, upstream));
+                }
+                Some(upstream::Action::Leaves(endpoint)) => {
+                    let place = Place { worker: self.id, conn };
+                    self.report(Change::Remove(endpoint, place));
+                }
+                Some(upstream::Action::Answer(call, word)) => self.answer(call, word),
+                Some(upstream::Action::Note(note)) => self.actions.push_back(Action::Note(note)),
+                Some(upstream::Action::Finish) => self.actions.push_back(Action::Finish(conn)),
+                Some(upstream::Action::Closed) => self.remove(conn),
+                None => return,
+            }
+        }
+    }
+
+    fn drain_admin(&mut self, conn: ConnId) {
+        while let Some(Kind::Admin(admin)) = self.conns.get_mut(conn).map(|e| &mut e.kind) {
+            match admin.poll() {
+                Some(admin::Action::Finish) => self.actions.push_back(Action::Finish(conn)),
+                Some(admin::Action::Closed) => self.remove(conn),
+                None => return,
+            }
+        }
+    }
+
+    /// Tells the driver and the agenda what has changed about a connection.
+    fn look(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.get_mut(conn) else { return };
+        entry.tell(conn, &mut self.actions);
+        self.agenda.want(conn, entry.deadline());
+    }
+
+    fn remove(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.remove(conn) else { return };
+        self.agenda.forget(conn);
+        if matches!(entry.kind, Kind::Proxy(_)) {
+            self.clients -= 1;
+        }
+        self.actions.push_back(Action::Close(conn));
+    }
+
+    fn place(&mut self, endpoint: &EndpointId, avoid: Option<Place>) -> Option<Place> {
+        let upstreams = self.routes.get(endpoint);
+        choose(upstreams, &self.loads, avoid, &mut self.dice).map(|upstream| upstream.place)
+    }
+
+    /// Sends a caller's word to the tunnel.
+    fn ask(&mut self, place: Place, call: CallId, word: Word) {
+        if place.worker == self.id {
+            return self.asked(place.conn, call, word);
+        }
+        let to = Address::Worker(place.worker);
+        let letter = Letter::Ask { to: place.conn, call, word };
+        self.actions.push_back(Action::Letter { to, letter });
+    }
+
+    /// Hands a caller's word to a tunnel of this worker; a call for one that is gone never
+    /// started.
+    fn asked(&mut self, conn: ConnId, call: CallId, word: Word) {
+        match self.conns.get_mut(conn).map(|entry| &mut entry.kind) {
+            Some(Kind::Upstream(upstream)) => {
+                upstream.handle(self.clock.now(), upstream::Input::Ask(call, word));
+                self.touch(conn);
+            }
+            Some(Kind::Proxy(_) | Kind::Admin(_)) | None => {
+                if matches!(word, Word::Request { .. }) {
+                    let reset = Reset { reason: Reason::UpstreamLost, started: false };
+                    self.answer(call, Word::Reset(reset));
+                }
+            }
+        }
+    }
+
+    /// Sends a callee's word to the caller.
+    fn answer(&mut self, call: CallId, word: Word) {
+        if call.worker == self.id {
+            return self.answered(call, word);
+        }
+        let to = Address::Worker(call.worker);
+        self.actions.push_back(Action::Letter { to, letter: Letter::Answer { call, word } });
+    }
+
+    /// Hands a callee's word to a caller of this worker. If it is gone, its reset is on its way.
+    fn answered(&mut self, call: CallId, word: Word) {
+        if let Some(Kind::Proxy(proxy)) = self.conns.get_mut(call.conn).map(|e| &mut e.kind) {
+            proxy.handle(self.clock.now(), proxy::Input::Word(call.serial, word));
+            self.touch(call.conn);
+        }
+    }
+
+    fn report(&mut self, change: Change) {
+        let letter = Letter::Changed(change);
+        self.actions.push_back(Action::Letter { to: Address::Node, letter });
+    }
+
+    fn letter(&mut self, letter: Letter) {
+        match letter {
+            Letter::Ask { to, call, word } => self.asked(to, call, word),
+            Letter::Answer { call, word } => self.answered(call, word),
+            Letter::Routes(routes) => self.routes = routes,
+            Letter::Ready(ready) => {
+                self.ready = ready;
+                self.each(|kind, now| match kind {
+                    Kind::Admin(admin) => admin.handle(now, admin::Input::Ready(ready)),
+                    Kind::Proxy(_) | Kind::Upstream(_) => {}
+                });
+            }
+            Letter::Drain => self.linger(),
+            Letter::Part => self.part(),
+            Letter::Changed(_) | Letter::Quiet(_) => {}
+        }
+    }
+
+    /// Does something to each connection.
+    fn each(&mut self, mut act: impl FnMut(&mut Kind, Instant)) {
+        let now = self.clock.now();
+        let ids: Vec<ConnId> = self.conns.ids().collect();
+        for conn in ids {
+            if let Some(entry) = self.conns.get_mut(conn) {
+                act(&mut entry.kind, now);
+            }
+            self.touch(conn);
+        }
+    }
+
+    /// The first step of a drain: agents connect elsewhere, clients are served as before.
+    fn linger(&mut self) {
+        if self.life != Life::Serving {
+            return;
+        }
+        self.life = Life::Lingering(self.clock.now() + self.settings.drain_delay);
+        let calls = usize::try_from(self.loads.total()).unwrap_or(usize::MAX);
+        self.actions.push_back(Action::Note(Note::Draining { calls }));
+        let ids: Vec<ConnId> = self.conns.ids().collect();
+        for conn in ids {
+            self.drain_one(conn);
+        }
+    }
+
+    /// Tells one connection as much of the drain as has begun.
+    fn drain_one(&mut self, conn: ConnId) {
+        let now = self.clock.now();
+        let lingering = matches!(self.life, Life::Lingering(_));
+        match self.conns.get_mut(conn).map(|entry| &mut entry.kind) {
+            Some(Kind::Proxy(proxy)) if !lingering => proxy.handle(now, proxy::Input::Drain),
+            Some(Kind::Upstream(upstream)) => upstream.handle(now, upstream::Input::Drain),
+            Some(Kind::Proxy(_) | Kind::Admin(_)) | None => return,
+        }
+        self.touch(conn);
+    }
+
+    /// The second step: clients finish what is under way.
+    fn drain(&mut self) {
+        self.life = Life::Draining;
+        self.actions.push_back(Action::Unlisten(Port::Proxy));
+        self.actions.push_back(Action::Unlisten(Port::Upstream));
+        self.each(|kind, now| match kind {
+            Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Drain),
+            Kind::Upstream(_) | Kind::Admin(_) => {}
+        });
+    }
+
+    /// The last step: no worker has clients that need the tunnels.
+    fn part(&mut self) {
+        if matches!(self.life, Life::Parting(_) | Life::Over) {
+            return;
+        }
+        self.life = Life::Parting(self.clock.now() + self.settings.limits.linger_timeout);
+        self.actions.push_back(Action::Unlisten(Port::Admin));
+        let cut = usize::try_from(self.loads.total()).unwrap_or(usize::MAX);
+        self.actions.push_back(Action::Note(Note::Drained { cut }));
+        self.each(|kind, now| match kind {
+            Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Drain),
+            Kind::Upstream(up) => up.handle(now, upstream::Input::Part(Reason::Draining)),
+            Kind::Admin(admin) => admin.handle(now, admin::Input::Drain),
+        });
+    }
+
+    /// Moves a drain on when what it waits for has come.
+    fn settle_life(&mut self) {
+        match self.life {
+            Life::Draining if self.clients == 0 => {
+                self.life = Life::Quiet;
+                let letter = Letter::Quiet(self.id);
+                self.actions.push_back(Action::Letter { to: Address::Node, letter });
+            }
+            Life::Parting(_) if self.conns.is_empty() => {
+                self.life = Life::Over;
+                self.actions.push_back(Action::Done);
+            }
+            Life::Serving
+            | Life::Lingering(_)
+            | Life::Draining
+            | Life::Quiet
+            | Life::Parting(_)
+            | Life::Over => {}
+        }
+    }
+
+    fn due(&self) -> Option<Instant> {
+        match self.life {
+            Life::Lingering(until) | Life::Parting(until) => Some(until),
+            Life::Serving | Life::Draining | Life::Quiet | Life::Over => None,
+        }
+    }
+}
+
+impl Machine for Worker {
+    type Input = Input<Letter>;
+    type Action = Action<Letter>;
+
+    fn handle(&mut self, now: Instant, input: Input<Letter>) {
+        self.clock.advance(now);
+        match input {
+            Input::Accepted { conn, port, peer } => self.accept(conn, port, peer),
+            Input::Received { conn, bytes } => self.event(conn, Event::Received(bytes)),
+            Input::Eof { conn } => self.event(conn, Event::Eof),
+            Input::Sent { conn, count } => self.event(conn, Event::Sent(count)),
+            Input::Lost { conn, .. } => self.event(conn, Event::Lost),
+            Input::Letter(letter) => self.letter(letter),
+            // A worker dials nobody and asks for no names.
+            Input::Connected { .. } | Input::Unreachable { .. } | Input::Resolved { .. } => {}
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let now = self.clock.advance(now);
+        while let Some(conn) = self.agenda.pop(now) {
+            if let Some(entry) = self.conns.get_mut(conn) {
+                entry.tick(now);
+                self.touch(conn);
+            }
+        }
+        match self.life {
+            Life::Lingering(until) if until <= now => self.drain(),
+            Life::Parting(until) if until <= now => {
+                let ids: Vec<ConnId> = self.conns.ids().collect();
+                for conn in ids {
+                    self.remove(conn);
+                }
+            }
+            Life::Serving
+            | Life::Lingering(_)
+            | Life::Draining
+            | Life::Quiet
+            | Life::Parting(_)
+            | Life::Over => {}
+        }
+    }
+
+    fn poll(&mut self) -> Option<Action<Letter>> {
+        while self.actions.is_empty() && self.step() {}
+        if self.actions.is_empty() {
+            self.settle_life();
+        }
+        self.actions.pop_front()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.agenda.deadline().into_iter().chain(self.due()).min()
+    }
+}
+
+impl Host for Worker {
+    type Letter = Letter;
+
+    fn outbox(&self, conn: ConnId) -> Option<&Outbox> {
+        self.conns.get(conn)?.outbox()
+    }
+
+    fn room(&self, conn: ConnId) -> usize {
+        self.conns.get(conn).map_or(0, Entry::room)
+    }
+}

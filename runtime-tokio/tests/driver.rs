@@ -1,0 +1,179 @@
+//! The driver over real loopback sockets.
+
+mod kit;
+
+use kit::{PATIENCE, Seen, Way, client, movers, nobody};
+use pico_core::host::Fault;
+use pico_core::id::WorkerId;
+use std::io::{ErrorKind, Read as _, Write as _};
+use std::net::Shutdown;
+use std::thread;
+
+#[test]
+fn what_is_sent_comes_back() {
+    let (echo, _) = movers(&[Way::Echo]);
+    let mut client = echo.client();
+    for length in [1, 100, 70_000] {
+        let sent = pattern(length);
+        client.write_all(&sent).unwrap();
+        let mut back = vec![0; length];
+        client.read_exact(&mut back).unwrap();
+        assert_eq!(back, sent, "{length} bytes");
+    }
+}
+
+#[test]
+fn a_hundred_megabytes_pass_a_relay_and_every_byte_is_right() {
+    let (echo, _) = movers(&[Way::Echo]);
+    let (relay, _) = movers(&[Way::Relay(echo.address)]);
+    bulk(&relay.client(), 100 * 1024 * 1024, 64 * 1024);
+}
+
+#[test]
+fn a_slow_reader_gets_every_byte() {
+    let (echo, _) = movers(&[Way::Echo]);
+    bulk(&echo.client(), 4 * 1024 * 1024, 700);
+}
+
+#[test]
+fn many_connections_at_once_are_all_served() {
+    let (echo, _) = movers(&[Way::Echo, Way::Echo]);
+    let mut clients: Vec<_> = (0..400).map(|_| echo.client()).collect();
+    for round in 0..3_u8 {
+        for client in &mut clients {
+            client.write_all(&[round; 300]).unwrap();
+        }
+        for client in &mut clients {
+            let mut back = [0; 300];
+            client.read_exact(&mut back).unwrap();
+            assert_eq!(back, [round; 300]);
+        }
+    }
+}
+
+#[test]
+fn a_fin_passes_after_the_last_byte_and_the_other_way_stays_open() {
+    let (echo, _) = movers(&[Way::Echo]);
+    let (relay, _) = movers(&[Way::Relay(echo.address)]);
+    let mut client = relay.client();
+    let sent = pattern(3_000_000);
+    let half = thread::scope(|scope| {
+        scope.spawn(|| {
+            (&client).write_all(&sent).unwrap();
+            client.shutdown(Shutdown::Write).unwrap();
+        });
+        let mut back = Vec::new();
+        (&client).read_to_end(&mut back).unwrap();
+        back
+    });
+    assert_eq!(half.len(), sent.len());
+    assert!(half == sent);
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+}
+
+#[test]
+fn a_reset_is_a_lost_connection_and_the_next_one_is_served() {
+    let (echo, seen) = movers(&[Way::Echo]);
+    let mut first = echo.client();
+    first.write_all(b"x").unwrap();
+    first.read_exact(&mut [0]).unwrap();
+    socket2::SockRef::from(&first).set_linger(Some(std::time::Duration::ZERO)).unwrap();
+    drop(first);
+    assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), Seen::Accepted);
+    assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), Seen::Lost(Fault::Reset));
+    let mut second = echo.client();
+    second.write_all(b"y").unwrap();
+    second.read_exact(&mut [0]).unwrap();
+}
+
+#[test]
+fn a_dial_to_a_closed_port_is_refused() {
+    let (relay, seen) = movers(&[Way::Relay(nobody())]);
+    let mut client = relay.client();
+    assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), Seen::Accepted);
+    assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), Seen::Unreachable(Fault::Refused));
+    let end = client.read(&mut [0]);
+    assert!(matches!(end, Ok(0)) || end.unwrap_err().kind() == ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn names_and_literal_addresses_are_resolved() {
+    for name in ["localhost", "127.0.0.1", "[127.0.0.1]"] {
+        let (echo, _) = movers(&[Way::Echo]);
+        // `localhost` may be ::1 first, where nobody listens; then there is an answer as well.
+        let (relay, seen) = movers(&[Way::Named(name, echo.address.port())]);
+        let mut client = relay.client();
+        client.write_all(b"hello").unwrap();
+        let mut back = [0; 5];
+        match client.read_exact(&mut back) {
+            Ok(()) => assert_eq!(&back, b"hello"),
+            Err(_) => assert!(seen.iter().any(|s| s == Seen::Unreachable(Fault::Refused))),
+        }
+    }
+}
+
+#[test]
+fn letters_cross_between_workers_and_to_oneself() {
+    let (me, other) = (WorkerId(0), WorkerId(1));
+    let ways = [Way::Mail { me, other }, Way::Mail { me: other, other: me }];
+    let alone = [Way::Mail { me, other: me }];
+    for ways in [&ways[..], &alone[..]] {
+        let (mail, _) = movers(ways);
+        bulk(&mail.client(), 8 * 1024 * 1024, 64 * 1024);
+        let mut client = mail.client();
+        for _ in 0..1000 {
+            client.write_all(b"ping").unwrap();
+            let mut back = [0; 4];
+            client.read_exact(&mut back).unwrap();
+            assert_eq!(&back, b"ping");
+        }
+    }
+}
+
+#[test]
+fn a_port_in_use_is_an_error() {
+    let (echo, _) = movers(&[Way::Echo]);
+    let error = pico_shell::listen::bind(echo.address).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::AddrInUse);
+}
+
+#[test]
+fn an_ended_worker_drops_its_connections() {
+    let (echo, _) = movers(&[Way::Echo]);
+    let address = echo.address;
+    let mut client = client(address);
+    client.write_all(b"x").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    drop(echo);
+    assert_eq!(client.read(&mut [0]).unwrap(), 0);
+    assert!(std::net::TcpStream::connect(address).is_err());
+}
+
+/// Sends `total` bytes and reads them back in gulps, both at once.
+fn bulk(client: &std::net::TcpStream, total: usize, gulp: usize) {
+    let piece = pattern(251 * 512);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut left = total;
+            while left > 0 {
+                let now = left.min(piece.len());
+                { client }.write_all(&piece[..now]).unwrap();
+                left -= now;
+            }
+        });
+        let mut buffer = vec![0; gulp];
+        let mut at = 0;
+        while at < total {
+            let count = { client }.read(&mut buffer).unwrap();
+            assert!(count > 0, "ended at {at} of {total}");
+            let from = at % 251;
+            assert!(buffer[..count] == piece[from..][..count], "wrong after {at}");
+            at += count;
+        }
+    });
+}
+
+/// Bytes of period 251, which no power of two divides.
+fn pattern(length: usize) -> Vec<u8> {
+    (0..251).cycle().take(length).collect()
+}

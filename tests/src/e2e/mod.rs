@@ -1,0 +1,173 @@
+//! Runs the real binaries, for the tests that need sockets and processes.
+//!
+//! Everything listens on a port that the system chose, every wait is for an event (a line, a
+//! byte, the end of a process) and bounded by [`PATIENCE`], and every process dies with the value
+//! that stands for it. So the tests hold on a busy machine and leave nothing behind.
+
+mod pattern;
+mod process;
+mod service;
+mod wire;
+
+pub use pattern::{Check, Pattern};
+pub use process::{Ended, Process};
+pub use service::{Service, Upgrades};
+pub use wire::{Client, Head, Response, closing_answer};
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+/// How long a single wait may take before the test fails. Far more than is ever needed: what is
+/// slow is a test for a benchmark.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// A build of Pico on some runtime.
+#[derive(Debug)]
+pub struct Runtime {
+    /// The package that builds it.
+    pub package: &'static str,
+    /// Its binary.
+    pub binary: &'static str,
+    /// The environment variable that names a binary to test instead.
+    pub instead: &'static str,
+    built: OnceLock<PathBuf>,
+}
+
+/// The build that the tests run.
+pub static TOKIO: Runtime = Runtime::new("pico-runtime-tokio", "pico", "PICO_BIN");
+
+impl Runtime {
+    /// The binary `binary` of `package`; if the environment has `instead`, that path is taken.
+    pub const fn new(package: &'static str, binary: &'static str, instead: &'static str) -> Self {
+        Self { package, binary, instead, built: OnceLock::new() }
+    }
+
+    /// A command that runs this build; the first call makes sure that it is up to date.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(self.built.get_or_init(|| self.build()));
+        command.env_remove("RUST_LOG").env("NO_COLOR", "1");
+        command
+    }
+
+    /// `pico` with these arguments.
+    pub fn run(&self, args: &[&str]) -> Process {
+        let mut command = self.command();
+        command.args(args);
+        Process::start(&args.join(" "), &mut command)
+    }
+
+    fn build(&self) -> PathBuf {
+        if let Some(path) = std::env::var_os(self.instead) {
+            return PathBuf::from(path);
+        }
+        // A test's own path is `<target>/<profile>/deps/<name>`.
+        let test = std::env::current_exe().expect("a process knows its own path");
+        let folder = test.ancestors().nth(2).expect("a test lies in a target folder");
+        let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        cargo.args(["build", "--quiet", "--package", self.package, "--bins"]);
+        cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+        if folder.ends_with("release") {
+            cargo.arg("--release");
+        }
+        let status = cargo.status().expect("cargo runs");
+        assert!(status.success(), "{} does not build", self.package);
+        folder.join(self.binary).with_extension(std::env::consts::EXE_EXTENSION)
+    }
+}
+
+/// A node.
+#[derive(Debug)]
+pub struct Server {
+    /// The process.
+    pub process: Process,
+    /// Where clients send requests.
+    pub proxy: SocketAddr,
+    /// Where agents connect.
+    pub upstream: SocketAddr,
+}
+
+impl Server {
+    /// Starts a node with these further arguments, and waits until its ports are bound.
+    pub fn start(runtime: &Runtime, args: &[&str]) -> Self {
+        let ports = ["--proxy.bind-addr", "--upstream.bind-addr", "--admin.bind-addr"];
+        let mut all = vec!["server"];
+        all.extend(ports.iter().flat_map(|port| [*port, "127.0.0.1:0"]));
+        all.extend(args);
+        let mut process = runtime.run(&all);
+        let proxy = process.wait_for("the proxy port", |line| listening(line, "proxy"));
+        let upstream = process.wait_for("the upstream port", |line| listening(line, "upstream"));
+        Self { process, proxy, upstream }
+    }
+
+    /// A connection to the proxy port.
+    pub fn client(&self) -> Client {
+        Client::connect(self.proxy)
+    }
+}
+
+/// An agent that forwards one endpoint.
+#[derive(Debug)]
+pub struct Agent {
+    /// The process.
+    pub process: Process,
+}
+
+impl Agent {
+    /// Starts `pico agent http` towards `service`, and waits until it is online.
+    pub fn start(runtime: &Runtime, server: &Server, endpoint: &str, service: &str) -> Self {
+        let url = format!("http://{}", server.upstream);
+        let process = runtime.run(&["agent", "http", endpoint, service, "--connect.url", &url]);
+        let mut agent = Self { process };
+        agent.wait_until_online();
+        agent
+    }
+
+    /// Waits for the agent to say once more that it is online.
+    pub fn wait_until_online(&mut self) {
+        self.process.wait_for_next("word that it is online", |line| {
+            line.to_ascii_lowercase().contains("online").then_some(())
+        });
+    }
+}
+
+/// The address in a line that says that `port` is bound.
+fn listening(line: &str, port: &str) -> Option<SocketAddr> {
+    let mut words = line.split(|c: char| c.is_whitespace() || "\"=,".contains(c));
+    let named = line.contains("listening") && words.clone().any(|word| word == port);
+    named.then(|| words.find_map(|word| word.parse().ok()))?
+}
+
+/// An address at which nobody listens and which no other test is given.
+pub fn dead_address() -> SocketAddr {
+    // A port of an address of its own, where the platform has more than one loopback address.
+    let bound = TcpListener::bind("127.0.0.77:0").or_else(|_| TcpListener::bind("127.0.0.1:0"));
+    let address = bound.and_then(|listener| listener.local_addr());
+    address.expect("a loopback port can be bound")
+}
+
+/// How many sockets one test may open in this process and each of its children without running
+/// out of descriptors, at most `wanted`.
+pub fn affordable(wanted: usize) -> usize {
+    let output = Command::new("sh").args(["-c", "ulimit -n"]).output();
+    let text = output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+    let limit = text.ok().and_then(|text| text.parse::<usize>().ok()).unwrap_or(usize::MAX);
+    // The test holds both the client's and the service's end of each call.
+    wanted.min(limit.saturating_sub(128) / 3)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bound_port_is_read_from_text_and_from_json() {
+        let address = "127.0.0.1:40123".parse().ok();
+        assert_eq!(listening("proxy     listening on 127.0.0.1:40123", "proxy"), address);
+        assert_eq!(listening("INFO proxy listening addr=127.0.0.1:40123", "proxy"), address);
+        assert_eq!(listening("proxy listening on 127.0.0.1:40123", "upstream"), None);
+        assert_eq!(listening("proxy is 127.0.0.1:40123", "proxy"), None);
+    }
+}
