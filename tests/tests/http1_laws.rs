@@ -245,7 +245,9 @@ proptest! {
     fn what_a_server_parsed_a_client_writes_the_same(text in requests()) {
         let (first, body) = parse(&text);
         let Some(first) = first else { return Ok(()) };
-        prop_assume!(!first.upgrade);
+        if first.upgrade {
+            return Ok(());
+        }
         let mut client = Rig::client();
         client.input(client::Input::Request {
             head: first.head.clone(),
