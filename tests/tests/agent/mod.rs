@@ -34,6 +34,8 @@ pub struct Rig {
     pub done: bool,
     /// Connections whose sockets take nothing.
     pub stuck: Vec<ConnId>,
+    /// All that it asked for, and when.
+    pub trace: Vec<String>,
 }
 
 pub fn settings(endpoints: &[&str]) -> Settings {
@@ -66,6 +68,7 @@ impl Rig {
             finished: Vec::new(),
             done: false,
             stuck: Vec::new(),
+            trace: Vec::new(),
         };
         rig.settle();
         rig
@@ -75,6 +78,7 @@ impl Rig {
     pub fn settle(&mut self) {
         while let Some(action) = self.agent.poll() {
             assert!(!self.done, "{action:?} after the end");
+            self.trace.push(format!("{} {action:?}", self.now.as_nanos()));
             match action {
                 Action::Dial { conn, to } => self.dials.push_back((conn, to)),
                 Action::Resolve { ask, host, .. } => self.asks.push_back((ask, host)),
