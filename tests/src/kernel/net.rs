@@ -10,7 +10,7 @@ use bytes::{Buf, BytesMut};
 use core::time::Duration;
 use pico_core::id::ConnId;
 use pico_core::{Dice, Instant, Outbox, Seed, host};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A direction of a link.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -51,6 +51,8 @@ pub struct Net {
     seed: Seed,
     dialled: u64,
     window_max: usize,
+    hit: BTreeSet<u64>,
+    made: BTreeMap<(SeatId, ConnId), u64>,
 }
 
 #[derive(Debug)]
@@ -100,7 +102,8 @@ impl Net {
     pub fn new(seed: &Seed, faults: Vec<Fault>) -> Self {
         let window_max = *seed.fork("window").roll().pick(&[2_000, 20_000, 200_000]);
         let seed = seed.fork("links");
-        Self { links: BTreeMap::new(), faults, seed, dialled: 0, window_max }
+        let (hit, made) = (BTreeSet::new(), BTreeMap::new());
+        Self { links: BTreeMap::new(), faults, seed, dialled: 0, window_max, hit, made }
     }
 
     /// The number of a link that is about to be dialled, and how its dialling ends: answered
@@ -138,12 +141,24 @@ impl Net {
             broken: None,
         };
         let (up, down) = (flow(from), flow(to));
+        self.made.insert(from, link);
+        self.made.insert(to, link);
         self.links.insert(link, Link { up, down, latency, dice });
     }
 
     /// How many links are open at either end.
     pub fn open(&self) -> usize {
         self.links.len()
+    }
+
+    /// Whether a fault befell this connection of this host.
+    pub fn was_hit(&self, seat: SeatId, conn: ConnId) -> bool {
+        self.made.get(&(seat, conn)).is_some_and(|link| self.hit.contains(link))
+    }
+
+    /// How many links a fault befell.
+    pub fn hits(&self) -> usize {
+        self.hit.len()
     }
 
     /// Offers what waits in `outbox`; says how much the socket took.
@@ -177,6 +192,7 @@ impl Net {
         }
         if let Some((byte, hit)) = fault.filter(|_| count == to_fault) {
             self.faults.retain(|fault| !fault.is_at(socket, byte));
+            self.hit.insert(socket.link);
             self.hit(now, socket, hit, events);
         }
         Ok(count)
@@ -225,10 +241,9 @@ impl Net {
 
     /// Sends the FIN.
     pub(super) fn finish(&mut self, now: Instant, socket: Socket, events: &mut Events<Event>) {
-        if let Some(link) = self.links.get_mut(&socket.link) {
-            if !std::mem::replace(&mut link.flow(socket.way).finished, true) {
-                link.send(now, socket, Segment::Fin, events);
-            }
+        let Some(link) = self.links.get_mut(&socket.link) else { return };
+        if !std::mem::replace(&mut link.flow(socket.way).finished, true) {
+            link.send(now, socket, Segment::Fin, events);
         }
     }
 
@@ -322,6 +337,7 @@ enum Hit {
 
 impl Way {
     /// The opposite direction.
+    #[must_use]
     pub const fn other(self) -> Self {
         match self {
             Self::Up => Self::Down,

@@ -237,7 +237,7 @@ where
     fn next(&mut self, host: &H) -> Option<Input<H::Letter>> {
         let input = match self.desk.inbox.pop_front() {
             Some(input) => input,
-            None => self.from_sockets(host)?,
+            None => self.look_at_sockets(host)?,
         };
         self.out.trace.input(self.now, self.desk.id, &self.desk.name, &input);
         Some(input)
@@ -257,6 +257,9 @@ where
                     self.out.net.close(self.now, socket, &mut self.out.events);
                 }
             }
+            Action::Unlisten(port) => {
+                self.out.events.add(self.now, Event::Unlisten(self.desk.id, port));
+            }
             Action::Letter { to, letter } => self.post(to, Box::new(letter)),
             Action::Note(note) => self.out.notes.push((self.now, self.desk.id, note)),
             Action::Unlisten(_) => {}
@@ -267,7 +270,7 @@ where
 
 impl<L: Debug + 'static> Hands<'_, L> {
     /// The next input that a socket has.
-    fn from_sockets(&mut self, host: &impl Host<Letter = L>) -> Option<Input<L>> {
+    fn look_at_sockets(&mut self, host: &impl Host<Letter = L>) -> Option<Input<L>> {
         while self.left > 0 {
             let count = self.desk.ready.len();
             let skip = self.desk.dice.index(count.min(4));

@@ -74,6 +74,7 @@ pub(super) enum Event {
     },
     Deliver(SeatId, Delivery),
     Post(ProcessId, Address, Box<dyn Any>),
+    Unlisten(SeatId, Port),
     Kill(ProcessId),
 }
 
@@ -234,6 +235,11 @@ impl World {
             Event::Post(process, address, letter) => {
                 if let Some(id) = self.places.get(&(process, address)) {
                     self.deliver(*id, Delivery::Letter(letter));
+                }
+            }
+            Event::Unlisten(id, port) => {
+                for (listened, seats) in self.listeners.values_mut() {
+                    seats.retain(|seat| *listened != port || *seat != id);
                 }
             }
             Event::Kill(process) => self.kill(process),
