@@ -2,10 +2,12 @@
 //! and its actors, and what the tests of the real binaries share.
 
 pub mod actors;
+pub mod check;
 pub mod choices;
 pub mod draw;
 pub mod e2e;
 pub mod hash;
 pub mod kernel;
 pub mod laws;
+pub mod scenario;
 pub mod table;
