@@ -6,6 +6,7 @@ pub mod check;
 pub mod choices;
 pub mod draw;
 pub mod e2e;
+pub mod fuzz;
 pub mod hash;
 pub mod kernel;
 pub mod laws;

@@ -7,23 +7,16 @@ use http::{Method, StatusCode};
 use pico_core::head::{Fields, RequestHead, ResponseHead};
 use pico_core::ws::{self, Action, Input, Kind, Role, handshake};
 use pico_core::{Instant, Limits, Machine as _, Outbox, Reason, Seed};
+use pico_sim::table;
 use std::sync::Arc;
 
-const SPEC: &str = include_str!("../../spec/websocket.md");
 const NOW: Instant = Instant::from_nanos(1);
 
-/// The rows of the table whose first column is headed `first`, without the heading.
-fn table(first: &str) -> Vec<Vec<&'static str>> {
-    let heading = format!("| {first} |");
-    let rows: Vec<_> = SPEC
-        .lines()
-        .skip_while(|line| !line.starts_with(&heading))
-        .skip(2)
-        .take_while(|line| line.starts_with('|'))
-        .map(|line| line.trim_matches('|').split('|').map(str::trim).collect())
-        .collect();
+/// The rows of the table whose first column is headed `first`.
+fn rows<const N: usize>(first: &str) -> Vec<[String; N]> {
+    let rows = table::rows(&table::page("websocket.md"), first);
     assert!(!rows.is_empty(), "no table {first}");
-    rows
+    rows.into_iter().map(|row| row.try_into().unwrap()).collect()
 }
 
 fn unhex(text: &str) -> Vec<u8> {
@@ -105,14 +98,13 @@ fn told(role: Role, mut bytes: &[u8]) -> String {
 
 #[test]
 fn every_case_of_the_table_has_its_outcome_however_it_is_cut() {
-    for row in table("case") {
-        let [case, to, bytes, heard, sent] = row[..] else { panic!("{row:?}") };
-        let role = match to {
+    for [case, to, bytes, heard, sent] in rows("case") {
+        let role = match &to[..] {
             "server" => Role::Server,
             "client" => Role::Client,
-            _ => panic!("{row:?}"),
+            _ => panic!("{case}: to whom?"),
         };
-        let bytes = unhex(bytes);
+        let bytes = unhex(&bytes);
         for size in 1..=bytes.len().max(1) {
             let (was_heard, was_sent) = run(role, &bytes, size);
             assert_eq!(was_heard, heard, "{case}, in pieces of {size}");
@@ -123,8 +115,7 @@ fn every_case_of_the_table_has_its_outcome_however_it_is_cut() {
 
 #[test]
 fn every_close_code_of_the_table_has_its_reason() {
-    for row in table("peer's code") {
-        let [code, reason] = row[..] else { panic!("{row:?}") };
+    for [code, reason] in rows("peer's code") {
         let body = code.parse().map_or(Vec::new(), |code: u16| code.to_be_bytes().to_vec());
         let frame = [&[0x88, u8::try_from(body.len()).unwrap()], &body[..]].concat();
         let (heard, sent) = run(Role::Client, &frame, frame.len());
@@ -179,8 +170,7 @@ fn change(good: &Fields, change: &str) -> Fields {
 #[test]
 fn every_request_of_the_table_gets_its_answer() {
     let mut dice = Seed::from_u64(7).roll();
-    for row in table("request") {
-        let [what, outcome] = row[..] else { panic!("{row:?}") };
+    for [what, outcome] in rows("request") {
         let (good, key) = handshake::request(&mut dice, "pico.example", "/pico/v1/listener/a");
         assert_eq!(good.target(), b"/pico/v1/listener/a");
         let request = match what.strip_prefix("method `") {
@@ -188,7 +178,7 @@ fn every_request_of_the_table_gets_its_answer() {
                 let method = Method::from_bytes(method.trim_matches('`').as_bytes()).unwrap();
                 RequestHead::new(method, good.target(), good.fields.clone())
             }
-            None => RequestHead::new(Method::GET, good.target(), change(&good.fields, what)),
+            None => RequestHead::new(Method::GET, good.target(), change(&good.fields, &what)),
         };
         match handshake::respond(&request) {
             Ok(response) => {
@@ -205,14 +195,13 @@ fn every_response_of_the_table_is_taken_or_refused() {
     let mut dice = Seed::from_u64(8).roll();
     let (request, key) = handshake::request(&mut dice, "pico.example", "/");
     let good = handshake::respond(&request).expect("a good request");
-    for row in table("response") {
-        let [what, outcome] = row[..] else { panic!("{row:?}") };
+    for [what, outcome] in rows("response") {
         let response = match what.strip_prefix("status ") {
             Some(status) => {
                 let status = StatusCode::from_bytes(status.as_bytes()).unwrap();
                 ResponseHead::new(status, b"", good.fields.clone())
             }
-            None => ResponseHead::new(good.status, b"", change(&good.fields, what)),
+            None => ResponseHead::new(good.status, b"", change(&good.fields, &what)),
         };
         let was = handshake::check(&key, &response).map_or_else(|r| r.told().code, |()| "taken");
         assert_eq!(was, outcome, "{what}");

@@ -2,20 +2,20 @@
 
 use super::service::Local;
 use super::uplink::Uplink;
-use crate::host::Fault;
+use crate::host::{Action, Fault, Told};
+use crate::id::ConnId;
 use crate::machine::Machine as _;
 use crate::outbox::Outbox;
 use crate::time::Instant;
 use crate::{http1, tunnel};
+use alloc::collections::VecDeque;
 use bytes::BytesMut;
 
 /// A connection and what its driver was told of it.
 #[derive(Debug)]
 pub(super) struct Conn {
-    /// Whether the driver was told to write and has not emptied the outbox since.
-    writing: bool,
-    /// Whether the driver may have seen that there is no room.
-    full: bool,
+    /// What the driver knows of it.
+    told: Told,
     /// Whether it stands in the list of those to be drained.
     pub(super) queued: bool,
     /// The earliest wake-up that the agenda holds for it.
@@ -43,43 +43,26 @@ pub(super) enum Event {
     Sent(usize),
 }
 
-/// What the driver has to be told.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) struct Told {
-    pub(super) write: bool,
-    pub(super) read: bool,
-}
-
 impl Conn {
     /// A connection that is being dialled.
     pub(super) fn new(kind: Kind) -> Self {
-        Self { writing: false, full: false, queued: false, wanted: None, lost: None, kind }
+        Self { told: Told::default(), queued: false, wanted: None, lost: None, kind }
     }
 
     /// Passes on what the socket did.
     pub(super) fn feed(&mut self, now: Instant, event: Event) {
-        let emptied = match &event {
-            Event::Sent(count) => self.outbox().is_some_and(|outbox| *count >= outbox.len()),
-            Event::Received(_) | Event::Eof => false,
-        };
         match &mut self.kind {
             Kind::Uplink(uplink) => uplink.feed(now, event),
             Kind::Local(local) => local.feed(now, event),
         }
-        self.writing &= !emptied;
-        // Whoever drives us may ask for the room before it takes our actions.
-        self.full |= self.room() == 0;
     }
 
-    /// Compares with what the driver knows; call it after draining the children.
-    pub(super) fn tell(&mut self) -> Told {
-        let waits = self.outbox().is_some_and(|outbox| !outbox.is_empty());
-        let write = waits && !self.writing;
-        self.writing = waits;
-        let room = self.room() > 0;
-        let read = room && self.full;
-        self.full = !room;
-        Told { write, read }
+    /// Tells the driver what has changed. Call it after each input too: the driver may look at
+    /// the room before it takes our actions.
+    pub(super) fn tell<L>(&mut self, conn: ConnId, actions: &mut VecDeque<Action<L>>) {
+        let mut told = self.told;
+        told.tell(conn, self.outbox(), self.room(), actions);
+        self.told = told;
     }
 
     /// Lets the child fire what is due.
@@ -124,6 +107,7 @@ impl Conn {
             Kind::Uplink(uplink) => uplink.deadline(),
             Kind::Local(local) => local.http.as_ref().and_then(http1::client::Machine::deadline),
         };
+        let child = child.filter(|at| *at < NEVER);
         child.into_iter().chain(self.due()).min()
     }
 
@@ -148,3 +132,6 @@ impl Conn {
         self.uplink_mut().and_then(Uplink::tunnel_mut)
     }
 }
+
+/// The end of time, which is when a time-out that is switched off would be due.
+const NEVER: Instant = Instant::from_nanos(u64::MAX);

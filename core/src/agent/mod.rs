@@ -35,6 +35,7 @@ use alloc::vec::Vec;
 use call::{CallId, Calls};
 use conn::{Conn, Event, Kind};
 use core::net::SocketAddr;
+use core::time::Duration;
 use names::{Answer, Lookup, NameId, Names, Waiter};
 
 /// What an agent hears from its process.
@@ -54,6 +55,9 @@ pub enum Letter {
 pub struct Agent {
     clock: Monotonic,
     limits: Arc<Limits>,
+    /// The same, for connections to services: how long a response may take is for the server to
+    /// say, which resets the call.
+    patient: Arc<Limits>,
     phase: Phase,
     seed: Seed,
     dice: Dice,
@@ -65,7 +69,7 @@ pub struct Agent {
     authority: String,
     token: Option<String>,
     identity: Identity,
-    grace: core::time::Duration,
+    grace: Duration,
     log_requests: bool,
 
     listeners: Vec<listener::Listener>,
@@ -137,6 +141,7 @@ impl Agent {
             .collect();
         Ok(Self {
             clock,
+            patient: Arc::new(Limits { response_timeout: Duration::MAX, ..(*limits).clone() }),
             limits,
             phase: Phase::Fresh,
             dice: seed.fork("agent").roll(),
@@ -200,6 +205,7 @@ impl Agent {
         let now = self.clock.now();
         if let Some(held) = self.conns.get_mut(conn) {
             held.feed(now, event);
+            held.tell(conn, &mut self.actions);
             self.mark(conn);
         }
     }
@@ -297,13 +303,7 @@ impl Agent {
     /// Tells the driver what has changed about `conn`.
     fn settle(&mut self, conn: ConnId) {
         let Some(held) = self.conns.get_mut(conn) else { return };
-        let told = held.tell();
-        if told.write {
-            self.actions.push_back(Action::Write(conn));
-        }
-        if told.read {
-            self.actions.push_back(Action::Read(conn));
-        }
+        held.tell(conn, &mut self.actions);
         let deadline = held.deadline();
         if deadline.is_some_and(|at| held.wanted.is_none_or(|wanted| at < wanted)) {
             held.wanted = deadline;
@@ -384,7 +384,10 @@ impl Machine for Agent {
     }
 
     fn poll(&mut self) -> Option<Self::Action> {
-        if self.actions.is_empty() && self.phase != Phase::Done {
+        if let Some(action) = self.actions.pop_front() {
+            return Some(action);
+        }
+        if self.phase != Phase::Done {
             self.run();
         }
         self.actions.pop_front()

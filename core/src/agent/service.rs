@@ -146,7 +146,7 @@ impl Agent {
         if local.http.is_some() {
             return;
         }
-        local.http = Some(client::Machine::new(now, Arc::clone(&self.limits)));
+        local.http = Some(client::Machine::new(now, Arc::clone(&self.patient)));
         local.due = None;
         let call = local.call;
         if let Some(listener) = self.listeners.get_mut(local.listener) {
@@ -239,7 +239,8 @@ impl Agent {
                 (Some(client::Action::Data { bytes, end }), Some(id)) => {
                     self.response_data(id, bytes, end);
                 }
-                (Some(client::Action::Trailers(fields)), Some(id)) => {
+                (Some(client::Action::Trailers(mut fields)), Some(id)) => {
+                    rules::strip_trailers(&mut fields);
                     self.say(id, Word::Trailers(fields));
                     self.response_ended(id);
                 }
@@ -355,9 +356,9 @@ impl Agent {
             call.skip = call.taken;
             self.reach(id);
         } else if silent {
-            // Whatever it sent, it was not a response.
-            let slow = reason == Reason::WriteTimeout;
-            self.reset(id, if slow { reason } else { Reason::BadResponse }, sent);
+            // Unless the request was at fault: whatever came, it was not a response.
+            let told = matches!(reason, Reason::WriteTimeout | Reason::BadFraming);
+            self.reset(id, if told { reason } else { Reason::BadResponse }, sent);
         } else if call.response == Response::Ended {
             // The service did not want the rest of the request.
             self.say(id, rest_unwanted());

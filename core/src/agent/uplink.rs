@@ -57,6 +57,8 @@ struct Open {
     tunnel: tunnel::Machine<CallId>,
     /// What the node calls itself.
     node: String,
+    /// Whether our drain is over, and the tunnel to be closed once all is handed on.
+    drained: bool,
 }
 
 impl Uplink {
@@ -192,6 +194,7 @@ impl Agent {
                 Stage::Open(open) => open.tunnel.poll().map(Step::Open),
             };
             match step {
+                None if self.close_drained(conn) => {}
                 None => break,
                 Some(Step::Shaking(action)) => self.shaken(conn, action),
                 Some(Step::Open(tunnel::Action::Rpc(action))) => {
@@ -300,7 +303,7 @@ impl Agent {
         if !early.is_empty() {
             tunnel.handle(now, tunnel::Input::Received(early));
         }
-        uplink.stage = Stage::Open(Box::new(Open { tunnel, node: String::new() }));
+        uplink.stage = Stage::Open(Box::new(Open { tunnel, node: String::new(), drained: false }));
     }
 
     /// Ends a connection that has not become a tunnel, and its listener's attempt with it.
@@ -355,9 +358,23 @@ impl Agent {
                 self.set_due(conn, None);
                 self.peer_drains(listener, conn);
             }
-            rpc::Action::Drained => self.close_tunnel(conn, Reason::Closed),
+            rpc::Action::Drained => {
+                if let Some(open) = self.open_mut(conn) {
+                    open.drained = true;
+                }
+            }
             rpc::Action::Closed(_) => {}
         }
+    }
+
+    /// Closes a tunnel that is drained. Only now that the last frames have become messages: what
+    /// is not sent when a tunnel is closed never will be.
+    fn close_drained(&mut self, conn: ConnId) -> bool {
+        let drained = self.open_mut(conn).map(|open| core::mem::take(&mut open.drained));
+        if drained == Some(true) {
+            self.close_tunnel(conn, Reason::Closed);
+        }
+        drained == Some(true)
     }
 
     /// Tells the peer of a tunnel goodbye.

@@ -101,7 +101,6 @@ impl Pair {
     pub(crate) fn heard(&mut self, at: Role) -> Vec<Word> {
         let words = actions(self.at(at)).into_iter().filter_map(|action| match action {
             Action::Opened { head, end, .. } => Some(Word::Request { head, end }),
-            Action::Said { word: Word::Credit(_), .. } => None,
             Action::Said { word, .. } => Some(word),
             Action::Ready(_)
             | Action::RoundTrip(_)
@@ -109,7 +108,7 @@ impl Pair {
             | Action::Drained
             | Action::Closed(_) => None,
         });
-        words.collect()
+        words.filter(|word| !matches!(word, Word::Credit(_))).collect()
     }
 
     pub(crate) fn at(&mut self, role: Role) -> &mut Tunnel {
