@@ -14,14 +14,14 @@ pub struct Fields {
 
 /// Where in the text one field's name and value lie.
 #[derive(Clone, Copy, Debug)]
-struct Line {
-    name: Span,
-    value: Span,
+pub(crate) struct Line {
+    pub(crate) name: Span,
+    pub(crate) value: Span,
 }
 
 /// A range of a text. Heads are far below 4 GiB; [`Fields`] asserts it.
 #[derive(Clone, Copy, Debug, Default)]
-struct Span {
+pub(crate) struct Span {
     start: u32,
     end: u32,
 }
@@ -35,6 +35,11 @@ impl Fields {
     /// No fields, with room for `count` fields of `bytes` bytes in all.
     pub fn with_capacity(count: usize, bytes: usize) -> Self {
         Self { text: BytesMut::with_capacity(bytes), lines: Vec::with_capacity(count) }
+    }
+
+    /// The fields that lie at `lines` of `text`.
+    pub(crate) fn from_text(text: BytesMut, lines: Vec<Line>) -> Self {
+        Self { text, lines }
     }
 
     /// Appends a field. The caller vouches that `name` is a token and `value` holds no line end
@@ -133,6 +138,11 @@ impl RequestHead {
         Self { method, fields, target }
     }
 
+    /// A head whose target lies at `target` of the text of `fields`.
+    pub(crate) fn from_text(method: Method, target: Span, fields: Fields) -> Self {
+        Self { method, fields, target }
+    }
+
     /// The request target, as it was sent.
     pub fn target(&self) -> &[u8] {
         self.fields.at(self.target)
@@ -177,6 +187,11 @@ impl ResponseHead {
         Self { status, fields, phrase }
     }
 
+    /// A head whose phrase lies at `phrase` of the text of `fields`.
+    pub(crate) fn from_text(status: StatusCode, phrase: Span, fields: Fields) -> Self {
+        Self { status, fields, phrase }
+    }
+
     /// The reason phrase, which may be empty.
     pub fn phrase(&self) -> &[u8] {
         self.fields.at(self.phrase)
@@ -200,6 +215,15 @@ impl core::fmt::Debug for ResponseHead {
 }
 
 impl Span {
+    /// Where `part`, a slice of `text`, lies in it.
+    pub(crate) fn of(text: &[u8], part: &[u8]) -> Self {
+        if part.is_empty() {
+            return Self::default();
+        }
+        let start = offset(part.as_ptr().addr() - text.as_ptr().addr());
+        Self { start, end: start + offset(part.len()) }
+    }
+
     fn len(self) -> usize {
         usize::try_from(self.end - self.start).expect("a pointer is at least 32 bits wide")
     }
@@ -226,15 +250,22 @@ pub fn elements(list: &[u8]) -> impl Iterator<Item = &[u8]> {
 
 /// Whether `name` is a token (RFC 9110, section 5.6.2), as field names and methods are.
 pub fn valid_name(name: &[u8]) -> bool {
-    let tchar = |b: &u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b);
+    let tchar = |b: &u8| TCHAR.get(usize::from(*b)).is_some_and(|is| *is);
     !name.is_empty() && name.iter().all(tchar)
 }
 
 /// Whether `value` may stand as a field value (RFC 9110, section 5.5): no control bytes but tab,
 /// and no blank at either end.
 pub fn valid_value(value: &[u8]) -> bool {
-    let clear = value.iter().all(|b| *b == b'\t' || (*b >= b' ' && *b != 0x7f));
-    clear && value.trim_ascii().len() == value.len()
+    let blank = |b: Option<&u8>| matches!(b, Some(b' ' | b'\t'));
+    valid_phrase(value) && !blank(value.first()) && !blank(value.last())
+}
+
+/// Whether `phrase` may stand as a reason phrase (RFC 9112, section 4): no control bytes but tab.
+pub(crate) fn valid_phrase(phrase: &[u8]) -> bool {
+    // Looks at every byte, because a loop that may stop early is not made into vector code.
+    let clear = |b: u8| matches!(b, b'\t' | b' '..=b'~' | 0x80..);
+    phrase.iter().fold(true, |all, b| all & clear(*b))
 }
 
 /// Whether `target` may stand as a request target: visible ASCII, and some of it.
@@ -250,4 +281,28 @@ fn slice(text: &[u8], span: Span) -> &[u8] {
 
 fn offset(at: usize) -> u32 {
     u32::try_from(at).expect("a head is shorter than 4 GiB")
+}
+
+/// The bytes of which tokens are made.
+static TCHAR: [bool; 256] = tchars();
+
+#[expect(
+    clippy::indexing_slicing,
+    clippy::as_conversions,
+    reason = "evaluated by the compiler, which would refuse"
+)]
+const fn tchars() -> [bool; 256] {
+    let marks = b"!#$%&'*+-.^_`|~";
+    let mut table = [false; 256];
+    let mut byte = 0_u8;
+    while byte < 0x80 {
+        table[byte as usize] = byte.is_ascii_alphanumeric();
+        byte += 1;
+    }
+    let mut mark = 0;
+    while mark < marks.len() {
+        table[marks[mark] as usize] = true;
+        mark += 1;
+    }
+    table
 }

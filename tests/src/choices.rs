@@ -93,11 +93,14 @@ impl<'a> Choices<'a> {
 
 /// `len` bytes that are a function of `key` and their place, so that both ends can check each.
 pub fn keyed(key: u64, from: u64, len: usize) -> Vec<u8> {
-    (from..).take(len).map(|at| keyed_byte(key, at)).collect()
-}
-
-/// Byte `at` of the body `key`.
-pub fn keyed_byte(key: u64, at: u64) -> u8 {
-    let mixed = (key ^ (at >> 3)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    mixed.to_le_bytes()[(at & 7) as usize]
+    let skip = usize::try_from(from % 8).expect("below eight");
+    let words = (from / 8..).map(|word| (key ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mixed = words.map(|word| (word ^ (word >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9));
+    let mut bytes = Vec::with_capacity(len + 16);
+    for word in mixed.take((skip + len).div_ceil(8)) {
+        bytes.extend_from_slice(&word.to_le_bytes());
+    }
+    bytes.drain(..skip);
+    bytes.truncate(len);
+    bytes
 }

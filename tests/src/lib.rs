@@ -1,10 +1,12 @@
 //! The simulated platform on which Pico's machines are tested: the law checker, the simulator
-//! and its actors.
+//! and its actors, and what the tests of the real binaries share.
 
+pub mod actors;
 pub mod choices;
 pub mod draw;
 pub mod e2e;
 pub mod fuzz;
 pub mod hash;
+pub mod kernel;
 pub mod laws;
 pub mod table;

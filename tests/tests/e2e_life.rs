@@ -56,16 +56,13 @@ fn an_agent_dials_again_when_the_server_is_back() {
     let service = Service::start("patient");
     let server = Server::start(&TOKIO, &[]);
     let (proxy, upstream) = (server.proxy.to_string(), server.upstream.to_string());
-    let agent = Agent::start(&TOKIO, &server, "patient", &service.target());
+    let mut agent = Agent::start(&TOKIO, &server, "patient", &service.target());
     drop(server);
-    let args = ["--proxy.bind-addr", &proxy, "--upstream.bind-addr", &upstream];
-    let args = [&["server", "--admin.bind-addr", "127.0.0.1:0"], &args[..]].concat();
-    let mut process = TOKIO.run(&args);
-    let registered = |line: &str| line.contains("patient").then_some(());
-    process.wait_for("a line about the endpoint", registered);
+    let args = ["server", "--admin.bind-addr", "127.0.0.1:0", "--proxy.bind-addr", &proxy];
+    let _again = TOKIO.run(&[&args[..], &["--upstream.bind-addr", &upstream]].concat());
+    agent.wait_until_online();
     let address = proxy.parse().expect("an address");
     assert_eq!(Client::connect(address).call("GET", "/", "patient", "").text(), "patient");
-    drop(agent);
 }
 
 #[test]

@@ -1,9 +1,55 @@
 //! What an intermediary must and must not forward (RFC 9110, section 7.6).
 
-use crate::head::Fields;
+use crate::head::{Fields, elements};
+use alloc::vec::Vec;
 
 /// Removes what concerns one hop only: the hop-by-hop fields and those that `Connection` names
 /// (RFC 9110, section 7.6.1). `Upgrade` stays if `upgrade` says that an upgrade is under way.
-pub fn strip_hop_by_hop(_fields: &mut Fields, _upgrade: bool) {
-    todo!()
+///
+/// `Content-Length` and `Host` stay even if `Connection` names them: without them the message
+/// would be another one. `Trailer` stays, because trailers are forwarded.
+/// `Proxy-Authenticate` and `Proxy-Authorization` stay: they are between the client and whichever
+/// proxy asked (RFC 9110, section 11.7), and Pico never asks.
+pub fn strip_hop_by_hop(fields: &mut Fields, upgrade: bool) {
+    let named = named(fields, upgrade);
+    fields.retain(|name, _| {
+        let goes = if is(name, b"upgrade") { !upgrade } else { is_hop_by_hop(name) };
+        !goes && !named.iter().any(|other| is(name, other))
+    });
+}
+
+/// Removes from a trailer section what must not come after the body: framing, routing and what
+/// concerns one hop only (RFC 9110, section 6.5.1).
+pub fn strip_trailers(fields: &mut Fields) {
+    fields.retain(|name, _| {
+        let early: [&[u8]; 4] = [b"content-length", b"host", b"trailer", b"upgrade"];
+        !is_hop_by_hop(name) && !early.iter().any(|other| is(name, other))
+    });
+}
+
+/// Whether a field is of one hop, `Upgrade` aside.
+pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
+    match name.len() {
+        2 => is(name, b"te"),
+        10 => is(name, b"connection") || is(name, b"keep-alive"),
+        16 => is(name, b"proxy-connection"),
+        17 => is(name, b"transfer-encoding"),
+        _ => false,
+    }
+}
+
+/// The fields that `Connection` names, its options and the protected ones aside.
+fn named(fields: &Fields, upgrade: bool) -> Vec<Vec<u8>> {
+    let kept: [&[u8]; 4] = [b"close", b"keep-alive", b"content-length", b"host"];
+    fields
+        .all("connection")
+        .flat_map(elements)
+        .filter(|name| !kept.iter().any(|other| is(name, other)))
+        .filter(|name| !(upgrade && is(name, b"upgrade")))
+        .map(Vec::from)
+        .collect()
+}
+
+fn is(name: &[u8], other: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(other)
 }

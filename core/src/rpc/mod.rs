@@ -1,19 +1,37 @@
 //! The tunnel protocol: calls, interleaved, both ways, over the messages of one WebSocket.
 //!
 //! The wire format and the state tables are in `spec/rpc.md`.
+//!
+//! # Caller errors
+//!
+//! The machine panics, with a sentence, if its parent
+//! - builds it with limits under which the first windows of all calls do not fit into
+//!   `tunnel_bytes`, or with a heartbeat of zero;
+//! - opens another stream than [`Machine::next_stream`];
+//! - says a word that does not come next: a `Request` by `Say`, anything but `Reset` and `Credit`
+//!   after its end, data before the final response head, trailers on a raw stream;
+//! - says more data than it was given credit for.
+//!
+//! `Open` at a time when no call may be opened is not an error: the call is reset as not started.
 
+mod block;
+mod frame;
+mod hello;
+mod machine;
+mod receive;
+mod send;
+mod stream;
+mod table;
+mod varint;
 mod word;
 
+pub use machine::Machine;
 pub use word::{Reset, Word};
 
 use crate::head::RequestHead;
 use crate::id::StreamId;
-use crate::limits::Limits;
-use crate::outbox::Outbox;
 use crate::reason::Reason;
-use crate::time::Instant;
 use alloc::string::String;
-use alloc::sync::Arc;
 use bytes::BytesMut;
 use core::time::Duration;
 
@@ -108,65 +126,4 @@ pub enum Action<T> {
     /// The peer broke the protocol or went silent: close the connection with this reason. The
     /// last action; each call has had its `Reset` before.
     Closed(Reason),
-}
-
-/// One side of one tunnel.
-#[derive(Debug)]
-pub struct Machine<T> {
-    outbox: Outbox,
-    tag: core::marker::PhantomData<T>,
-}
-
-impl<T: Copy> Machine<T> {
-    /// A tunnel whose WebSocket is open. The hello is in the outbox at once.
-    pub fn new(_now: Instant, _role: Role, _me: &Identity, _limits: Arc<Limits>) -> Self {
-        todo!()
-    }
-
-    /// What the next call opened here will be called.
-    pub fn next_stream(&self) -> StreamId {
-        todo!()
-    }
-
-    /// Whether a call may be opened now: the hello came, the peer does not drain, and its limit
-    /// on calls is not reached.
-    pub fn may_open(&self) -> bool {
-        todo!()
-    }
-
-    /// Calls under way, in both directions.
-    pub fn calls(&self) -> usize {
-        todo!()
-    }
-
-    /// Whether there are frames to send as the next message.
-    pub fn has_message(&self) -> bool {
-        todo!()
-    }
-
-    /// Takes the frames that make up the next message.
-    pub fn take_message(&mut self) -> Outbox {
-        todo!()
-    }
-}
-
-impl<T: Copy> crate::Machine for Machine<T> {
-    type Input = Input<T>;
-    type Action = Action<T>;
-
-    fn handle(&mut self, _now: Instant, _input: Input<T>) {
-        todo!()
-    }
-
-    fn tick(&mut self, _now: Instant) {
-        todo!()
-    }
-
-    fn poll(&mut self) -> Option<Action<T>> {
-        todo!()
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        todo!()
-    }
 }

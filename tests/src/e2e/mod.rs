@@ -119,11 +119,17 @@ impl Agent {
     /// Starts `pico agent http` towards `service`, and waits until it is online.
     pub fn start(runtime: &Runtime, server: &Server, endpoint: &str, service: &str) -> Self {
         let url = format!("http://{}", server.upstream);
-        let mut process = runtime.run(&["agent", "http", endpoint, service, "--connect.url", &url]);
-        process.wait_for("the agent to be online", |line| {
+        let process = runtime.run(&["agent", "http", endpoint, service, "--connect.url", &url]);
+        let mut agent = Self { process };
+        agent.wait_until_online();
+        agent
+    }
+
+    /// Waits for the agent to say once more that it is online.
+    pub fn wait_until_online(&mut self) {
+        self.process.wait_for_next("word that it is online", |line| {
             line.to_ascii_lowercase().contains("online").then_some(())
         });
-        Self { process }
     }
 }
 

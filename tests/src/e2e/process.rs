@@ -46,9 +46,12 @@ impl Process {
     /// Waits for a line of either output from which `found` makes something. Lines that came
     /// before count too.
     pub fn wait_for<T>(&mut self, what: &str, found: impl Fn(&str) -> Option<T>) -> T {
-        if let Some(found) = self.seen.iter().find_map(|line| found(line.text())) {
-            return found;
-        }
+        let seen = self.seen.iter().find_map(|line| found(line.text()));
+        seen.unwrap_or_else(|| self.wait_for_next(what, found))
+    }
+
+    /// The same for lines that no wait has looked at so far.
+    pub fn wait_for_next<T>(&mut self, what: &str, found: impl Fn(&str) -> Option<T>) -> T {
         loop {
             match self.lines.recv_timeout(PATIENCE) {
                 Ok(line) => {

@@ -1,0 +1,313 @@
+//! One endpoint that an agent serves: when to dial, when to wait, when to stop.
+
+use super::names::{Lookup, NameId, Waiter};
+use super::settings::{self, HostHeader};
+use super::{Agent, Alarm, Phase};
+use crate::host::{Action, Fault};
+use crate::id::ConnId;
+use crate::note::{Note, Why};
+use crate::reason::Reason;
+use crate::routing::EndpointId;
+use crate::rpc;
+use crate::seed::Dice;
+use crate::time::Instant;
+use alloc::collections::VecDeque;
+use alloc::string::{String, ToString as _};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// An endpoint, the state of its registration, and its idle connections to the service.
+#[derive(Debug)]
+pub(super) struct Listener {
+    /// Its name.
+    pub(super) endpoint: EndpointId,
+    /// Where its service is.
+    pub(super) service: NameId,
+    /// What `Host` becomes, unless it stays.
+    pub(super) host: Option<String>,
+    /// The service's host and port, for requests without `Host` and for people.
+    pub(super) authority: String,
+    /// Idle connections to the service, the latest used last.
+    pub(super) idle: VecDeque<ConnId>,
+    /// Whether the last dial to the service failed.
+    pub(super) unreachable: bool,
+    stage: Stage,
+    /// Tunnels whose node drains, or that we drain: calls under way end there.
+    old: Vec<ConnId>,
+    /// Attempts since one has held.
+    failures: u32,
+    /// With which of the server's addresses an attempt begins.
+    first: usize,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Stage {
+    /// Until the next attempt.
+    Waiting(Instant),
+    /// For the server's addresses.
+    Resolving,
+    /// From dialling to the first round trip; so many addresses were tried before this one.
+    Trying { conn: ConnId, tried: usize },
+    /// A ping has crossed.
+    Online { conn: ConnId, since: Instant },
+    /// Refused for good, or drained.
+    Ended,
+}
+
+impl Listener {
+    /// A listener that dials at `now`.
+    pub(super) fn new(settings: settings::Listener, service: NameId, now: Instant) -> Self {
+        let authority = settings::authority(&settings.service.host, settings.service.port);
+        let host = match settings.host_header {
+            HostHeader::Keep => None,
+            HostHeader::Rewrite => Some(authority.clone()),
+            HostHeader::Value(value) => Some(value),
+        };
+        Self {
+            endpoint: settings.endpoint,
+            service,
+            host,
+            authority,
+            idle: VecDeque::new(),
+            unreachable: false,
+            stage: Stage::Waiting(now),
+            old: Vec::new(),
+            failures: 0,
+            first: 0,
+        }
+    }
+
+    /// The connection by which it is, or tries to be, registered.
+    fn conn(&self) -> Option<ConnId> {
+        match self.stage {
+            Stage::Trying { conn, .. } | Stage::Online { conn, .. } => Some(conn),
+            Stage::Waiting(_) | Stage::Resolving | Stage::Ended => None,
+        }
+    }
+
+    /// The wait before the next attempt: full jitter, so that many agents that lost one node
+    /// come back spread out.
+    fn backoff(&mut self, dice: &mut Dice, min: Duration, max: Duration) -> Duration {
+        let doubled = min.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
+        self.failures = self.failures.saturating_add(1);
+        jitter(dice, doubled.min(max))
+    }
+}
+
+/// Anything from nothing to `span`.
+fn jitter(dice: &mut Dice, span: Duration) -> Duration {
+    let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+    Duration::from_nanos(dice.below(nanos.saturating_add(1)))
+}
+
+impl Agent {
+    /// Begins an attempt to register, if it is time for one.
+    pub(super) fn wake_listener(&mut self, at: usize) {
+        let now = self.clock.now();
+        let Some(listener) = self.listeners.get_mut(at) else { return };
+        let Stage::Waiting(until) = listener.stage else { return };
+        if until > now {
+            return self.agenda.want(Alarm::Listener(at), Some(until));
+        }
+        listener.stage = Stage::Resolving;
+        match self.look(self.server, Waiter::Listener(at)) {
+            Lookup::Known => self.dial_first(at),
+            Lookup::Waiting | Lookup::Ask(..) => {}
+        }
+    }
+
+    /// The server's addresses came, or why there are none.
+    pub(super) fn server_resolved(&mut self, at: usize, result: Result<bool, Fault>) {
+        let waits = self.listeners.get(at).is_some_and(|l| l.stage == Stage::Resolving);
+        match result {
+            _ if !waits => {}
+            Ok(_) => self.dial_first(at),
+            Err(fault) => self.set_back(at, Why::Fault(fault)),
+        }
+    }
+
+    /// Dialling one address of the server failed.
+    pub(super) fn undialed(&mut self, at: usize, failed: ConnId, fault: Fault) {
+        let Some(listener) = self.listeners.get(at) else { return };
+        match listener.stage {
+            Stage::Trying { conn, tried } if conn == failed => {
+                self.dial_next(at, tried + 1, fault);
+            }
+            Stage::Trying { .. }
+            | Stage::Waiting(_)
+            | Stage::Resolving
+            | Stage::Online { .. }
+            | Stage::Ended => {}
+        }
+    }
+
+    /// The first round trip by `conn` is complete. Says whether that is news.
+    pub(super) fn came_online(&mut self, at: usize, online: ConnId) -> bool {
+        let since = self.clock.now();
+        let Some(listener) = self.listeners.get_mut(at) else { return false };
+        match listener.stage {
+            Stage::Trying { conn, .. } if conn == online => {
+                listener.stage = Stage::Online { conn, since };
+                true
+            }
+            Stage::Trying { .. }
+            | Stage::Waiting(_)
+            | Stage::Resolving
+            | Stage::Online { .. }
+            | Stage::Ended => false,
+        }
+    }
+
+    /// The node behind `conn` is leaving: finds another first, and leaves this tunnel to the
+    /// calls under way.
+    pub(super) fn peer_drains(&mut self, at: usize, conn: ConnId) {
+        let now = self.clock.now();
+        self.names.distrust(self.server);
+        let Some(listener) = self.listeners.get_mut(at) else { return };
+        if listener.conn() != Some(conn) {
+            return;
+        }
+        listener.first = listener.first.wrapping_add(1);
+        listener.old.push(conn);
+        let surplus = listener.old.len() > OLD_MAX;
+        let surplus = surplus.then(|| listener.old.first().copied()).flatten();
+        let wait = if listener.has_held(now, self.limits.backoff_reset) {
+            listener.failures = 0;
+            jitter(&mut self.dice, self.limits.backoff_min)
+        } else {
+            let (min, max) = (self.limits.backoff_min, self.limits.backoff_max);
+            listener.backoff(&mut self.dice, min, max)
+        };
+        self.wait(at, wait);
+        if let Some(oldest) = surplus {
+            self.close_tunnel(oldest, Reason::Closed);
+        }
+    }
+
+    /// A connection that had been dialled is over.
+    pub(super) fn uplink_ended(&mut self, at: usize, ended: ConnId, why: Why) {
+        let Some(listener) = self.listeners.get_mut(at) else { return };
+        listener.old.retain(|old| *old != ended);
+        if listener.conn() == Some(ended) {
+            listener.first = listener.first.wrapping_add(1);
+            self.set_back(at, why);
+        }
+    }
+
+    /// The server refused the endpoint in a way that trying again does not heal.
+    pub(super) fn rejected(&mut self, at: usize, conn: ConnId, status: u16, code: String) {
+        let Some(listener) = self.listeners.get_mut(at) else { return };
+        if listener.conn() != Some(conn) {
+            return;
+        }
+        listener.stage = Stage::Ended;
+        self.active = self.active.saturating_sub(1);
+        self.rejections += 1;
+        let endpoint = listener.endpoint.to_string();
+        self.actions.push_back(Action::Note(Note::Rejected { endpoint, status, code }));
+    }
+
+    /// Stops dialling, and has the server stop sending.
+    pub(super) fn drain(&mut self) {
+        match self.phase {
+            Phase::Fresh | Phase::Running => {}
+            Phase::Draining { .. } | Phase::Done => return,
+        }
+        let until = self.clock.now() + self.grace;
+        self.phase = Phase::Draining { until, cut: 0 };
+        self.agenda.want(Alarm::Grace, Some(until));
+        let calls = self.calls.len();
+        self.actions.push_back(Action::Note(Note::Draining { calls }));
+        for at in 0..self.listeners.len() {
+            self.drain_listener(at);
+        }
+        self.active = 0;
+    }
+
+    fn drain_listener(&mut self, at: usize) {
+        let Some(listener) = self.listeners.get_mut(at) else { return };
+        let conn = listener.conn();
+        listener.stage = Stage::Ended;
+        let is_tunnel = |agent: &mut Self, conn| {
+            agent.conns.get_mut(conn).is_some_and(|held| held.tunnel_mut().is_some())
+        };
+        if let Some(conn) = conn {
+            if is_tunnel(self, conn) {
+                self.listeners.get_mut(at).into_iter().for_each(|l| l.old.push(conn));
+            } else {
+                self.remove(conn);
+            }
+        }
+        let old = self.listeners.get(at).map(|l| l.old.clone()).unwrap_or_default();
+        for conn in old {
+            self.tell_rpc(conn, rpc::Input::Drain);
+        }
+    }
+
+    /// The time for draining is over: cuts what is left.
+    pub(super) fn grace_over(&mut self) {
+        let now = self.clock.now();
+        let calls = self.calls.len();
+        let Phase::Draining { until, cut } = &mut self.phase else { return };
+        if *until > now {
+            return self.agenda.want(Alarm::Grace, Some(*until));
+        }
+        *cut += calls;
+        let old: Vec<ConnId> = self.listeners.iter().flat_map(|l| l.old.clone()).collect();
+        for conn in old {
+            self.close_tunnel(conn, Reason::Draining);
+        }
+    }
+
+    fn dial_first(&mut self, at: usize) {
+        self.dial_next(at, 0, Fault::NoSuchHost);
+    }
+
+    /// Dials the next address of the server; `fault` is what happened to the last one.
+    fn dial_next(&mut self, at: usize, tried: usize, fault: Fault) {
+        let Some(first) = self.listeners.get(at).map(|listener| listener.first) else { return };
+        let Some(conn) = self.dial_server(at, first, tried) else {
+            self.names.distrust(self.server);
+            return self.set_back(at, Why::Fault(fault));
+        };
+        if let Some(listener) = self.listeners.get_mut(at) {
+            listener.stage = Stage::Trying { conn, tried };
+        }
+    }
+
+    /// An attempt failed, or a tunnel that was up is down.
+    fn set_back(&mut self, at: usize, why: Why) {
+        let now = self.clock.now();
+        let Some(listener) = self.listeners.get_mut(at) else { return };
+        if listener.has_held(now, self.limits.backoff_reset) {
+            listener.failures = 0;
+        }
+        let (min, max) = (self.limits.backoff_min, self.limits.backoff_max);
+        let retry = listener.backoff(&mut self.dice, min, max);
+        let endpoint = listener.endpoint.to_string();
+        self.actions.push_back(Action::Note(Note::Offline { endpoint, why, retry }));
+        self.wait(at, retry);
+    }
+
+    fn wait(&mut self, at: usize, wait: Duration) {
+        let until = self.clock.now() + wait;
+        if let Some(listener) = self.listeners.get_mut(at) {
+            listener.stage = Stage::Waiting(until);
+            self.agenda.want(Alarm::Listener(at), Some(until));
+        }
+    }
+}
+
+impl Listener {
+    /// Whether its connection has been up for long enough to start over with short waits.
+    fn has_held(&self, now: Instant, enough: Duration) -> bool {
+        match self.stage {
+            Stage::Online { since, .. } => now.since(since) >= enough,
+            Stage::Waiting(_) | Stage::Resolving | Stage::Trying { .. } | Stage::Ended => false,
+        }
+    }
+}
+
+/// Tunnels of one listener that may be draining at once; a server that has us come and go faster
+/// than that has its oldest closed.
+const OLD_MAX: usize = 4;

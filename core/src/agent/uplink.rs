@@ -1,0 +1,439 @@
+//! A connection to the server: dialled, then shaken hands with, then a tunnel.
+
+use super::Agent;
+use super::call::CallId;
+use super::conn::{Conn, Event, Kind};
+use crate::head::ResponseHead;
+use crate::host::{Action, Fault};
+use crate::http1::client;
+use crate::id::ConnId;
+use crate::machine::Machine as _;
+use crate::note::{Note, Why};
+use crate::outbox::Outbox;
+use crate::reason::Reason;
+use crate::time::Instant;
+use crate::{rpc, tunnel, ws};
+use alloc::boxed::Box;
+use alloc::format;
+use alloc::string::{String, ToString as _};
+use alloc::sync::Arc;
+use bytes::BytesMut;
+
+/// One connection to the server, for one listener.
+#[derive(Debug)]
+pub(super) struct Uplink {
+    /// Whose it is.
+    pub(super) listener: usize,
+    /// When dialling, or all up to the first round trip, has taken too long.
+    pub(super) due: Option<Instant>,
+    stage: Stage,
+}
+
+#[derive(Debug)]
+enum Stage {
+    Dialing,
+    Shaking(Box<Shake>),
+    Open(Box<Open>),
+}
+
+/// The WebSocket handshake.
+#[derive(Debug)]
+struct Shake {
+    http: client::Machine,
+    /// What the response must prove to have seen.
+    key: String,
+    /// A response that is not the one we want, while its body is read.
+    refusal: Option<Refusal>,
+}
+
+#[derive(Debug, Default)]
+struct Refusal {
+    status: u16,
+    body: BytesMut,
+}
+
+#[derive(Debug)]
+struct Open {
+    tunnel: tunnel::Machine<CallId>,
+    /// What the node calls itself.
+    node: String,
+    /// Whether our drain is over, and the tunnel to be closed once all is handed on.
+    drained: bool,
+}
+
+impl Uplink {
+    /// A connection that is being dialled until `due`.
+    pub(super) fn new(listener: usize, due: Instant) -> Self {
+        Self { listener, due: Some(due), stage: Stage::Dialing }
+    }
+
+    /// Whether it has not yet connected.
+    pub(super) fn is_dialing(&self) -> bool {
+        matches!(self.stage, Stage::Dialing)
+    }
+
+    /// Passes on what the socket did.
+    pub(super) fn feed(&mut self, now: Instant, event: Event) {
+        match &mut self.stage {
+            Stage::Dialing => {}
+            Stage::Shaking(shake) => shake.http.handle(now, client_input(event)),
+            Stage::Open(open) => {
+                let input = match event {
+                    Event::Received(bytes) => tunnel::Input::Received(bytes),
+                    Event::Eof => tunnel::Input::Eof,
+                    Event::Sent(count) => tunnel::Input::Sent(count),
+                };
+                open.tunnel.handle(now, input);
+            }
+        }
+    }
+
+    /// Lets the child fire what is due.
+    pub(super) fn tick(&mut self, now: Instant) {
+        match &mut self.stage {
+            Stage::Dialing => {}
+            Stage::Shaking(shake) => shake.http.tick(now),
+            Stage::Open(open) => open.tunnel.tick(now),
+        }
+    }
+
+    /// The tunnel, once there is one.
+    pub(super) fn tunnel_mut(&mut self) -> Option<&mut tunnel::Machine<CallId>> {
+        match &mut self.stage {
+            Stage::Dialing | Stage::Shaking(_) => None,
+            Stage::Open(open) => Some(&mut open.tunnel),
+        }
+    }
+
+    /// What waits to be written.
+    pub(super) fn outbox(&self) -> Option<&Outbox> {
+        match &self.stage {
+            Stage::Dialing => None,
+            Stage::Shaking(shake) => Some(shake.http.outbox()),
+            Stage::Open(open) => Some(open.tunnel.outbox()),
+        }
+    }
+
+    /// How many bytes would be taken now.
+    pub(super) fn room(&self) -> usize {
+        match &self.stage {
+            Stage::Dialing => 0,
+            Stage::Shaking(shake) => shake.http.room(),
+            Stage::Open(open) => open.tunnel.room(),
+        }
+    }
+
+    /// When the child wants to be woken.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Dialing => None,
+            Stage::Shaking(shake) => shake.http.deadline(),
+            Stage::Open(open) => open.tunnel.deadline(),
+        }
+    }
+}
+
+/// What the socket did, as the HTTP/1 client wants to hear it.
+pub(super) fn client_input(event: Event) -> client::Input {
+    match event {
+        Event::Received(bytes) => client::Input::Received(bytes),
+        Event::Eof => client::Input::Eof,
+        Event::Sent(count) => client::Input::Sent(count),
+    }
+}
+
+/// What one of the children asks for.
+enum Step {
+    Shaking(client::Action),
+    Open(tunnel::Action<CallId>),
+}
+
+impl Agent {
+    /// Dials the server for `listener`, which has tried `tried` addresses in this attempt.
+    /// `None` when there is no other address.
+    pub(super) fn dial_server(
+        &mut self,
+        listener: usize,
+        first: usize,
+        tried: usize,
+    ) -> Option<ConnId> {
+        let to = self.names.address(self.server, first, tried)?;
+        let due = self.clock.now() + self.limits.dial_timeout;
+        let conn = self.ids.issue();
+        self.conns.insert(conn, Conn::new(Kind::Uplink(Uplink::new(listener, due))));
+        self.uplinks += 1;
+        self.actions.push_back(Action::Dial { conn, to });
+        self.mark(conn);
+        Some(conn)
+    }
+
+    /// The socket is there: asks for the WebSocket.
+    pub(super) fn shake(&mut self, conn: ConnId) {
+        let now = self.clock.now();
+        let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) else { return };
+        let Some(listener) = self.listeners.get(uplink.listener) else { return };
+        let target = format!("{}/pico/v1/listener/{}", self.prefix, listener.endpoint);
+        let (mut head, key) = ws::handshake::request(&mut self.dice, &self.authority, &target);
+        if let Some(token) = &self.token {
+            head.fields.push(b"Authorization", format!("Bearer {token}").as_bytes());
+        }
+        let mut http = client::Machine::new(now, Arc::clone(&self.limits));
+        http.handle(now, client::Input::Request { head, end: false, upgrade: true });
+        uplink.due = Some(now + self.limits.handshake_timeout);
+        uplink.stage = Stage::Shaking(Box::new(Shake { http, key, refusal: None }));
+        self.mark(conn);
+    }
+
+    /// Takes all that the children of `conn` ask for.
+    pub(super) fn drain_uplink(&mut self, conn: ConnId) {
+        while let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) {
+            let listener = uplink.listener;
+            let step = match &mut uplink.stage {
+                Stage::Dialing => None,
+                Stage::Shaking(shake) => shake.http.poll().map(Step::Shaking),
+                Stage::Open(open) => open.tunnel.poll().map(Step::Open),
+            };
+            match step {
+                None if self.close_drained(conn) => {}
+                None => break,
+                Some(Step::Shaking(action)) => self.shaken(conn, action),
+                Some(Step::Open(tunnel::Action::Rpc(action))) => {
+                    self.called(conn, listener, action);
+                }
+                Some(Step::Open(tunnel::Action::Finish)) => {
+                    self.actions.push_back(Action::Finish(conn));
+                }
+                Some(Step::Open(tunnel::Action::Closed(reason))) => {
+                    let fault = self.conns.get(conn).and_then(|conn| conn.lost);
+                    self.remove(conn);
+                    let why = fault.map_or(Why::Reason(reason), Why::Fault);
+                    self.uplink_ended(listener, conn, why);
+                }
+            }
+        }
+        self.untagged.clear();
+    }
+
+    /// The driver has lost the connection.
+    pub(super) fn uplink_lost(&mut self, conn: ConnId, fault: Fault) {
+        let now = self.clock.now();
+        self.drain_uplink(conn);
+        let Some(held) = self.conns.get_mut(conn) else { return };
+        held.lost = Some(fault);
+        match held.tunnel_mut() {
+            Some(tunnel) => {
+                tunnel.handle(now, tunnel::Input::Lost);
+                self.mark(conn);
+            }
+            None => self.give_up_shaking(conn, Why::Fault(fault)),
+        }
+    }
+
+    /// The time that the agent itself allows has run out.
+    pub(super) fn uplink_expired(&mut self, conn: ConnId) {
+        let now = self.clock.now();
+        let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) else { return };
+        uplink.due = None;
+        match &mut uplink.stage {
+            Stage::Dialing => {
+                let listener = uplink.listener;
+                self.remove(conn);
+                self.undialed(listener, conn, Fault::TimedOut);
+            }
+            Stage::Shaking(_) => self.give_up_shaking(conn, Why::Fault(Fault::TimedOut)),
+            Stage::Open(open) => {
+                open.tunnel.handle(now, tunnel::Input::Close(Reason::HeartbeatTimeout));
+                self.mark(conn);
+            }
+        }
+    }
+
+    fn shaken(&mut self, conn: ConnId, action: client::Action) {
+        match action {
+            client::Action::Response { head, end } => self.answered(conn, &head, end),
+            client::Action::Data { bytes, end } => {
+                let Some(refusal) = self.refusal_mut(conn) else { return };
+                let room = REFUSAL_MAX.saturating_sub(refusal.body.len());
+                refusal.body.extend_from_slice(bytes.get(..room).unwrap_or(&bytes));
+                if end || refusal.body.len() >= REFUSAL_MAX {
+                    self.give_up_shaking(conn, Why::Reason(Reason::Closed));
+                }
+            }
+            client::Action::Failed { reason, .. } | client::Action::Closed(reason) => {
+                self.give_up_shaking(conn, Why::Reason(reason));
+            }
+            client::Action::Trailers(_) | client::Action::Idle => {
+                self.give_up_shaking(conn, Why::Reason(Reason::ProtocolError));
+            }
+            client::Action::Taken(_) => {}
+            client::Action::Finish => self.actions.push_back(Action::Finish(conn)),
+        }
+    }
+
+    fn answered(&mut self, conn: ConnId, head: &ResponseHead, end: bool) {
+        let now = self.clock.now();
+        let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) else { return };
+        let Stage::Shaking(shake) = &mut uplink.stage else { return };
+        let status = head.status.as_u16();
+        if status == 101 {
+            match ws::handshake::check(&shake.key, head) {
+                Ok(()) => self.open(conn),
+                Err(reason) => self.give_up_shaking(conn, Why::Reason(reason)),
+            }
+        } else if !head.status.is_informational() {
+            shake.refusal = Some(Refusal { status, body: BytesMut::new() });
+            if end || !heals_not(status) {
+                return self.give_up_shaking(conn, Why::Status(status));
+            }
+            shake.http.handle(now, client::Input::Credit(REFUSAL_MAX));
+        }
+    }
+
+    fn open(&mut self, conn: ConnId) {
+        let now = self.clock.now();
+        let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) else { return };
+        let stage = core::mem::replace(&mut uplink.stage, Stage::Dialing);
+        let Stage::Shaking(shake) = stage else { return };
+        let (early, outbox) = shake.http.into_raw();
+        self.tunnels += 1;
+        let seed = self.seed.fork_at("tunnel", self.tunnels);
+        let limits = Arc::clone(&self.limits);
+        let me = &self.identity;
+        let mut tunnel = tunnel::Machine::new(now, rpc::Role::Dialer, me, &seed, limits, outbox);
+        if !early.is_empty() {
+            tunnel.handle(now, tunnel::Input::Received(early));
+        }
+        uplink.stage = Stage::Open(Box::new(Open { tunnel, node: String::new(), drained: false }));
+    }
+
+    /// Ends a connection that has not become a tunnel, and its listener's attempt with it.
+    fn give_up_shaking(&mut self, conn: ConnId, why: Why) {
+        let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) else { return };
+        let listener = uplink.listener;
+        let refusal = self.refusal_mut(conn).map(core::mem::take);
+        self.remove(conn);
+        match refusal {
+            Some(refusal) if heals_not(refusal.status) => {
+                self.rejected(listener, conn, refusal.status, code_in(&refusal.body));
+            }
+            Some(refusal) => self.uplink_ended(listener, conn, Why::Status(refusal.status)),
+            None => self.uplink_ended(listener, conn, why),
+        }
+    }
+
+    fn refusal_mut(&mut self, conn: ConnId) -> Option<&mut Refusal> {
+        match &mut self.conns.get_mut(conn).and_then(Conn::uplink_mut)?.stage {
+            Stage::Shaking(shake) => shake.refusal.as_mut(),
+            Stage::Dialing | Stage::Open(_) => None,
+        }
+    }
+
+    /// The RPC machine of a tunnel wants something.
+    fn called(&mut self, conn: ConnId, listener: usize, action: rpc::Action<CallId>) {
+        match action {
+            rpc::Action::Ready(peer) => {
+                if let Some(open) = self.open_mut(conn) {
+                    open.node = peer.id;
+                }
+            }
+            rpc::Action::Opened { stream, head, end } => {
+                self.begin_call(conn, listener, stream, head, end);
+            }
+            rpc::Action::Said { stream, tag, word } => {
+                let recent = || self.untagged.iter().rev().find(|(s, _)| *s == stream);
+                if let Some(call) = tag.or_else(|| recent().map(|(_, call)| *call)) {
+                    self.said(call, word);
+                }
+            }
+            rpc::Action::RoundTrip(rtt) => {
+                if self.came_online(listener, conn) {
+                    self.set_due(conn, None);
+                    let node = self.open_mut(conn).map(|open| open.node.clone());
+                    let endpoint = self.endpoint(listener);
+                    let node = node.unwrap_or_default();
+                    self.actions.push_back(Action::Note(Note::Online { endpoint, node, rtt }));
+                }
+            }
+            rpc::Action::PeerDrains => {
+                self.set_due(conn, None);
+                self.peer_drains(listener, conn);
+            }
+            rpc::Action::Drained => {
+                if let Some(open) = self.open_mut(conn) {
+                    open.drained = true;
+                }
+            }
+            rpc::Action::Closed(_) => {}
+        }
+    }
+
+    /// Closes a tunnel that is drained. Only now that the last frames have become messages: what
+    /// is not sent when a tunnel is closed never will be.
+    fn close_drained(&mut self, conn: ConnId) -> bool {
+        let drained = self.open_mut(conn).map(|open| core::mem::take(&mut open.drained));
+        if drained == Some(true) {
+            self.close_tunnel(conn, Reason::Closed);
+        }
+        drained == Some(true)
+    }
+
+    /// Tells the peer of a tunnel goodbye.
+    pub(super) fn close_tunnel(&mut self, conn: ConnId, reason: Reason) {
+        let now = self.clock.now();
+        if let Some(tunnel) = self.conns.get_mut(conn).and_then(Conn::tunnel_mut) {
+            tunnel.handle(now, tunnel::Input::Close(reason));
+            self.mark(conn);
+        }
+    }
+
+    /// Says something to the RPC machine of a tunnel.
+    pub(super) fn tell_rpc(&mut self, conn: ConnId, input: rpc::Input<CallId>) {
+        let now = self.clock.now();
+        if let Some(tunnel) = self.conns.get_mut(conn).and_then(Conn::tunnel_mut) {
+            tunnel.handle(now, tunnel::Input::Rpc(input));
+            self.mark(conn);
+        }
+    }
+
+    /// Sets the agent's own time limit for `conn`, in place of any earlier one.
+    fn set_due(&mut self, conn: ConnId, due: Option<Instant>) {
+        if let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) {
+            uplink.due = due;
+        }
+    }
+
+    fn open_mut(&mut self, conn: ConnId) -> Option<&mut Open> {
+        match &mut self.conns.get_mut(conn).and_then(Conn::uplink_mut)?.stage {
+            Stage::Open(open) => Some(open),
+            Stage::Dialing | Stage::Shaking(_) => None,
+        }
+    }
+}
+
+/// Whether an answer with this status stays the same however often one asks.
+fn heals_not(status: u16) -> bool {
+    matches!(status, 400 | 401 | 403)
+}
+
+/// The value of `"code"` in a JSON object, or nothing: for people, so a glance suffices.
+fn code_in(body: &[u8]) -> String {
+    let name = b"\"code\"";
+    let Some(at) = body.windows(name.len()).position(|w| w == name) else { return String::new() };
+    let rest = body.get(at + name.len()..).unwrap_or_default().trim_ascii_start();
+    let rest = rest.strip_prefix(b":").unwrap_or_default().trim_ascii_start();
+    let rest = rest.strip_prefix(b"\"").unwrap_or_default();
+    let plain = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || *b == b'-';
+    let code = rest.split(|b| !plain(b)).next().unwrap_or_default();
+    let closed = rest.get(code.len()) == Some(&b'"');
+    if closed && code.len() <= CODE_MAX {
+        String::from_utf8_lossy(code).to_string()
+    } else {
+        String::new()
+    }
+}
+
+/// How much of a refusal's body is read in search of its code.
+const REFUSAL_MAX: usize = 4096;
+
+/// Longer than any code that a node sends.
+const CODE_MAX: usize = 64;

@@ -1,0 +1,377 @@
+//! One host and its sockets: the driver of the simulated platform.
+
+use super::net::{Read, Socket, Way};
+use super::world::{Event, Outside};
+use super::{ProcessId, SeatId};
+use crate::draw::Draw as _;
+use core::any::Any;
+use core::fmt::Debug;
+use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
+use pico_core::host::{Action, Address, Fault, Host, Input, Port};
+use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side};
+use pico_core::{Dice, Instant, Turn, settle};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+/// A host with everything that a driver keeps for it.
+pub struct Seat<H: Host> {
+    /// The machine itself.
+    pub host: H,
+    desk: Desk<H::Letter>,
+}
+
+/// What the driver keeps, apart from the host so that a turn can hold both.
+pub(super) struct Desk<L> {
+    pub(super) id: SeatId,
+    pub(super) process: ProcessId,
+    pub(super) name: String,
+    ip: IpAddr,
+    /// The host's clock less the world's.
+    offset: Duration,
+    dice: Dice,
+    conns: ConnMap<Conn>,
+    ids: ConnIds,
+    inbox: VecDeque<Input<L>>,
+    /// Connections on which something may be possible.
+    ready: BTreeSet<ConnId>,
+    /// When the last letter to each address arrives.
+    posted: BTreeMap<Address, Instant>,
+    done: bool,
+}
+
+#[derive(Debug)]
+struct Conn {
+    side: Side,
+    /// `None` while it is being dialled.
+    socket: Option<Socket>,
+    writing: bool,
+    finishing: bool,
+    ended: bool,
+}
+
+/// What reaches a seat from the world.
+pub(super) enum Delivery {
+    Connected { conn: ConnId, socket: Socket, peer: SocketAddr },
+    Unreachable { conn: ConnId, fault: Fault },
+    Resolved { ask: AskId, result: Result<Vec<SocketAddr>, Fault> },
+    Letter(Box<dyn Any>),
+    Poke(ConnId),
+}
+
+/// A seat, whatever host sits on it.
+pub(super) trait AnySeat {
+    fn accept(&mut self, socket: Socket, port: Port, peer: SocketAddr) -> ConnId;
+    fn deliver(&mut self, now: Instant, delivery: Delivery, out: &mut Outside);
+    /// One turn; says when it wants the next.
+    fn turn(&mut self, now: Instant, out: &mut Outside) -> Option<Instant>;
+    /// The process died: every link breaks.
+    fn die(&mut self, now: Instant, out: &mut Outside);
+    fn process(&self) -> ProcessId;
+    fn connections(&self) -> usize;
+    fn is_done(&self) -> bool;
+    fn delay(&mut self) -> Duration;
+    fn any(&self) -> &dyn Any;
+    fn any_mut(&mut self) -> &mut dyn Any;
+}
+
+/// The most inputs from sockets in one turn.
+const TURN_MAX: usize = 32;
+
+/// A driver's read buffer.
+const READ_MAX: usize = 64 * 1024;
+
+impl<H: Host> Seat<H> {
+    pub(super) fn new(
+        host: H,
+        id: SeatId,
+        process: ProcessId,
+        name: &str,
+        ip: IpAddr,
+        offset: Duration,
+        dice: Dice,
+    ) -> Self {
+        let desk = Desk {
+            id,
+            process,
+            name: name.to_owned(),
+            ip,
+            offset,
+            dice,
+            conns: ConnMap::new(),
+            ids: ConnIds::new(Side::Accepted),
+            inbox: VecDeque::new(),
+            ready: BTreeSet::new(),
+            posted: BTreeMap::new(),
+            done: false,
+        };
+        Self { host, desk }
+    }
+}
+
+impl<H: Host + 'static> AnySeat for Seat<H>
+where
+    H::Letter: Debug + 'static,
+{
+    fn accept(&mut self, socket: Socket, port: Port, peer: SocketAddr) -> ConnId {
+        let conn = self.desk.ids.issue();
+        self.desk.conns.insert(conn, Conn::new(Side::Accepted, Some(socket)));
+        self.desk.inbox.push_back(Input::Accepted { conn, port, peer });
+        conn
+    }
+
+    fn deliver(&mut self, now: Instant, delivery: Delivery, out: &mut Outside) {
+        let desk = &mut self.desk;
+        match delivery {
+            Delivery::Connected { conn, socket, peer } => match desk.conns.get_mut(conn) {
+                Some(held) => {
+                    held.socket = Some(socket);
+                    desk.ready.insert(conn);
+                    desk.inbox.push_back(Input::Connected { conn, peer });
+                }
+                // Closed while it was dialled.
+                None => out.net.close(now, socket, &mut out.events),
+            },
+            Delivery::Unreachable { conn, fault } => {
+                if desk.conns.remove(conn).is_some() {
+                    desk.inbox.push_back(Input::Unreachable { conn, fault });
+                }
+            }
+            Delivery::Resolved { ask, result } => {
+                desk.inbox.push_back(Input::Resolved { ask, result });
+            }
+            Delivery::Letter(letter) => {
+                let letter = letter.downcast().expect("a process's machines share their letters");
+                desk.inbox.push_back(Input::Letter(*letter));
+            }
+            Delivery::Poke(conn) => {
+                if desk.conns.get(conn).is_some() {
+                    desk.ready.insert(conn);
+                }
+            }
+        }
+    }
+
+    fn turn(&mut self, now: Instant, out: &mut Outside) -> Option<Instant> {
+        let local = now + self.desk.offset;
+        let desk = &mut self.desk;
+        let mut hands = Hands { now, desk, out, left: TURN_MAX };
+        let deadline = settle(&mut self.host, local, &mut hands);
+        if !self.desk.ready.is_empty() || !self.desk.inbox.is_empty() {
+            return Some(now);
+        }
+        let deadline = deadline?.as_nanos().saturating_sub(self.desk.offset_nanos());
+        Some(Instant::from_nanos(deadline).max(now))
+    }
+
+    fn die(&mut self, now: Instant, out: &mut Outside) {
+        self.desk.done = true;
+        self.desk.inbox.clear();
+        for (_, conn) in std::mem::take(&mut self.desk.conns).iter() {
+            if let Some(socket) = conn.socket {
+                out.net.reset(now, socket.link, &mut out.events);
+                out.net.close(now, socket, &mut out.events);
+            }
+        }
+    }
+
+    fn process(&self) -> ProcessId {
+        self.desk.process
+    }
+
+    fn connections(&self) -> usize {
+        self.desk.conns.len()
+    }
+
+    fn is_done(&self) -> bool {
+        self.desk.done
+    }
+
+    fn delay(&mut self) -> Duration {
+        let most = *self.desk.dice.pick(&[0, 1_000, 30_000]);
+        Duration::from_nanos(self.desk.dice.below(most + 1))
+    }
+
+    fn any(&self) -> &dyn Any {
+        self
+    }
+
+    fn any_mut(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+impl Conn {
+    const fn new(side: Side, socket: Option<Socket>) -> Self {
+        Self { side, socket, writing: false, finishing: false, ended: false }
+    }
+}
+
+impl<L> Desk<L> {
+    fn offset_nanos(&self) -> u64 {
+        u64::try_from(self.offset.as_nanos()).expect("offsets are drawn below two weeks")
+    }
+
+    /// Forgets a connection, and gives its number back if we counted it.
+    fn drop_conn(&mut self, conn: ConnId) -> Option<Conn> {
+        let held = self.conns.remove(conn)?;
+        self.ready.remove(&conn);
+        if held.side == Side::Accepted {
+            self.ids.release(conn);
+        }
+        Some(held)
+    }
+}
+
+/// One turn of one host.
+struct Hands<'a, L> {
+    now: Instant,
+    desk: &'a mut Desk<L>,
+    out: &'a mut Outside,
+    left: usize,
+}
+
+impl<H: Host> Turn<H> for Hands<'_, H::Letter>
+where
+    H::Letter: Debug + 'static,
+{
+    fn next(&mut self, host: &H) -> Option<Input<H::Letter>> {
+        let input = match self.desk.inbox.pop_front() {
+            Some(input) => input,
+            None => self.look_at_sockets(host)?,
+        };
+        self.out.trace.input(self.now, self.desk.id, &self.desk.name, &input);
+        Some(input)
+    }
+
+    fn act(&mut self, _host: &H, action: Action<H::Letter>) {
+        self.out.trace.action(self.now, self.desk.id, &self.desk.name, &action);
+        match action {
+            Action::Dial { conn, to } => self.dial(conn, to),
+            Action::Resolve { ask, host, port } => self.resolve(ask, &host, port),
+            Action::Write(conn) => self.wake(conn, |held| held.writing = true),
+            Action::Read(conn) => self.wake(conn, |_| {}),
+            Action::Finish(conn) => self.wake(conn, |held| held.finishing = true),
+            Action::Close(conn) => {
+                let socket = self.desk.drop_conn(conn).and_then(|held| held.socket);
+                if let Some(socket) = socket {
+                    self.out.net.close(self.now, socket, &mut self.out.events);
+                }
+            }
+            Action::Unlisten(port) => {
+                self.out.events.add(self.now, Event::Unlisten(self.desk.id, port));
+            }
+            Action::Letter { to, letter } => self.post(to, Box::new(letter)),
+            Action::Note(note) => self.out.notes.push((self.now, self.desk.id, note)),
+            Action::Unlisten(_) => {}
+            Action::Done => self.desk.done = true,
+        }
+    }
+}
+
+impl<L: Debug + 'static> Hands<'_, L> {
+    /// The next input that a socket has.
+    fn look_at_sockets(&mut self, host: &impl Host<Letter = L>) -> Option<Input<L>> {
+        while self.left > 0 {
+            let count = self.desk.ready.len();
+            let skip = self.desk.dice.index(count.min(4));
+            let conn = *self.desk.ready.iter().nth(skip)?;
+            let found = if self.desk.dice.chance(1, 2) {
+                self.read(host, conn).or_else(|| self.write(host, conn))
+            } else {
+                self.write(host, conn).or_else(|| self.read(host, conn))
+            };
+            if found.is_some() {
+                self.left -= 1;
+                return found;
+            }
+            self.desk.ready.remove(&conn);
+        }
+        None
+    }
+
+    fn read(&mut self, host: &impl Host<Letter = L>, conn: ConnId) -> Option<Input<L>> {
+        let held = self.desk.conns.get_mut(conn)?;
+        let socket = held.socket?;
+        if held.ended || host.room(conn) == 0 {
+            return None;
+        }
+        let most = self.desk.dice.piece(READ_MAX);
+        match self.out.net.read(self.now, socket, most, &mut self.out.events) {
+            Read::Bytes(bytes) => Some(Input::Received { conn, bytes }),
+            Read::Later => None,
+            Read::Eof => {
+                held.ended = true;
+                Some(Input::Eof { conn })
+            }
+            Read::Lost(fault) => Some(self.lost(conn, socket, fault)),
+        }
+    }
+
+    fn write(&mut self, host: &impl Host<Letter = L>, conn: ConnId) -> Option<Input<L>> {
+        let held = self.desk.conns.get_mut(conn)?;
+        let socket = held.socket?;
+        let outbox = host.outbox(conn)?;
+        if outbox.is_empty() {
+            held.writing = false;
+            if std::mem::take(&mut held.finishing) {
+                self.out.net.finish(self.now, socket, &mut self.out.events);
+            }
+            return None;
+        }
+        if !held.writing {
+            return None;
+        }
+        match self.out.net.write(self.now, socket, outbox, &mut self.out.events) {
+            Ok(0) => None,
+            Ok(count) => Some(Input::Sent { conn, count }),
+            Err(fault) => Some(self.lost(conn, socket, fault)),
+        }
+    }
+
+    fn lost(&mut self, conn: ConnId, socket: Socket, fault: Fault) -> Input<L> {
+        self.desk.drop_conn(conn);
+        self.out.net.close(self.now, socket, &mut self.out.events);
+        Input::Lost { conn, fault }
+    }
+
+    fn wake(&mut self, conn: ConnId, change: impl FnOnce(&mut Conn)) {
+        if let Some(held) = self.desk.conns.get_mut(conn) {
+            change(held);
+            self.desk.ready.insert(conn);
+        }
+    }
+
+    fn dial(&mut self, conn: ConnId, to: SocketAddr) {
+        self.desk.conns.insert(conn, Conn::new(Side::Dialed, None));
+        let peer = SocketAddr::new(self.desk.ip, self.out.ephemeral());
+        self.out.dial(self.now, (self.desk.id, conn), peer, to);
+    }
+
+    fn resolve(&mut self, ask: AskId, host: &str, port: u16) {
+        let found = self.out.names.get(host).cloned().unwrap_or_default();
+        let ips = host.parse().ok().into_iter().chain(found);
+        let all: Vec<SocketAddr> = ips.map(|ip| SocketAddr::new(ip, port)).collect();
+        let result = if all.is_empty() { Err(Fault::NoSuchHost) } else { Ok(all) };
+        let at = self.now + self.desk.dice.span(Duration::ZERO, Duration::from_millis(50));
+        let event = Event::Deliver(self.desk.id, Delivery::Resolved { ask, result });
+        self.out.events.add(at, event);
+    }
+
+    /// Letters between two machines stay in order; those of different machines need not.
+    fn post(&mut self, to: Address, letter: Box<dyn Any>) {
+        let delay = self.desk.dice.span(Duration::ZERO, Duration::from_micros(200));
+        let last = self.desk.posted.entry(to).or_default();
+        *last = (self.now + delay).max(*last);
+        self.out.events.add(*last, Event::Post(self.desk.process, to, letter));
+    }
+}
+
+/// The socket of whoever dialled `link`.
+pub(super) const fn dialler(link: u64) -> Socket {
+    Socket { link, way: Way::Up }
+}
+
+/// The socket of whoever accepted `link`.
+pub(super) const fn acceptor(link: u64) -> Socket {
+    Socket { link, way: Way::Down }
+}
