@@ -4,6 +4,7 @@ pub mod agent;
 pub mod server;
 
 use crate::config::{self, Refusal};
+use crate::log;
 use crate::platform::Platform;
 use clap::builder::styling::Styles;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -34,6 +35,7 @@ pub fn main<P: Platform>() -> ExitCode {
         }
         Err(told) => Err(Failure::Usage(usage(&told))),
     };
+    log::flush();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
