@@ -1,6 +1,7 @@
 //! The threads of a process and the machines on them.
 
 use crate::driver::{Driver, Wiring};
+use crate::log;
 use crate::platform::{Platform, Signals as _};
 use pico_core::Seed;
 use pico_core::host::Host;
@@ -42,6 +43,7 @@ pub(crate) async fn together<P: Platform>(
             && signals.poll(cx).is_ready()
         {
             if asked {
+                log::flush();
                 std::process::exit(1);
             }
             asked = true;

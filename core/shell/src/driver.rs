@@ -8,6 +8,7 @@
 use crate::clock::Clock;
 use crate::door::Door;
 use crate::hands::Hands;
+use crate::log;
 use crate::mail::Post;
 use crate::platform::{Platform, Timer as _};
 use crate::ready::{Spur, Token};
@@ -92,6 +93,7 @@ impl<P: Platform, H: Host> Driver<P, H> {
         self.hands.begin(now);
         let deadline = settle(&mut self.host, now, &mut self.hands);
         self.hands.deliver();
+        log::flush();
         if self.hands.done {
             return Poll::Ready(());
         }

@@ -3,8 +3,10 @@
 use crate::config::{Format, Level, Logs};
 use crate::driver::Notes;
 use pico_core::note::{Note, Request, Why};
-use std::io::Write as _;
-use std::sync::Arc;
+use std::io::{self, Write};
+use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
@@ -17,10 +19,8 @@ pub fn start(logs: Logs) {
         Level::Info => LevelFilter::INFO,
         Level::Debug => LevelFilter::DEBUG,
     };
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        .with_target(false);
+    let log =
+        tracing_subscriber::fmt().with_max_level(level).with_writer(|| &ERRORS).with_target(false);
     // A second log in one process is the first one.
     let _ = match logs.format {
         Format::Text => log.with_ansi(false).try_init(),
@@ -45,8 +45,59 @@ pub fn lines() -> Notes {
 
 /// Prints a plain line.
 pub(crate) fn print(line: &str) {
-    // A closed pipe is no reason to stop serving.
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    LINES.add(line.as_bytes());
+    LINES.add(b"\n");
+}
+
+/// Writes out what was logged and printed since the last time. Every turn of a driver ends with
+/// it, so that a turn that answers many requests makes one call for their lines.
+pub(crate) fn flush() {
+    ERRORS.flush(&mut io::stderr());
+    LINES.flush(&mut io::stdout());
+}
+
+/// What waits to be written to standard error.
+static ERRORS: Pending = Pending::new();
+/// What waits to be written to standard output.
+static LINES: Pending = Pending::new();
+
+/// Text that waits to be written.
+struct Pending {
+    text: Mutex<Vec<u8>>,
+    any: AtomicBool,
+}
+
+impl Pending {
+    const fn new() -> Self {
+        Self { text: Mutex::new(Vec::new()), any: AtomicBool::new(false) }
+    }
+
+    fn add(&self, text: &[u8]) {
+        let mut all = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+        all.extend_from_slice(text);
+        self.any.store(true, Ordering::Relaxed);
+    }
+
+    fn flush(&self, to: &mut impl Write) {
+        if self.any.swap(false, Ordering::Relaxed) {
+            // Held while writing, so that lines of different threads keep their order.
+            let mut all = self.text.lock().unwrap_or_else(PoisonError::into_inner);
+            let text = mem::take(&mut *all);
+            // A closed pipe is no reason to stop serving.
+            let _ = to.write_all(&text).and_then(|()| to.flush());
+        }
+    }
+}
+
+impl Write for &Pending {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        self.add(text);
+        Ok(text.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 /// An event of the log. Nothing is formatted that is not logged.

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
+pub mod alarms;
+
 use bytes::BytesMut;
 use pico_core::host::{Action, Address, Fault, Host, Input, Port};
 use pico_core::id::{ConnId, ConnIds, ConnMap, Side, WorkerId};

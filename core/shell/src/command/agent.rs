@@ -75,6 +75,7 @@ impl Plan {
             let (endpoint, port) = (&listener.endpoint, service.port);
             log::print(&format!("Endpoint   {endpoint}  ->  http://{host}:{port}"));
         }
+        log::flush();
     }
 
     /// Runs the agent on this thread until it ends. With `signals`, the first one drains it and

@@ -5,6 +5,7 @@ pub mod server;
 
 use crate::config::{self, Logs, Refusal};
 use crate::demo;
+use crate::log;
 use crate::platform::Platform;
 use clap::builder::styling::Styles;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -35,6 +36,7 @@ pub fn main<P: Platform>() -> ExitCode {
         }
         Err(told) => Err(Failure::Usage(usage(&told))),
     };
+    log::flush();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -38,6 +38,7 @@ pub(super) fn run<P: Platform>(server: Server) -> Result<(), Failure> {
     for (port, bound) in plan.ports() {
         tracing::info!(port, address = %bound.local_addr()?, "listening");
     }
+    log::flush();
     plan.run::<P>(true)?;
     Ok(())
 }
