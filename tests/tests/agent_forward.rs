@@ -235,6 +235,17 @@ fn a_call_is_tried_at_most_twice() {
 }
 
 #[test]
+fn a_second_try_does_not_hide_that_the_first_had_started() {
+    let (mut rig, mut node, first) = pooled();
+    let call = node.call(&mut rig, "GET", &[], true);
+    rig.lose(first);
+    let second = rig.dialed(SERVICE);
+    rig.refuse(second);
+    node.pump(&mut rig);
+    assert_eq!(node.heard(call), ["ServiceUnreachable true"]);
+}
+
+#[test]
 fn nonsense_and_silence_from_the_service_are_bad_responses() {
     for answer in [&b"SSH-2.0-OpenSSH\r\n\r\n"[..], b"HTTP/1.1 200 OK\r\nContent-", b""] {
         let (mut rig, mut node) = up();

@@ -57,7 +57,7 @@ impl World {
         }
         match kind % 16 {
             0 => self.rig.wait(Duration::from_millis(u64::from(which % 3000))),
-            1..=3 => self.connect(),
+            1..=3 => self.connect(which % 5 != 0),
             4 => {
                 if let Some((conn, _)) = self.rig.dials.pop_front() {
                     self.rig.refuse(conn);
@@ -103,10 +103,11 @@ impl World {
         assert!(self.rig.agent.deadline().is_none_or(|at| at > now), "time goes on");
     }
 
-    fn connect(&mut self) {
+    /// Has the next dial succeed. A server that is not `fluent` is somebody else.
+    fn connect(&mut self, fluent: bool) {
         let Some((conn, to)) = self.rig.dials.pop_front() else { return };
         self.rig.connect(conn);
-        if to.port() == SERVER {
+        if to.port() == SERVER && fluent {
             let node = Node::accept(&mut self.rig, conn);
             self.nodes.push(node);
         } else {

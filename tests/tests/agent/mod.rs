@@ -232,8 +232,9 @@ impl Node {
         let seed = Seed::from_u64(1);
         let role = rpc::Role::Acceptor;
         let tunnel = tunnel::Machine::new(rig.now, role, &me, &seed, limits, outbox);
-        let (said, drained) = (Vec::new(), false);
-        Self { conn, tunnel, said, drained, peer_drains: false, closed: false, fin: Fin::default() }
+        let (said, fin) = (Vec::new(), Fin::default());
+        let (drained, peer_drains, closed) = (false, false, false);
+        Self { conn, tunnel, said, drained, peer_drains, closed, fin }
     }
 
     /// Carries bytes both ways until nothing moves.
