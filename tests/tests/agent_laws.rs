@@ -1,5 +1,8 @@
 //! Whatever node, service and network do, an agent keeps its laws and comes to its end.
 
+#![allow(clippy::similar_names, reason = "short names of short lives")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod agent;
 
 use agent::{Node, Rig, SERVER, data, settings};
@@ -132,7 +135,7 @@ impl World {
         let at = usize::from(which) % self.calls.len().max(1);
         let Some((node, stream, ended)) = self.calls.get_mut(at) else { return };
         if !*ended {
-            *ended = which % 3 == 0;
+            *ended = which.is_multiple_of(3);
             let word = data(&[b'x'; 300], *ended);
             self.nodes[*node].say(&mut self.rig, *stream, word);
         }
@@ -167,7 +170,7 @@ impl World {
     fn end(mut self) -> Vec<String> {
         self.free();
         self.rig.drain();
-        self.rig.wait(Duration::from_secs(60));
+        self.rig.wait(Duration::from_mins(1));
         assert!(self.rig.done, "an agent that is drained ends");
         assert_eq!((self.rig.agent.calls(), self.rig.agent.deadline()), (0, None));
         for conn in self.locals {
@@ -185,7 +188,9 @@ fn pick<T: Copy>(all: &[T], which: u16) -> Option<T> {
 
 fn play(seed: u64, steps: &[Step], restless: bool) -> Vec<String> {
     let mut world = World::new(seed, restless);
-    steps.iter().for_each(|step| world.step(*step));
+    for step in steps {
+        world.step(*step);
+    }
     world.end()
 }
 

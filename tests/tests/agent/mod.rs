@@ -317,7 +317,9 @@ impl Node {
         let stream = self.tunnel.next_stream();
         let mut head = Fields::new();
         head.push(b"Host", b"example.com");
-        fields.iter().for_each(|(name, value)| head.push(name.as_bytes(), value.as_bytes()));
+        for (name, value) in fields {
+            head.push(name.as_bytes(), value.as_bytes());
+        }
         let head = RequestHead::new(method.parse().unwrap(), b"/path?query", head);
         self.rpc(rig, rpc::Input::Open { stream, tag: stream.0, head, end });
         stream
