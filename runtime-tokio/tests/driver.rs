@@ -1,4 +1,5 @@
 //! The driver over real loopback sockets.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod kit;
 

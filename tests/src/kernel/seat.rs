@@ -262,7 +262,6 @@ where
             }
             Action::Letter { to, letter } => self.post(to, Box::new(letter)),
             Action::Note(note) => self.out.notes.push((self.now, self.desk.id, note)),
-            Action::Unlisten(_) => {}
             Action::Done => self.desk.done = true,
         }
     }
