@@ -103,15 +103,10 @@ fn swarm(from: u64, seeds: u64, scenario: &Scenario) -> io::Result<ExitCode> {
 
 fn judge(run: &Run) -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
-    match check::broken(run) {
-        Some(broken) => {
-            writeln!(out, "{broken}")?;
-            Ok(ExitCode::FAILURE)
-        }
-        None => {
-            let sum = run.world.trace().sum();
-            writeln!(out, "nothing broken; trace {sum:016x}")?;
-            Ok(ExitCode::SUCCESS)
-        }
+    if let Some(broken) = check::broken(run) {
+        writeln!(out, "{broken}")?;
+        return Ok(ExitCode::FAILURE);
     }
+    writeln!(out, "nothing broken; trace {:016x}", run.world.trace().sum())?;
+    Ok(ExitCode::SUCCESS)
 }
