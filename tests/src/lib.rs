@@ -2,6 +2,7 @@
 //! and its actors, and what the tests of the real binaries share.
 
 pub mod actors;
+pub mod check;
 pub mod choices;
 pub mod draw;
 pub mod e2e;
@@ -9,4 +10,5 @@ pub mod fuzz;
 pub mod hash;
 pub mod kernel;
 pub mod laws;
+pub mod scenario;
 pub mod table;

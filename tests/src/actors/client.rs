@@ -253,7 +253,7 @@ impl Client {
             visit.paused = true;
             self.timers.set(Key::Read(conn), self.clock.now() + pause);
         }
-        while let Some(event) = self.conns.get_mut(conn).and_then(|visit| visit.reader.next()) {
+        while let Some(event) = self.conns.get_mut(conn).and_then(|visit| visit.reader.find()) {
             self.found(conn, event);
         }
         self.tell(conn);

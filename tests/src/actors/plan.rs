@@ -2,11 +2,13 @@
 
 use crate::choices::keyed;
 use crate::draw::Draw as _;
+use core::fmt::Write as _;
 use core::time::Duration;
 use pico_core::Seed;
 
 /// One request and its response: a function of the workload's seed and the request's number.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a property of its own")]
 pub struct Plan {
     /// The request's number.
     pub id: u64,
@@ -127,9 +129,12 @@ impl Plan {
         if self.request_chunked {
             head += "Transfer-Encoding: chunked\r\n";
         } else if self.request_len > 0 || matches!(*method, "POST" | "PUT") {
-            head += &format!("Content-Length: {}\r\n", self.request_len);
+            push(&mut head, format_args!("Content-Length: {}\r\n", self.request_len));
         }
-        head += &format!("X-Check: {id}\r\nConnection: keep-alive, x-hop\r\nX-Hop: secret\r\n\r\n");
+        push(
+            &mut head,
+            format_args!("X-Check: {id}\r\nConnection: keep-alive, x-hop\r\nX-Hop: secret\r\n\r\n"),
+        );
         head
     }
 
@@ -140,16 +145,27 @@ impl Plan {
         if self.interim {
             head += "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n";
         }
-        head += &format!("HTTP/1.1 {status} Whatever You Like\r\nX-Served: {service}\r\n");
+        push(
+            &mut head,
+            format_args!("HTTP/1.1 {status} Whatever You Like\r\nX-Served: {service}\r\n"),
+        );
         if *status == 204 {
         } else if self.response_chunked {
             head += "Transfer-Encoding: chunked\r\n";
         } else {
-            head += &format!("Content-Length: {}\r\n", self.response_len);
+            push(&mut head, format_args!("Content-Length: {}\r\n", self.response_len));
         }
-        head += &format!("X-Check: {id}\r\nConnection: x-hop\r\nX-Hop: secret\r\n\r\n");
+        push(
+            &mut head,
+            format_args!("X-Check: {id}\r\nConnection: x-hop\r\nX-Hop: secret\r\n\r\n"),
+        );
         head
     }
+}
+
+/// Appends what `text` says.
+fn push(head: &mut String, text: core::fmt::Arguments) {
+    head.write_fmt(text).expect("a string takes any text");
 }
 
 /// The largest body.

@@ -108,8 +108,9 @@ impl Net {
 
     /// The number of a link that is about to be dialled, and how its dialling ends: answered
     /// after a while, refused, or never.
-    pub(super) fn dial(&mut self) -> (u64, Duration, Dialled) {
+    pub(super) fn dial(&mut self, from: (SeatId, ConnId)) -> (u64, Duration, Dialled) {
         let link = self.dialled;
+        self.made.insert(from, link);
         self.dialled += 1;
         let dice = self.seed.fork_at("dial", link).roll().span(LATENCY_MIN, LATENCY_MAX);
         let ends = self.faults.iter().find_map(|fault| match fault {
@@ -121,6 +122,9 @@ impl Net {
             | Fault::Stall { .. }
             | Fault::Kill { .. } => None,
         });
+        if ends.is_some() {
+            self.hit.insert(link);
+        }
         (link, dice, ends.unwrap_or(Dialled::Answered))
     }
 
@@ -141,7 +145,6 @@ impl Net {
             broken: None,
         };
         let (up, down) = (flow(from), flow(to));
-        self.made.insert(from, link);
         self.made.insert(to, link);
         self.links.insert(link, Link { up, down, latency, dice });
     }

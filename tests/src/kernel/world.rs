@@ -325,7 +325,7 @@ impl Outside {
         peer: SocketAddr,
         to: SocketAddr,
     ) {
-        let (link, latency, ends) = self.net.dial();
+        let (link, latency, ends) = self.net.dial(from);
         let at = now + latency;
         match ends {
             Dialled::Answered => self.events.add(at, Event::Knock { link, from, peer, to }),

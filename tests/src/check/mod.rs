@@ -1,0 +1,38 @@
+//! What must hold of every run: invariants, each with a name and one sentence, in a file of its
+//! own.
+
+mod answered;
+mod bytes;
+mod once;
+mod placed;
+mod rest;
+
+use crate::scenario::Run;
+
+/// Something that must hold.
+pub struct Invariant {
+    /// Its name.
+    pub name: &'static str,
+    /// What it says.
+    pub sentence: &'static str,
+    /// Looks whether it holds, and says what does not.
+    pub look: fn(&Run) -> Result<(), String>,
+}
+
+/// All of them.
+pub const ALL: [Invariant; 5] =
+    [answered::INVARIANT, bytes::INVARIANT, once::INVARIANT, placed::INVARIANT, rest::INVARIANT];
+
+/// What does not hold of `run`, with the command that replays it.
+pub fn broken(run: &Run) -> Option<String> {
+    ALL.iter().find_map(|invariant| {
+        let detail = (invariant.look)(run).err()?;
+        let Invariant { name, sentence, .. } = invariant;
+        let calm = if run.calm { "" } else { " --faults swarm" };
+        Some(format!(
+            "broken: {name} ({sentence})\n  {detail}\n  seed {number}: \
+             cargo run -p pico-sim -- run --seed {number}{calm}",
+            number = run.number,
+        ))
+    })
+}

@@ -1,0 +1,112 @@
+//! `pico-sim`: replays one seed, or sweeps over many.
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use pico_sim::check;
+use pico_sim::kernel::Trace;
+use pico_sim::scenario::{Run, Scenario};
+use std::io::{self, Write as _};
+use std::process::ExitCode;
+
+/// Runs Pico in a simulated world, driven by a seed.
+#[derive(Parser)]
+#[command(name = "pico-sim", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Replay one seed and print what happened
+    Run {
+        /// The seed
+        #[arg(long)]
+        seed: u64,
+        /// Print every input and action
+        #[arg(long)]
+        trace: bool,
+        #[command(flatten)]
+        life: Life,
+    },
+    /// Play many seeds and stop at the first that breaks an invariant
+    Swarm {
+        /// The first seed
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// How many seeds
+        #[arg(long, default_value_t = 1000)]
+        seeds: u64,
+        #[command(flatten)]
+        life: Life,
+    },
+}
+
+#[derive(Args)]
+struct Life {
+    /// What goes wrong
+    #[arg(long, value_enum, default_value_t = Faults::Off)]
+    faults: Faults,
+    /// How many requests are made
+    #[arg(long, default_value_t = Scenario::CALM.requests)]
+    requests: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Faults {
+    /// Nothing but what services and clients do
+    Off,
+    /// Each kind of fault on or off, as the seed says
+    Swarm,
+}
+
+impl Life {
+    fn scenario(&self) -> Scenario {
+        let scenario = match self.faults {
+            Faults::Off => Scenario::CALM,
+            Faults::Swarm => Scenario::ROUGH,
+        };
+        Scenario { requests: self.requests, ..scenario }
+    }
+}
+
+fn main() -> ExitCode {
+    let told = match Cli::parse().command {
+        Command::Run { seed, trace, life } => run(seed, trace, &life.scenario()),
+        Command::Swarm { from, seeds, life } => swarm(from, seeds, &life.scenario()),
+    };
+    told.unwrap_or(ExitCode::FAILURE)
+}
+
+fn run(seed: u64, trace: bool, scenario: &Scenario) -> io::Result<ExitCode> {
+    let trace = if trace { Trace::with_lines() } else { Trace::default() };
+    let run = scenario.play(seed, trace);
+    let mut out = io::stdout().lock();
+    for line in run.world.trace().lines() {
+        writeln!(out, "{line}")?;
+    }
+    for line in run.story() {
+        writeln!(out, "{line}")?;
+    }
+    judge(&run)
+}
+
+fn swarm(from: u64, seeds: u64, scenario: &Scenario) -> io::Result<ExitCode> {
+    for seed in from..from + seeds {
+        let run = scenario.play(seed, Trace::default());
+        if check::broken(&run).is_some() {
+            return judge(&run);
+        }
+    }
+    writeln!(io::stdout(), "{seeds} seeds, nothing broken")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn judge(run: &Run) -> io::Result<ExitCode> {
+    let mut out = io::stdout().lock();
+    if let Some(broken) = check::broken(run) {
+        writeln!(out, "{broken}")?;
+        return Ok(ExitCode::FAILURE);
+    }
+    writeln!(out, "nothing broken; trace {:016x}", run.world.trace().sum())?;
+    Ok(ExitCode::SUCCESS)
+}
