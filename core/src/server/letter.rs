@@ -64,8 +64,12 @@ pub enum Letter {
     Ready(bool),
     /// Stop, in good order: from the shell to the node, and from the node to its workers.
     Drain,
+    /// So many calls were under way when a worker heard of the drain: for the node.
+    Draining(u64),
     /// The worker has no client left: for the node, after `Drain`.
     Quiet(WorkerId),
-    /// No worker has a client left: close the tunnels.
+    /// No worker has a client left, or patience has ended: close everything.
     Part,
+    /// So many calls were cut off by that: for the node.
+    Parted(u64),
 }

@@ -185,11 +185,11 @@ impl Worker {
                         remote: false,
                         suspect: false,
                     };
-                    self.report(Change::Put(endpoint, upstream));
+                    self.write_node(Letter::Changed(Change::Put(endpoint, upstream)));
                 }
                 Some(upstream::Action::Leaves(endpoint)) => {
                     let place = Place { worker: self.id, conn };
-                    self.report(Change::Remove(endpoint, place));
+                    self.write_node(Letter::Changed(Change::Remove(endpoint, place)));
                 }
                 Some(upstream::Action::Answer(call, word)) => self.answer(call, word),
                 Some(upstream::Action::Note(note)) => self.actions.push_back(Action::Note(note)),
@@ -233,8 +233,7 @@ impl Worker {
         let upstreams = self.routes.get(&sought.endpoint);
         let found = choose(upstreams, &self.loads, sought.avoid, &mut self.dice);
         if found.is_none() && !last {
-            let letter = Letter::Seek(Box::new(sought));
-            return self.actions.push_back(Action::Letter { to: Address::Node, letter });
+            return self.write_node(Letter::Seek(Box::new(sought)));
         }
         let Sought { call, head, end, .. } = sought;
         let place = found.map(|upstream| upstream.place);
@@ -294,8 +293,7 @@ impl Worker {
         }
     }
 
-    fn report(&mut self, change: Change) {
-        let letter = Letter::Changed(change);
+    fn write_node(&mut self, letter: Letter) {
         self.actions.push_back(Action::Letter { to: Address::Node, letter });
     }
 
@@ -314,7 +312,11 @@ impl Worker {
             Letter::Drain => self.linger(),
             Letter::Part => self.part(),
             Letter::Sought(sought) => self.begin(*sought, true),
-            Letter::Changed(_) | Letter::Quiet(_) | Letter::Seek(_) => {}
+            Letter::Changed(_)
+            | Letter::Seek(_)
+            | Letter::Draining(_)
+            | Letter::Quiet(_)
+            | Letter::Parted(_) => {}
         }
     }
 
@@ -336,8 +338,7 @@ impl Worker {
             return;
         }
         self.life = Life::Lingering(self.clock.now() + self.settings.drain_delay);
-        let calls = usize::try_from(self.loads.total()).unwrap_or(usize::MAX);
-        self.actions.push_back(Action::Note(Note::Draining { calls }));
+        self.write_node(Letter::Draining(self.loads.total()));
         let ids: Vec<ConnId> = self.conns.ids().collect();
         for conn in ids {
             self.drain_one(conn);
@@ -374,8 +375,7 @@ impl Worker {
         }
         self.life = Life::Parting(self.clock.now() + self.settings.limits.linger_timeout);
         self.actions.push_back(Action::Unlisten(Port::Admin));
-        let cut = usize::try_from(self.loads.total()).unwrap_or(usize::MAX);
-        self.actions.push_back(Action::Note(Note::Drained { cut }));
+        self.write_node(Letter::Parted(self.loads.total()));
         self.each(|kind, now| match kind {
             Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Drain),
             Kind::Upstream(up) => up.handle(now, upstream::Input::Part(Reason::Draining)),
@@ -388,8 +388,7 @@ impl Worker {
         match self.life {
             Life::Draining if self.clients == 0 => {
                 self.life = Life::Quiet;
-                let letter = Letter::Quiet(self.id);
-                self.actions.push_back(Action::Letter { to: Address::Node, letter });
+                self.write_node(Letter::Quiet(self.id));
             }
             Life::Parting(_) if self.conns.is_empty() => {
                 self.life = Life::Over;

@@ -12,11 +12,11 @@ use crate::driver::{Notes, Wiring};
 use crate::platform::Platform;
 use crate::{Clock, Post, crew, listen, log};
 use customer::Customer;
-use pico_core::agent::{HostHeader, Letter};
+use pico_core::agent::HostHeader;
 use pico_core::host::{Address, Port};
 use pico_core::id::WorkerId;
 use pico_core::note::Note;
-use pico_core::server::Letter as NodeLetter;
+use pico_core::server::Letter;
 use pico_core::{Instant, Limits};
 use service::Stop;
 use std::io::{self, IsTerminal as _};
@@ -66,8 +66,9 @@ struct Stage {
     proxy: SocketAddr,
     upstream: SocketAddr,
     service: SocketAddr,
-    node: Post<NodeLetter>,
-    agents: Vec<Post<Letter>>,
+    node: Post<Letter>,
+    /// Asks each agent to drain.
+    agents: Vec<Box<dyn Fn()>>,
     stop: Post<Stop>,
     threads: Vec<Thread>,
     limits: Arc<Limits>,
@@ -96,7 +97,7 @@ impl Stage {
         for name in ["agent-1", "agent-2"] {
             let (notes, online) = watch();
             let plan = agent::Plan::new(agent_settings(name, upstream, service)?, notes)?;
-            agents.push(plan.post());
+            agents.push(Box::new(plan.drain()) as Box<dyn Fn()>);
             threads.push(start(name, move || plan.run::<P>(false).map(|_| ()))?);
             online
                 .recv_timeout(Duration::from_secs(20))
@@ -122,16 +123,16 @@ impl Stage {
 
     fn first_agent_leaves(&self) {
         if let Some(agent) = self.agents.first() {
-            agent.send(Address::Worker(WorkerId(0)), Letter::Drain);
+            agent();
         }
     }
 
     /// Ends everything in good order.
     fn strike(self) -> Result<(), Failure> {
         for agent in &self.agents {
-            agent.send(Address::Worker(WorkerId(0)), Letter::Drain);
+            agent();
         }
-        self.node.send(Address::Node, NodeLetter::Drain);
+        self.node.send(Address::Node, Letter::Drain);
         self.stop.send(Address::Worker(WorkerId(0)), Stop);
         let mut result = Ok(());
         for thread in self.threads {
