@@ -122,16 +122,16 @@ fn targets_of_all_forms_are_taken() {
 #[test]
 fn a_head_over_the_limits_is_refused_and_one_at_the_limits_is_not() {
     let limits = Limits::default();
-    let with = |value: usize| format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(value));
+    let with =
+        |value: usize| format!("GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n", "y".repeat(value));
     let spare = limits.head_bytes - with(0).len();
     assert_eq!(refusal(with(spare).as_bytes()), None);
     assert_eq!(refusal(with(spare + 1).as_bytes()), Some(Reason::HeadTooLarge));
     let endless = vec![b'x'; limits.head_bytes + 1];
     assert_eq!(refusal(&endless), Some(Reason::HeadTooLarge));
 
-    let many = |count: usize| {
-        format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count - 1))
-    };
+    let many =
+        |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count - 1));
     assert_eq!(refusal(many(limits.head_fields).as_bytes()), None);
     assert_eq!(refusal(many(limits.head_fields + 1).as_bytes()), Some(Reason::HeadTooLarge));
 }

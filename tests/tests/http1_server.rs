@@ -511,12 +511,8 @@ fn a_length_that_cannot_be_read_is_not_passed_on() {
 #[test]
 fn fields_of_another_hop_are_not_written() {
     let mut rig = after(GET);
-    let list = [
-        ("Transfer-Encoding", "gzip"),
-        ("Connection", "x"),
-        ("Keep-Alive", "y"),
-        ("Upgrade", "z"),
-    ];
+    let list =
+        [("Transfer-Encoding", "gzip"), ("Connection", "x"), ("Keep-Alive", "y"), ("Upgrade", "z")];
     rig.respond(200, &list, true);
     assert_eq!(rig.out(), "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
 }
