@@ -103,7 +103,7 @@ impl Outbox {
 
     fn close_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.segments.push_back(core::mem::take(&mut self.tail));
+            self.segments.push_back(self.tail.split());
         }
     }
 }

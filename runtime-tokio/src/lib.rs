@@ -38,6 +38,12 @@ impl Platform for Tokio {
         TcpListener::from_std(bound).map(TokioListener)
     }
 
+    fn stream(accepted: std::net::TcpStream) -> io::Result<TokioStream> {
+        accepted.set_nonblocking(true)?;
+        accepted.set_nodelay(true)?;
+        TcpStream::from_std(accepted).map(TokioStream)
+    }
+
     async fn connect(to: SocketAddr) -> io::Result<TokioStream> {
         let stream = TcpStream::connect(to).await?;
         stream.set_nodelay(true)?;

@@ -1,3 +1,7 @@
 //! The binary `pico`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    pico_shell::main::<pico_runtime_tokio::Tokio>()
+}

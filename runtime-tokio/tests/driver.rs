@@ -1,8 +1,10 @@
 //! The driver over real loopback sockets.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod kit;
 
-use kit::{PATIENCE, Seen, Way, client, movers, nobody};
+use kit::alarms::Alarms;
+use kit::{PATIENCE, Seen, Way, client, drive, movers, nobody};
 use pico_core::host::Fault;
 use pico_core::id::WorkerId;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -128,6 +130,16 @@ fn letters_cross_between_workers_and_to_oneself() {
             assert_eq!(&back, b"ping");
         }
     }
+}
+
+#[test]
+fn alarms_go_off_in_order_also_when_an_earlier_one_is_set_later() {
+    let alarms = drive(vec![|_| Alarms::default()], || ());
+    let mut client = alarms.client();
+    client.write_all(&[90, 30, 60, 1]).unwrap();
+    let mut order = [0; 4];
+    client.read_exact(&mut order).unwrap();
+    assert_eq!(order, [1, 30, 60, 90]);
 }
 
 #[test]

@@ -142,9 +142,58 @@ fn a_head_that_the_peer_does_not_take_fails_its_call_only() {
     pair.exchange();
     pair.heard(A);
     pair.say(A, stream, Word::Response { head: ok(&many), end: true });
-    assert_eq!(pair.heard(A), [reset(Reason::HeadTooLarge, true)]);
+    assert_eq!(pair.heard(A), [reset(Reason::BadResponse, true)]);
     pair.exchange();
-    assert_eq!(pair.heard(D), [reset(Reason::HeadTooLarge, true)]);
+    assert_eq!(pair.heard(D), [reset(Reason::BadResponse, true)]);
+}
+
+#[test]
+fn a_reset_throws_away_what_waits_and_nothing_of_other_calls() {
+    let mut pair = Pair::new(&small());
+    pair.dialer.handle(T0, Input::Room(0));
+    let one = pair.open(D, 1, get(&[]), false);
+    let two = pair.open(D, 2, get(&[]), false);
+    pair.say(D, one, data(&[1; 100], true));
+    pair.say(D, two, data(&[2; 100], true));
+    pair.say(D, one, reset(Reason::Canceled, false));
+    pair.exchange();
+    pair.dialer.handle(T0, Input::Room(usize::MAX));
+    pair.exchange();
+    let words = pair.heard(A);
+    assert!(words.contains(&reset(Reason::Canceled, false)));
+    assert!(words.ends_with(&[data(&[2; 64], false), data(&[2; 36], true)]), "{words:?}");
+}
+
+#[test]
+fn no_message_is_longer_than_its_limit_while_its_frames_are_shorter() {
+    let limits = small();
+    let mut pair = Pair::new(&limits);
+    let streams: Vec<_> = (0..4).map(|tag| pair.open(D, tag, get(&[]), false)).collect();
+    for stream in streams {
+        pair.say(D, stream, data(&[7; 128], true));
+    }
+    let sent = rpc::messages(&mut pair.dialer);
+    assert!(sent.len() > 2, "{} messages", sent.len());
+    assert!(sent.iter().all(|message| message.len() <= limits.message_bytes));
+    for message in sent {
+        rpc::deliver(&mut pair.acceptor, T0, &message);
+    }
+    let bytes = |word: &Word| if let Word::Data { bytes, .. } = word { bytes.len() } else { 0 };
+    assert_eq!(pair.heard(A).iter().map(bytes).sum::<usize>(), 4 * 128);
+}
+
+#[test]
+fn the_same_room_twice_frames_nothing_more() {
+    let mut pair = Pair::new(&Limits { frame_bytes: 2000, ..Limits::default() });
+    pair.dialer.handle(T0, Input::Room(0));
+    let stream = pair.open(D, 1, get(&[]), false);
+    pair.say(D, stream, data(&vec![1; 20_000], true));
+    rpc::messages(&mut pair.dialer);
+    for _ in 0..3 {
+        pair.dialer.handle(T0, Input::Room(5000));
+    }
+    let framed: usize = rpc::messages(&mut pair.dialer).iter().map(bytes::Bytes::len).sum();
+    assert!((5000..7100).contains(&framed), "{framed} bytes for 5000");
 }
 
 #[test]

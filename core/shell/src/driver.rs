@@ -6,7 +6,9 @@
 //! that has something to its socket once, so calls per request fall as concurrency rises.
 
 use crate::clock::Clock;
-use crate::hands::{Door, Hands};
+use crate::door::Door;
+use crate::hands::Hands;
+use crate::log;
 use crate::mail::Post;
 use crate::platform::{Platform, Timer as _};
 use crate::ready::{Spur, Token};
@@ -65,14 +67,17 @@ impl<P: Platform, H: Host> Driver<P, H> {
         };
         let mut doors = Vec::new();
         for (place, (port, bound)) in ports.into_iter().enumerate() {
-            let waker = Spur::waker(Token::Accept(place), &ready);
-            let listener = Some(P::listener(bound)?);
-            doors.push(Door { port, listener, wanted: true, waker });
+            doors.push(Door::open(place, port, bound, &ready)?);
         }
         let waker = Spur::waker(Token::Alarm, &ready);
         let alarm = Alarm { timer: P::timer(), set: None, waker };
         let hands = Hands::new(ready, post.clone(), me, doors, notes);
         Ok(Self { host, hands, alarm, clock, post, spurs: Vec::new() })
+    }
+
+    /// The machine, to ask it how things went.
+    pub fn host(&self) -> &H {
+        &self.host
     }
 
     fn turn(&mut self, task: &Waker) -> Poll<()> {
@@ -88,6 +93,7 @@ impl<P: Platform, H: Host> Driver<P, H> {
         self.hands.begin(now);
         let deadline = settle(&mut self.host, now, &mut self.hands);
         self.hands.deliver();
+        log::flush();
         if self.hands.done {
             return Poll::Ready(());
         }

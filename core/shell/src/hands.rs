@@ -1,9 +1,10 @@
 //! The hands of a driver: what they bring to a machine in one turn, and what they do for it.
 
+use crate::door::Door;
 use crate::driver::Notes;
 use crate::link::{Brought, Link, Look, fault};
 use crate::mail::{Post, place};
-use crate::platform::{Listener as _, Platform};
+use crate::platform::Platform;
 use crate::ready::{Ready, Spur, Token};
 use bytes::BytesMut;
 use pico_core::host::{Action, Address, Fault, Host, Input, Port};
@@ -32,28 +33,21 @@ pub(crate) struct Hands<P: Platform, L> {
     letters: vec::IntoIter<L>,
     outgoing: Vec<Vec<L>>,
     waiting: bool,
-    doors: Vec<Door<P>>,
+    doors: Vec<Option<Door<P>>>,
     /// Out of descriptors: nothing is accepted before one is free, or this time has come.
     closed_until: Option<Instant>,
     accepted: usize,
     ids: ConnIds,
     links: ConnMap<Link<P>>,
     dirty: VecDeque<ConnId>,
+    /// Those for which the machine had no room in this turn.
+    stopped: Vec<ConnId>,
     asks: BTreeMap<AskId, Ask>,
     known: VecDeque<Input<L>>,
     buffer: BytesMut,
     notes: Notes,
     turn: u64,
     now: Instant,
-}
-
-/// A listener and its use.
-pub(crate) struct Door<P: Platform> {
-    pub(crate) port: Port,
-    /// Gone once it is not wanted any more and nobody waits there.
-    pub(crate) listener: Option<P::Listener>,
-    pub(crate) wanted: bool,
-    pub(crate) waker: Waker,
 }
 
 struct Ask {
@@ -81,12 +75,13 @@ impl<P: Platform, L> Hands<P, L> {
             outgoing: (0..post.len()).map(|_| Vec::new()).collect(),
             waiting: false,
             post,
-            doors,
+            doors: doors.into_iter().map(Some).collect(),
             closed_until: None,
             accepted: 0,
             ids: ConnIds::new(Side::Accepted),
             links: ConnMap::new(),
             dirty: VecDeque::new(),
+            stopped: Vec::new(),
             asks: BTreeMap::new(),
             known: VecDeque::new(),
             buffer: BytesMut::new(),
@@ -101,6 +96,7 @@ impl<P: Platform, L> Hands<P, L> {
         self.turn += 1;
         self.now = now;
         self.accepted = 0;
+        self.stopped.clear();
         if self.closed_until.is_some_and(|until| until <= now) {
             self.open_doors();
         }
@@ -131,16 +127,6 @@ impl<P: Platform, L> Hands<P, L> {
     fn open_doors(&mut self) {
         self.closed_until = None;
         self.todo.extend((0..self.doors.len()).map(Token::Accept));
-    }
-
-    /// Accepts who is waiting at `port`, and nobody after that.
-    fn unlisten(&mut self, port: Port) {
-        for (place, door) in self.doors.iter_mut().enumerate() {
-            if door.port == port {
-                door.wanted = false;
-                self.todo.push_back(Token::Accept(place));
-            }
-        }
     }
 
     fn forget(&mut self, conn: ConnId) {
@@ -193,9 +179,10 @@ impl<P: Platform, L> Hands<P, L> {
             Token::Read(conn) | Token::Write(conn) => {
                 let dialing = self.links.get(conn)?.is_dialing();
                 self.forget(conn);
-                Some(match dialing {
-                    true => Input::Unreachable { conn, fault },
-                    false => Input::Lost { conn, fault },
+                Some(if dialing {
+                    Input::Unreachable { conn, fault }
+                } else {
+                    Input::Lost { conn, fault }
                 })
             }
             Token::Accept(_) => {
@@ -207,32 +194,31 @@ impl<P: Platform, L> Hands<P, L> {
     }
 
     fn accept(&mut self, place: usize) -> Look<Input<L>> {
-        let Some(door) = self.doors.get_mut(place) else { return Look::Nothing };
+        let Some(slot) = self.doors.get_mut(place) else { return Look::Nothing };
         if self.closed_until.is_some() {
             return Look::Nothing;
         }
-        loop {
+        while let Some(door) = slot {
             if self.accepted >= ACCEPTS {
                 return Look::Later;
             }
             self.accepted += 1;
-            let Some(listener) = &mut door.listener else { return Look::Nothing };
-            match listener.poll_accept(&mut Context::from_waker(&door.waker)) {
+            match door.poll_accept() {
                 Poll::Pending => {
-                    if !door.wanted {
-                        door.listener = None;
+                    if door.is_closing() {
+                        *slot = None;
                     }
                     return Look::Nothing;
                 }
                 Poll::Ready(Ok((stream, peer))) => {
                     let conn = self.ids.issue();
                     let link = Link::accepted(conn, stream, &self.ready);
-                    if door.port == Port::Upstream {
+                    if door.port() == Port::Upstream {
                         link.limit_unsent();
                     }
                     self.links.insert(conn, link);
                     self.todo.push_back(Token::Read(conn));
-                    return Look::Some(Input::Accepted { conn, port: door.port, peer });
+                    return Look::Some(Input::Accepted { conn, port: door.port(), peer });
                 }
                 // One that was reset before we came to it; the next may be well.
                 Poll::Ready(Err(error)) if fault(&error) == Fault::Reset => {}
@@ -240,11 +226,16 @@ impl<P: Platform, L> Hands<P, L> {
                 Poll::Ready(Err(error)) => return Look::Broken(fault(&error)),
             }
         }
+        Look::Nothing
     }
 
     fn read(&mut self, conn: ConnId, room: usize) -> Look<Input<L>> {
         let Some(link) = self.links.get_mut(conn) else { return Look::Nothing };
-        match link.look(self.turn, room, &mut self.buffer) {
+        let found = link.look(self.turn, room, &mut self.buffer);
+        if link.is_paused() {
+            self.stopped.push(conn);
+        }
+        match found {
             Look::Some(Brought::Bytes(bytes)) => Look::Some(Input::Received { conn, bytes }),
             Look::Some(Brought::Eof) => Look::Some(Input::Eof { conn }),
             Look::Some(Brought::Connected(peer)) => {
@@ -256,6 +247,20 @@ impl<P: Platform, L> Hands<P, L> {
             Look::Later => Look::Later,
             Look::Broken(fault) => Look::Broken(fault),
         }
+    }
+
+    /// Goes on reading where there is room again within the turn in which there was none: the
+    /// machine may not have seen that we stopped, and will not say so.
+    fn resume(&mut self, host: &impl Host<Letter = L>) -> bool {
+        let Self { stopped, links, todo, .. } = self;
+        stopped.retain(|conn| {
+            let open = host.room(*conn) > 0;
+            if open && links.get_mut(*conn).is_some_and(Link::resume) {
+                todo.push_back(Token::Read(*conn));
+            }
+            !open
+        });
+        !todo.is_empty()
     }
 
     fn ask(&mut self, ask: AskId) -> Look<Input<L>> {
@@ -316,6 +321,15 @@ impl<P: Platform, L> Hands<P, L> {
         }
     }
 
+    fn unlisten(&mut self, port: Port) {
+        for (place, door) in self.doors.iter_mut().enumerate() {
+            if let Some(door) = door.as_mut().filter(|door| door.port() == port) {
+                door.close();
+                self.todo.push_back(Token::Accept(place));
+            }
+        }
+    }
+
     fn dial(&mut self, conn: ConnId, to: SocketAddr) {
         let link = Link::dialing(conn, Box::pin(P::connect(to)), to, &self.ready);
         self.links.insert(conn, link);
@@ -346,9 +360,12 @@ impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
             } else if self.waiting {
                 self.deliver();
                 None
+            } else if let Some(conn) = self.dirty.front() {
+                self.write(*conn, host)
+            } else if self.resume(host) {
+                None
             } else {
-                let conn = *self.dirty.front()?;
-                self.write(conn, host)
+                return None;
             };
             if found.is_some() {
                 return found;
@@ -373,13 +390,13 @@ impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
                 }
             }
             Action::Close(conn) => self.forget(conn),
+            Action::Unlisten(port) => self.unlisten(port),
             Action::Letter { to, letter } => {
                 if let Some(letters) = self.outgoing.get_mut(place(to)) {
                     letters.push(letter);
                     self.waiting = true;
                 }
             }
-            Action::Unlisten(port) => self.unlisten(port),
             Action::Note(note) => (self.notes)(note),
             Action::Done => self.done = true,
         }

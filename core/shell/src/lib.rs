@@ -1,17 +1,23 @@
 //! Everything around the machines that no runtime needs to know.
 
+mod crew;
+mod demo;
+mod door;
 mod hands;
 mod link;
 mod mail;
 mod ready;
 
 pub mod clock;
-pub mod demo;
+pub mod command;
+pub mod config;
 pub mod driver;
 pub mod listen;
+pub mod log;
 pub mod platform;
 
 pub use clock::Clock;
+pub use command::main;
 pub use driver::{Driver, Notes, Wiring};
 pub use mail::Post;
 pub use platform::Platform;

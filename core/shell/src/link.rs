@@ -118,6 +118,11 @@ impl<P: Platform> Link<P> {
         }
     }
 
+    /// Whether reading rests because there was no room.
+    pub(crate) fn is_paused(&self) -> bool {
+        self.reading == Reading::Paused
+    }
+
     /// Goes on reading after there was no room. Returns whether it had stopped.
     pub(crate) fn resume(&mut self) -> bool {
         let paused = self.reading == Reading::Paused;

@@ -2,11 +2,23 @@
 
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 
 /// Binds and listens. An address in use is an error, also if the other process is ours: ports
 /// are not shared. `[::]` takes IPv4 too.
 pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let all = address.is_ipv6() && address.ip().is_unspecified();
+    match bind_one(address) {
+        // All interfaces of a system without IPv6.
+        Err(error) if all && error.kind() != io::ErrorKind::AddrInUse => {
+            let address = (Ipv4Addr::UNSPECIFIED, address.port()).into();
+            bind_one(address).map_err(|_| error)
+        }
+        result => result,
+    }
+}
+
+fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // A restart must not wait for connections of the last run to time out. Windows means
     // something else by this option.

@@ -28,6 +28,9 @@ pub trait Platform: Sized + 'static {
     /// Registers a bound, listening, non-blocking socket with this thread's executor.
     fn listener(bound: std::net::TcpListener) -> io::Result<Self::Listener>;
 
+    /// Registers a connection that was accepted elsewhere, and sets `TCP_NODELAY`.
+    fn stream(accepted: std::net::TcpStream) -> io::Result<Self::Stream>;
+
     /// Opens a connection, with `TCP_NODELAY` set.
     fn connect(to: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + 'static;
 

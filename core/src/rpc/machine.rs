@@ -215,7 +215,8 @@ impl<T: Copy> Machine<T> {
                     self.sender.tail(id, stream, Tail::Trailers(Box::new(fields)));
                     self.ended(id);
                 } else {
-                    self.cut(id, Reason::HeadTooLarge);
+                    let ours = self.is_local(id);
+                    self.cut(id, if ours { Reason::HeadTooLarge } else { Reason::BadResponse });
                 }
             }
             Word::Reset(reset) => {
@@ -240,7 +241,7 @@ impl<T: Copy> Machine<T> {
                 self.ended(id);
             }
         } else {
-            self.cut(id, Reason::HeadTooLarge);
+            self.cut(id, Reason::BadResponse);
         }
     }
 
@@ -404,6 +405,7 @@ impl<T: Copy> crate::Machine for Machine<T> {
                 if self.streams.is_empty() {
                     self.sender.shrink();
                     self.reader.shrink();
+                    self.actions.shrink_to_fit();
                 }
             }
             Life::Hello { .. } | Life::Open | Life::Closed => {}

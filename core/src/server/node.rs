@@ -21,6 +21,8 @@ pub struct Node {
     routes: Routes,
     /// Whether the workers have yet to be told of the routes.
     changed: bool,
+    /// What is said behind the routes: calls whose workers knew no upstream.
+    replies: VecDeque<Action<Letter>>,
     life: Life,
     clock: Monotonic,
     actions: VecDeque<Action<Letter>>,
@@ -44,6 +46,7 @@ impl Node {
             workers,
             routes: Routes::new(),
             changed: false,
+            replies: VecDeque::new(),
             life: Life::Serving,
             clock,
             actions: VecDeque::new(),
@@ -99,8 +102,13 @@ impl Machine for Node {
                     }
                 }
             }
+            Letter::Seek(sought) => {
+                let to = Address::Worker(sought.call.worker);
+                self.replies.push_back(Action::Letter { to, letter: Letter::Sought(sought) });
+            }
             Letter::Ask { .. }
             | Letter::Answer { .. }
+            | Letter::Sought(_)
             | Letter::Routes(_)
             | Letter::Ready(_)
             | Letter::Part => {}
@@ -119,6 +127,7 @@ impl Machine for Node {
             let routes = Arc::new(self.routes.clone());
             self.tell_all(&Letter::Routes(routes));
         }
+        self.actions.append(&mut self.replies);
         self.actions.pop_front()
     }
 

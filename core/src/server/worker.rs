@@ -2,7 +2,7 @@
 
 use super::admin::{self, Admin};
 use super::entry::{Entry, Event, Kind};
-use super::letter::{CallId, Letter};
+use super::letter::{CallId, Letter, Sought};
 use super::proxy::{self, Proxy};
 use super::settings::Settings;
 use super::upstream::{self, Upstream};
@@ -12,7 +12,7 @@ use crate::machine::Machine;
 use crate::note::Note;
 use crate::outbox::Outbox;
 use crate::reason::Reason;
-use crate::routing::{self, Change, EndpointId, Loads, Place, Routes, choose};
+use crate::routing::{self, Change, Loads, Place, Routes, choose};
 use crate::rpc::{Reset, Word};
 use crate::seed::{Dice, Seed};
 use crate::time::{Instant, Monotonic};
@@ -164,18 +164,7 @@ impl Worker {
     fn drain_proxy(&mut self, conn: ConnId) {
         while let Some(Kind::Proxy(proxy)) = self.conns.get_mut(conn).map(|e| &mut e.kind) {
             match proxy.poll() {
-                Some(proxy::Action::Begin { call, endpoint, avoid, head, end }) => {
-                    let place = self.place(&endpoint, avoid);
-                    if let Some(Kind::Proxy(proxy)) = self.conns.get_mut(conn).map(|e| &mut e.kind)
-                    {
-                        let placed = proxy::Input::Placed(call.serial, place);
-                        proxy.handle(self.clock.now(), placed);
-                    }
-                    if let Some(place) = place {
-                        self.loads.begin(place);
-                        self.ask(place, call, Word::Request { head, end });
-                    }
-                }
+                Some(proxy::Action::Begin(sought)) => self.begin(sought, false),
                 Some(proxy::Action::Say(place, call, word)) => self.ask(place, call, word),
                 Some(proxy::Action::Over(place)) => self.loads.end(place),
                 Some(proxy::Action::Note(note)) => self.actions.push_back(Action::Note(note)),
@@ -237,9 +226,28 @@ impl Worker {
         self.actions.push_back(Action::Close(conn));
     }
 
-    fn place(&mut self, endpoint: &EndpointId, avoid: Option<Place>) -> Option<Place> {
-        let upstreams = self.routes.get(endpoint);
-        choose(upstreams, &self.loads, avoid, &mut self.dice).map(|upstream| upstream.place)
+    /// Begins a call at the best upstream. One that is not found here is sought at the node,
+    /// which hears of new upstreams first: an agent that is online can be reached from every
+    /// worker.
+    fn begin(&mut self, sought: Sought, last: bool) {
+        let upstreams = self.routes.get(&sought.endpoint);
+        let found = choose(upstreams, &self.loads, sought.avoid, &mut self.dice);
+        if found.is_none() && !last {
+            let letter = Letter::Seek(Box::new(sought));
+            return self.actions.push_back(Action::Letter { to: Address::Node, letter });
+        }
+        let Sought { call, head, end, .. } = sought;
+        let place = found.map(|upstream| upstream.place);
+        let caller = self.conns.get_mut(call.conn).map(|entry| &mut entry.kind);
+        let Some(Kind::Proxy(proxy)) = caller else { return };
+        if let Some(place) = place {
+            self.loads.begin(place);
+        }
+        proxy.handle(self.clock.now(), proxy::Input::Placed(call.serial, place));
+        self.touch(call.conn);
+        if let Some(place) = place {
+            self.ask(place, call, Word::Request { head, end });
+        }
     }
 
     /// Sends a caller's word to the tunnel.
@@ -305,7 +313,8 @@ impl Worker {
             }
             Letter::Drain => self.linger(),
             Letter::Part => self.part(),
-            Letter::Changed(_) | Letter::Quiet(_) => {}
+            Letter::Sought(sought) => self.begin(*sought, true),
+            Letter::Changed(_) | Letter::Quiet(_) | Letter::Seek(_) => {}
         }
     }
 

@@ -1,5 +1,8 @@
 //! Small hosts, and threads that drive them on tokio.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+
+pub mod alarms;
 
 use bytes::BytesMut;
 use pico_core::host::{Action, Address, Fault, Host, Input, Port};
@@ -292,4 +295,4 @@ pub fn nobody() -> SocketAddr {
 }
 
 /// How long a test waits before it fails.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);

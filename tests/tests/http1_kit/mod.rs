@@ -121,12 +121,12 @@ pub(crate) fn fields(list: &[(&str, &str)]) -> Fields {
 }
 
 pub(crate) fn request(method: &str, target: &str, list: &[(&str, &str)]) -> RequestHead {
-    let method = http::Method::from_bytes(method.as_bytes()).unwrap();
+    let method = http::Method::from_bytes(method.as_bytes()).expect("a token");
     RequestHead::new(method, target.as_bytes(), fields(list))
 }
 
 pub(crate) fn response(status: u16, list: &[(&str, &str)]) -> ResponseHead {
-    let status = http::StatusCode::from_u16(status).unwrap();
+    let status = http::StatusCode::from_u16(status).expect("a status code");
     let phrase = status.canonical_reason().unwrap_or("");
     ResponseHead::new(status, phrase.as_bytes(), fields(list))
 }

@@ -32,7 +32,8 @@ pub enum Input {
     /// The socket took so many bytes of the outbox.
     Sent(usize),
     /// Begin an exchange; only when [`Machine::is_idle`]. The machine adds what concerns this
-    /// hop: framing fields where `Content-Length` does not say, `Connection` for an upgrade.
+    /// hop: framing fields where `Content-Length` does not say, `Connection` for an upgrade, an
+    /// empty `Host` where there is none.
     Request {
         /// The head, without hop-by-hop fields but for `Upgrade`.
         head: RequestHead,

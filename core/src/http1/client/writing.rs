@@ -27,12 +27,15 @@ impl Machine {
         };
         let framing: &[u8] =
             if body == Body::Chunked { b"Transfer-Encoding: chunked\r\n" } else { b"" };
+        // A request of HTTP/1.0 may have come without (RFC 9112, section 3.2).
+        let hosted = head.fields.get("host").is_some();
+        let host: &[u8] = if hosted { b"" } else { b"Host:\r\n" };
         let connection: &[u8] = if upgrade { b"Connection: Upgrade\r\n" } else { b"" };
         let keep = |name: &[u8]| {
             let other = name.eq_ignore_ascii_case(b"upgrade") && !upgrade;
             !other && !rules::is_hop_by_hop(name)
         };
-        head::put_request(&mut self.outbox, head, keep, &[framing, connection]);
+        head::put_request(&mut self.outbox, head, keep, &[host, framing, connection]);
         self.writing = match (upgrade, end) {
             (true, _) => Writing::Offer,
             (false, true) => Writing::Done,

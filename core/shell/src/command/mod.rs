@@ -1,0 +1,185 @@
+//! The command line.
+
+pub mod agent;
+pub mod server;
+
+use crate::config::{self, Logs, Refusal};
+use crate::demo;
+use crate::log;
+use crate::platform::Platform;
+use clap::builder::styling::Styles;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, Command};
+use std::io;
+use std::process::ExitCode;
+
+/// Why a command ended otherwise than well.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The command line or the configuration: exit code 2.
+    #[error(transparent)]
+    Usage(#[from] Refusal),
+    /// Something that went wrong while running: exit code 1.
+    #[error(transparent)]
+    Runtime(#[from] io::Error),
+}
+
+/// The whole program, on one runtime: reads the command line, runs the command, and says how it
+/// went. 0 is well, 1 a failure while running, 2 a usage or configuration error.
+pub fn main<P: Platform>() -> ExitCode {
+    let result = match command(P::NAME).try_get_matches() {
+        Ok(matches) => run::<P>(&matches),
+        Err(told) if !told.use_stderr() => {
+            // Help or the version. A closed pipe is a reader that has seen enough.
+            let _ = told.print();
+            return ExitCode::SUCCESS;
+        }
+        Err(told) => Err(Failure::Usage(usage(&told))),
+    };
+    log::flush();
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("pico: {failure}");
+            ExitCode::from(match failure {
+                Failure::Usage(_) => 2,
+                Failure::Runtime(_) => 1,
+            })
+        }
+    }
+}
+
+fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
+    match matches.subcommand() {
+        Some(("server", matches)) => server::run::<P>(config::Server::load(matches)?),
+        Some(("agent", matches)) => agent::run::<P>(agent_settings(matches)?),
+        Some(("demo", matches)) => demo::run::<P>(matches.get_flag("once"), Logs::quiet()),
+        Some(_) | None => Err(Refusal("expected a command; see pico --help".into()).into()),
+    }
+}
+
+fn agent_settings(matches: &ArgMatches) -> Result<config::Agent, Refusal> {
+    let Some((name, matches)) = matches.subcommand() else {
+        return Err(Refusal("expected pico agent http or pico agent start".into()));
+    };
+    if name == "start" && !matches.contains_id("config") {
+        return Err(Refusal("pico agent start needs --config FILE, which names listeners".into()));
+    }
+    let mut agent = config::Agent::load(matches)?;
+    let word = |name: &str| matches.try_get_one::<String>(name).ok().flatten();
+    if let (Some(endpoint), Some(addr)) = (word("endpoint"), word("addr")) {
+        agent.settings.listeners = vec![config::listener(endpoint, addr).map_err(Refusal)?];
+    }
+    Ok(agent)
+}
+
+fn command(runtime: &'static str) -> Command {
+    Command::new("pico")
+        .version(format!("{} ({runtime})", env!("CARGO_PKG_VERSION")))
+        .about("A reverse proxy for services that nobody can dial")
+        .after_help(EXAMPLES)
+        .styles(Styles::plain())
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("server")
+                .about("Run a node: clients and agents connect to it")
+                .after_help(SERVER)
+                .args(config::SERVER_KEYS.arguments()),
+        )
+        .subcommand(agent_command())
+        .subcommand(
+            Command::new("demo")
+                .about("Show it all in one process: a node, agents, a service, and requests")
+                .after_help(DEMO)
+                .arg(
+                    Arg::new("once")
+                        .long("once")
+                        .action(ArgAction::SetTrue)
+                        .help("Exit after the checks, also on a terminal"),
+                ),
+        )
+}
+
+fn agent_command() -> Command {
+    let word = |name: &'static str, shown: &'static str, help: &'static str| {
+        Arg::new(name).value_name(shown).help(help).required(true)
+    };
+    Command::new("agent")
+        .about("Connect services from here to a node")
+        .after_help(AGENT)
+        .subcommand_required(true)
+        .subcommand(
+            Command::new("http")
+                .about("Serve one endpoint by a local HTTP service")
+                .after_help(AGENT)
+                .arg(word("endpoint", "ENDPOINT", "The name under which clients reach it"))
+                .arg(word("addr", "SERVICE", "The service: a port, HOST:PORT or an http:// URL"))
+                .args(config::AGENT_KEYS.arguments()),
+        )
+        .subcommand(
+            Command::new("start")
+                .about("Serve the listeners of a configuration file")
+                .after_help(AGENT)
+                .args(config::AGENT_KEYS.arguments()),
+        )
+}
+
+/// What clap has to say, in one line.
+fn usage(told: &clap::Error) -> Refusal {
+    if told.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
+        || told.kind() == ErrorKind::MissingSubcommand
+    {
+        return Refusal("expected a command; see pico --help".into());
+    }
+    if let Some(ContextValue::String(argument)) = told.get(ContextKind::InvalidArg)
+        && argument.contains(".tls.")
+    {
+        return Refusal(format!("{argument} {}", config::UNAVAILABLE));
+    }
+    let text = told.to_string();
+    let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
+    let words: Vec<_> = lines
+        .filter(|line| !line.is_empty() && !line.starts_with("For more information"))
+        .map(|line| line.trim_start_matches("error: "))
+        .collect();
+    Refusal(words.join("; ").replace(":;", ":"))
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pico server
+      Run a node with its defaults: clients at 8001, agents at 8002
+  pico agent http my-endpoint 3000
+      Serve my-endpoint by the service at localhost:3000
+  curl -H 'x-pico-endpoint: my-endpoint' http://localhost:8001/
+      Send a request to an endpoint
+
+Exit codes: 0 well, 1 failed while running, 2 wrong usage or configuration";
+
+const SERVER: &str = "\
+Every key can be given in a YAML file (nested at the dots), in the environment
+(proxy.bind-addr is PICO_PROXY_BIND_ADDR) and as a flag; the later wins. In the file,
+${VAR} and ${VAR:default} stand for environment variables.
+
+Examples:
+  pico server
+  pico server --proxy.bind-addr :80 --upstream.bind-addr 10.0.0.1:8002
+  pico server --config pico.yaml --log.format json";
+
+const AGENT: &str = "\
+Every key can be given in a YAML file (nested at the dots), in the environment
+(connect.url is PICO_CONNECT_URL) and as a flag; the later wins. In the file, `listeners`
+is a list of `endpoint`, `addr` and, if wanted, `host-header`: keep, rewrite or a value.
+
+Examples:
+  pico agent http my-endpoint 3000
+  pico agent http my-endpoint 10.0.0.7:8080 --connect.url http://pico.example.com:8002
+  pico agent start --config agent.yaml";
+
+const DEMO: &str = "\
+Each line it prints is a check that sent real requests over real sockets. It exits with 0
+only if all of them held. On a terminal it stays up until Ctrl-C, to be played with.
+
+Examples:
+  pico demo
+  pico demo --once";

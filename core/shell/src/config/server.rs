@@ -1,0 +1,270 @@
+//! The keys of `pico server`.
+
+use super::value::{AGES, address, count, duration, format, level, name, positive, size, timeout};
+use super::{Key, Keys, Logs, Refusal};
+use clap::ArgMatches;
+use pico_core::Limits;
+use pico_core::server::Settings;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+/// How one node is set up.
+#[derive(Clone, Debug)]
+pub struct Server {
+    /// Where clients connect.
+    pub proxy: SocketAddr,
+    /// Where agents connect.
+    pub upstream: SocketAddr,
+    /// Where operators connect.
+    pub admin: SocketAddr,
+    /// Where other nodes will connect.
+    pub gossip: SocketAddr,
+    /// Threads that carry requests.
+    pub workers: u16,
+    /// The cluster's name.
+    pub cluster: String,
+    /// What is logged.
+    pub logs: Logs,
+    /// What the node's machines need to know.
+    pub node: Settings,
+    limits: Limits,
+}
+
+impl Server {
+    /// The defaults, overridden by the file, the environment and the flags.
+    pub(crate) fn load(matches: &ArgMatches) -> Result<Self, Refusal> {
+        let mut server = Self::default();
+        if KEYS.load(&mut server, matches)?.into_iter().next().is_some() {
+            return Err(Refusal("listeners are for pico agent, not for pico server".into()));
+        }
+        server.check()?;
+        Ok(server)
+    }
+
+    fn check(&mut self) -> Result<(), Refusal> {
+        let limits = &self.limits;
+        let first = limits.streams.saturating_mul(limits.window_bytes);
+        if first > limits.tunnel_bytes {
+            return Err(Refusal(format!(
+                "upstream.limit.tunnel-window must be at least {first} bytes: \
+                 upstream.limit.streams times 64KiB"
+            )));
+        }
+        if limits.window_bytes_max < limits.window_bytes {
+            return Err(Refusal("upstream.limit.stream-window must be at least 64KiB".into()));
+        }
+        if self.node.drain_delay > self.node.grace_period {
+            return Err(Refusal("drain-delay must not be longer than grace-period".into()));
+        }
+        self.node.limits = Arc::new(self.limits.clone());
+        self.node.log_requests = self.logs.level >= super::Level::Info;
+        Ok(())
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        let all = |port| SocketAddr::from(([0_u16; 8], port));
+        let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            proxy: all(8001),
+            upstream: all(8002),
+            admin: loopback(8003),
+            gossip: loopback(8004),
+            workers: u16::try_from(cores.min(WORKERS_MAX)).unwrap_or(1),
+            cluster: "pico".into(),
+            logs: Logs::default(),
+            node: Settings::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// The keys, in the order of `--help`.
+pub(crate) static KEYS: Keys<Server> = Keys {
+    keys: &[
+        Key {
+            name: "proxy.bind-addr",
+            value: "HOST:PORT",
+            help: "Where clients connect [default: :8001]",
+            set: |s, text| address(text).map(|found| s.proxy = found),
+        },
+        Key {
+            name: "proxy.timeout.head",
+            value: "DURATION",
+            help: "For a request's head to arrive [default: 10s]",
+            set: |s, text| timeout(text).map(|found| s.limits.head_timeout = found),
+        },
+        Key {
+            name: "proxy.timeout.response",
+            value: "DURATION",
+            help: "For a response to begin after the request was forwarded [default: 30s]",
+            set: |s, text| timeout(text).map(|found| s.limits.response_timeout = found),
+        },
+        Key {
+            name: "proxy.timeout.body",
+            value: "DURATION",
+            help: "For a body that has stopped arriving [default: 30s]",
+            set: |s, text| timeout(text).map(|found| s.limits.body_timeout = found),
+        },
+        Key {
+            name: "proxy.timeout.write",
+            value: "DURATION",
+            help: "For a client that has stopped reading [default: 30s]",
+            set: |s, text| timeout(text).map(|found| s.limits.write_timeout = found),
+        },
+        Key {
+            name: "proxy.timeout.idle",
+            value: "DURATION",
+            help: "For a client's connection between requests [default: 5m]",
+            set: |s, text| timeout(text).map(|found| s.limits.idle_timeout = found),
+        },
+        Key {
+            name: "proxy.half-close",
+            value: "abort|keep",
+            help: "What becomes of a silent call whose client sent FIN [default: abort]",
+            set: |s, text| match text {
+                "abort" => Ok(()),
+                "keep" => {
+                    s.limits.half_close_timeout = AGES;
+                    Ok(())
+                }
+                _ => Err(format!("expected abort or keep, not {text:?}")),
+            },
+        },
+        Key {
+            name: "proxy.limit.connections",
+            value: "NUMBER",
+            help: "Connections of one worker, all ports together [default: 65536]",
+            set: |s, text| count(text, 1 << 24).map(|found| s.limits.connections = found),
+        },
+        Key {
+            name: "proxy.limit.head",
+            value: "SIZE",
+            help: "Bytes of a request's or response's head [default: 64KiB]",
+            set: |s, text| within(text, 1024, 1 << 20).map(|found| s.limits.head_bytes = found),
+        },
+        Key {
+            name: "proxy.limit.headers",
+            value: "NUMBER",
+            help: "Fields of a head [default: 100]",
+            set: |s, text| count(text, 10_000).map(|found| s.limits.head_fields = found),
+        },
+        Key {
+            name: "upstream.bind-addr",
+            value: "HOST:PORT",
+            help: "Where agents connect [default: :8002]",
+            set: |s, text| address(text).map(|found| s.upstream = found),
+        },
+        Key {
+            name: "upstream.heartbeat",
+            value: "DURATION",
+            help: "Between two pings on a silent tunnel; two unanswered end it [default: 10s]",
+            set: |s, text| positive(text).map(|found| s.limits.heartbeat = found),
+        },
+        Key {
+            name: "upstream.limit.streams",
+            value: "NUMBER",
+            help: "Calls at once on one tunnel [default: 1024]",
+            set: |s, text| count(text, 1 << 20).map(|found| s.limits.streams = found),
+        },
+        Key {
+            name: "upstream.limit.stream-window",
+            value: "SIZE",
+            help: "Bytes that one call may have under way [default: 16MiB]",
+            set: |s, text| {
+                within(text, 1024, 1 << 30).map(|found| s.limits.window_bytes_max = found)
+            },
+        },
+        Key {
+            name: "upstream.limit.tunnel-window",
+            value: "SIZE",
+            help: "Bytes that all calls of a tunnel may have under way [default: 128MiB]",
+            set: |s, text| within(text, 1024, 1 << 36).map(|found| s.limits.tunnel_bytes = found),
+        },
+        Key {
+            name: "admin.bind-addr",
+            value: "HOST:PORT",
+            help: "Where operators ask for /health and /ready [default: 127.0.0.1:8003]",
+            set: |s, text| address(text).map(|found| s.admin = found),
+        },
+        Key {
+            name: "gossip.bind-addr",
+            value: "HOST:PORT",
+            help: "Where other nodes will connect; reserved [default: 127.0.0.1:8004]",
+            set: |s, text| address(text).map(|found| s.gossip = found),
+        },
+        Key {
+            name: "cluster.node-id",
+            value: "NAME",
+            help: "What this node is called [default: pico]",
+            set: |s, text| name(text).map(|found| s.node.node_id = found),
+        },
+        Key {
+            name: "cluster.name",
+            value: "NAME",
+            help: "What the cluster is called [default: pico]",
+            set: |s, text| name(text).map(|found| s.cluster = found),
+        },
+        Key {
+            name: "drain-delay",
+            value: "DURATION",
+            help: "How long new requests are served after a signal to stop [default: 5s]",
+            set: |s, text| duration(text).map(|found| s.node.drain_delay = found),
+        },
+        Key {
+            name: "grace-period",
+            value: "DURATION",
+            help: "How long stopping may take in all [default: 1m]",
+            set: |s, text| duration(text).map(|found| s.node.grace_period = found),
+        },
+        Key {
+            name: "workers",
+            value: "NUMBER",
+            help: "Threads that carry requests [default: one per core]",
+            set: |s, text| {
+                let number = count(text, WORKERS_MAX)?;
+                s.workers = u16::try_from(number).unwrap_or(1);
+                Ok(())
+            },
+        },
+        Key {
+            name: "log.level",
+            value: "error|warn|info|debug",
+            help: "What is logged; each request is info [default: info]",
+            set: |s, text| level(text).map(|found| s.logs.level = found),
+        },
+        Key {
+            name: "log.format",
+            value: "text|json",
+            help: "How it is logged, on standard error [default: text]",
+            set: |s, text| format(text).map(|found| s.logs.format = found),
+        },
+    ],
+    missing: &[
+        "proxy.tls",
+        "upstream.tls",
+        "admin.tls",
+        "gossip.tls",
+        "proxy.advertise-addr",
+        "upstream.advertise-addr",
+        "admin.advertise-addr",
+        "gossip.advertise-addr",
+        "cluster.join",
+        "cluster.keys",
+        "cluster.insecure",
+    ],
+};
+
+/// A size within bounds.
+fn within(text: &str, min: usize, max: usize) -> Result<usize, String> {
+    let bytes = size(text)?;
+    if (min..=max).contains(&bytes) {
+        Ok(bytes)
+    } else {
+        Err(format!("expected {min} to {max} bytes, not {text:?}"))
+    }
+}
+
+const WORKERS_MAX: usize = 1024;

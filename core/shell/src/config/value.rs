@@ -1,0 +1,190 @@
+//! How values are written: durations, sizes, addresses and choices.
+
+use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
+use std::time::Duration;
+
+/// What is logged, and how.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Logs {
+    /// The least important events that are logged.
+    pub level: Level,
+    /// How they are written.
+    pub format: Format,
+}
+
+impl Logs {
+    /// What needs somebody's attention, as text.
+    pub fn quiet() -> Self {
+        Self { level: Level::Error, format: Format::Text }
+    }
+}
+
+/// How important an event is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Level {
+    /// What needs somebody's attention.
+    Error,
+    /// What may.
+    Warn,
+    /// What happened, each request included.
+    #[default]
+    Info,
+    /// What is of use to those who know the code.
+    Debug,
+}
+
+/// How a log is written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+/// `10s`, `1m30s`, `100ms`, `2h`.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("expected a duration like 10s, 1m30s or 100ms, not {text:?}");
+    let mut total = Duration::ZERO;
+    let mut rest = text;
+    while !rest.is_empty() {
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
+        let (number, after) = rest.split_at(digits);
+        let letters = after.find(|c: char| c.is_ascii_digit()).unwrap_or(after.len());
+        let (unit, after) = after.split_at(letters);
+        let unit_ms = match unit {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => return Err(wrong()),
+        };
+        let number: u64 = number.parse().map_err(|_| wrong())?;
+        let span = number.checked_mul(unit_ms).map(Duration::from_millis).ok_or_else(wrong)?;
+        total = total.checked_add(span).filter(|sum| *sum <= AGES).ok_or_else(wrong)?;
+        rest = after;
+    }
+    if text.is_empty() { Err(wrong()) } else { Ok(total) }
+}
+
+/// A duration that is not zero.
+pub(super) fn positive(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("expected a duration above zero".into()),
+        span => Ok(span),
+    }
+}
+
+/// A time-out: a duration that is not zero, or `off`.
+pub(super) fn timeout(text: &str) -> Result<Duration, String> {
+    if text == "off" { Ok(AGES) } else { positive(text) }
+}
+
+/// `65536`, `64KiB`, `1MiB`, `64kB`: bytes.
+pub(super) fn size(text: &str) -> Result<usize, String> {
+    let wrong = || format!("expected a size like 64KiB or 1MiB, not {text:?}");
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit: usize = match unit.trim_start().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "kib" => 1 << 10,
+        "mb" => 1_000_000,
+        "mib" => 1 << 20,
+        "gb" => 1_000_000_000,
+        "gib" => 1 << 30,
+        _ => return Err(wrong()),
+    };
+    let number: usize = number.parse().map_err(|_| wrong())?;
+    number.checked_mul(unit).filter(|bytes| *bytes <= GIB_64).ok_or_else(wrong)
+}
+
+/// A number from 1 to `max`.
+pub(super) fn count(text: &str, max: usize) -> Result<usize, String> {
+    let number = text.parse().ok().filter(|number| (1..=max).contains(number));
+    number.ok_or_else(|| format!("expected a number from 1 to {max}, not {text:?}"))
+}
+
+/// `host:port`, or `:port` for all interfaces. Names are looked up.
+pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
+    let wrong = || format!("expected an address like 127.0.0.1:8000 or :8000, not {text:?}");
+    if let Ok(address) = text.parse() {
+        return Ok(address);
+    }
+    if let Some(port) = text.strip_prefix(':') {
+        let port = port.parse().map_err(|_| wrong())?;
+        return Ok((IpAddr::from(Ipv6Addr::UNSPECIFIED), port).into());
+    }
+    text.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(wrong)
+}
+
+/// A name for people and peers: what a header field carries without quotes.
+pub(super) fn name(text: &str) -> Result<String, String> {
+    let fine = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
+    if (1..=128).contains(&text.len()) && text.chars().all(fine) {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("expected 1 to 128 letters, digits, '-', '.', '_' or '~', not {text:?}"))
+    }
+}
+
+pub(super) fn level(text: &str) -> Result<Level, String> {
+    match text {
+        "error" => Ok(Level::Error),
+        "warn" => Ok(Level::Warn),
+        "info" => Ok(Level::Info),
+        "debug" => Ok(Level::Debug),
+        _ => Err(format!("expected error, warn, info or debug, not {text:?}")),
+    }
+}
+
+pub(super) fn format(text: &str) -> Result<Format, String> {
+    match text {
+        "text" => Ok(Format::Text),
+        "json" => Ok(Format::Json),
+        _ => Err(format!("expected text or json, not {text:?}")),
+    }
+}
+
+/// As good as for ever, and far from the end of any clock.
+pub(super) const AGES: Duration = Duration::from_hours(24 * 365 * 100);
+const GIB_64: usize = 64 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_sums_of_numbers_with_units() {
+        assert_eq!(duration("10s"), Ok(Duration::from_secs(10)));
+        assert_eq!(duration("1m30s"), Ok(Duration::from_secs(90)));
+        assert_eq!(duration("100ms"), Ok(Duration::from_millis(100)));
+        assert_eq!(duration("0s"), Ok(Duration::ZERO));
+        for wrong in ["", "10", "s", "-1s", "1.5s", "1 s", "99999999999999999999s", "9999999h"] {
+            assert!(duration(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(timeout("0s").is_err());
+        assert_eq!(timeout("off"), Ok(AGES));
+    }
+
+    #[test]
+    fn sizes_are_bytes_or_carry_a_unit() {
+        assert_eq!(size("65536"), Ok(65536));
+        assert_eq!(size("64KiB"), Ok(65536));
+        assert_eq!(size("64 kB"), Ok(64_000));
+        assert_eq!(size("1MiB"), Ok(1 << 20));
+        for wrong in ["", "KiB", "1TiB", "-1", "99999999999GiB"] {
+            assert!(size(wrong).is_err(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_without_a_host_is_all_interfaces() {
+        assert_eq!(address(":8001"), Ok("[::]:8001".parse().unwrap()));
+        assert_eq!(address("127.0.0.1:0"), Ok("127.0.0.1:0".parse().unwrap()));
+        for wrong in ["", ":", "8001", "127.0.0.1", ":99999", "127.0.0.1:x"] {
+            assert!(address(wrong).is_err(), "{wrong:?}");
+        }
+    }
+}

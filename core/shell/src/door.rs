@@ -1,0 +1,61 @@
+//! One listener of a driver.
+
+use crate::platform::{Listener as _, Platform};
+use crate::ready::{Ready, Spur, Token};
+use pico_core::host::Port;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+/// A listener and its use.
+pub(crate) struct Door<P: Platform> {
+    port: Port,
+    listener: P::Listener,
+    /// The same socket, to be asked itself whether anybody waits when it is to be closed: a
+    /// runtime answers from what it has heard so far.
+    bound: TcpListener,
+    waker: Waker,
+    closing: bool,
+}
+
+impl<P: Platform> Door<P> {
+    /// Opens the door in this place.
+    pub(crate) fn open(
+        place: usize,
+        port: Port,
+        bound: TcpListener,
+        ready: &Arc<Ready>,
+    ) -> io::Result<Self> {
+        let waker = Spur::waker(Token::Accept(place), ready);
+        let listener = P::listener(bound.try_clone()?)?;
+        Ok(Self { port, listener, bound, waker, closing: false })
+    }
+
+    /// Lets in those who wait, and then nobody.
+    pub(crate) fn close(&mut self) {
+        self.closing = true;
+    }
+
+    /// The next who waits. `Pending` when closing means that nobody does, and wakes nobody.
+    pub(crate) fn poll_accept(&mut self) -> Poll<io::Result<(P::Stream, SocketAddr)>> {
+        if !self.closing {
+            return self.listener.poll_accept(&mut Context::from_waker(&self.waker));
+        }
+        match self.bound.accept() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
+            Err(error) => Poll::Ready(Err(error)),
+            Ok((stream, peer)) => Poll::Ready(P::stream(stream).map(|stream| (stream, peer))),
+        }
+    }
+
+    /// What those who come in by it want.
+    pub(crate) fn port(&self) -> Port {
+        self.port
+    }
+
+    /// Whether it is to be closed.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing
+    }
+}

@@ -1,0 +1,186 @@
+//! The program as a user meets it: its words, its exit codes, and a request through it.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
+use std::thread;
+
+#[test]
+fn what_is_wrong_is_one_line_and_exit_code_2() {
+    let file = file("wrong.yaml", "proxy:\n  bind-addr: 127.0.0.1:0\n  timeout: {haed: 1s}\n");
+    let file = file.to_str().unwrap();
+    let near = format!(
+        "pico: {file}:3: unknown key proxy.timeout.haed; did you mean proxy.timeout.head?\n"
+    );
+    let cases: &[(&[&str], &str)] = &[
+        (&[], "pico: expected a command; see pico --help\n"),
+        (&["server", "--config", file], &near),
+        (&["server", "--proxy.tls.cert", "x"], NO_TLS),
+        (&["server", "--cluster.join", "x"], NO_JOIN),
+        (
+            &["server", "--grace-period", "5"],
+            "pico: --grace-period: expected a duration like 10s, 1m30s or 100ms, not \"5\"\n",
+        ),
+        (
+            &["agent", "start"],
+            "pico: pico agent start needs --config FILE, which names listeners\n",
+        ),
+    ];
+    for (arguments, told) in cases {
+        let output = pico(arguments).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), *told, "{arguments:?}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_one_line_and_exit_code_2() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = pico(&["server", "--proxy.bind-addr", &address]).output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    assert!(told.starts_with(&format!("pico: proxy.bind-addr: cannot listen at {address}: ")));
+    assert_eq!((told.lines().count(), output.status.code()), (1, Some(2)));
+}
+
+#[test]
+fn the_version_names_the_runtime_and_help_has_examples() {
+    let version = pico(&["--version"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&version.stdout).ends_with(" (tokio)\n"));
+    for command in [&["--help"][..], &["server", "--help"], &["agent", "http", "--help"]] {
+        let help = pico(command).output().unwrap();
+        assert!(String::from_utf8_lossy(&help.stdout).contains("Examples:"), "{command:?}");
+        assert!(help.status.success() && help.stderr.is_empty(), "{command:?}");
+    }
+}
+
+#[test]
+fn a_request_passes_from_a_client_to_a_service_and_both_processes_drain() {
+    let mut server = Process::server();
+    let proxy = server.port("proxy");
+    let upstream = server.port("upstream");
+    server.port("gossip");
+    let service = service();
+    let url = format!("http://{upstream}");
+    let mut agent = Process::start(&["agent", "http", "Web", &service, "--connect.url", &url]);
+    assert_eq!(agent.line(), format!("Endpoint   web  ->  http://{service}\n"));
+    assert!(agent.line().starts_with("Status     web online   node n1   rtt "));
+
+    let mut client = TcpStream::connect(&proxy).unwrap();
+    let request = "GET /x HTTP/1.1\r\nhost: a\r\nx-pico-endpoint: web\r\nconnection: close\r\n\r\n";
+    client.write_all(request.as_bytes()).unwrap();
+    let mut response = String::new();
+    client.read_to_string(&mut response).unwrap();
+    assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
+    assert!(response.ends_with("\r\n\r\nhello"), "{response}");
+    assert!(agent.line().starts_with("GET    /x  200  "));
+
+    assert_eq!(agent.stop(), Some(0));
+    assert_eq!(server.stop(), Some(0));
+}
+
+/// A running `pico`, which does not outlive the test.
+struct Process {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+    stderr: Option<BufReader<ChildStderr>>,
+}
+
+impl Process {
+    fn start(arguments: &[&str]) -> Self {
+        let mut command = pico(arguments);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        let stderr = child.stderr.take().map(BufReader::new);
+        Self { child, stdout, stderr }
+    }
+
+    fn server() -> Self {
+        let any = "127.0.0.1:0";
+        let mut arguments = vec!["server", "--workers", "2", "--drain-delay", "0s"];
+        arguments.extend(["--cluster.node-id", "n1", "--log.format", "json"]);
+        for port in ["proxy", "upstream", "admin", "gossip"] {
+            arguments.extend([&*format!("--{port}.bind-addr").leak(), any]);
+        }
+        Self::start(&arguments)
+    }
+
+    /// The next line of standard output.
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).unwrap();
+        line
+    }
+
+    /// The address of a port, from the next line of the log.
+    fn port(&mut self, name: &str) -> String {
+        loop {
+            let mut line = String::new();
+            assert!(
+                self.stderr.as_mut().unwrap().read_line(&mut line).unwrap() > 0,
+                "no port {name}"
+            );
+            if line.contains(&format!("\"port\":\"{name}\"")) {
+                let (_, address) = line.split_once("\"address\":\"").unwrap();
+                return address.split('"').next().unwrap().to_owned();
+            }
+        }
+    }
+
+    fn stop(mut self) -> Option<i32> {
+        kill_process(Pid::from_child(&self.child), Signal::TERM).unwrap();
+        // Whoever ends must not be kept by a full pipe.
+        let mut stderr = self.stderr.take().unwrap();
+        let reader = thread::spawn(move || stderr.read_to_end(&mut Vec::new()));
+        let code = self.child.wait().unwrap().code();
+        reader.join().unwrap().unwrap();
+        code
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It has ended already, unless the test failed.
+        let _ = self.child.kill();
+    }
+}
+
+/// A service that says hello to each request, on a thread that ends with the process.
+fn service() -> String {
+    let bound = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = bound.local_addr().unwrap().to_string();
+    thread::spawn(move || {
+        for stream in bound.incoming() {
+            let mut stream = stream.unwrap();
+            let mut head = Vec::new();
+            let mut byte = [0];
+            while !head.ends_with(b"\r\n\r\n") && stream.read(&mut byte).unwrap() > 0 {
+                head.extend(byte);
+            }
+            let _ = stream.write_all(
+                b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: close\r\n\r\nhello",
+            );
+        }
+    });
+    address
+}
+
+fn pico(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pico"));
+    command.args(arguments).stdin(Stdio::null());
+    command
+}
+
+fn file(name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+const NO_TLS: &str = "pico: --proxy.tls.cert is not available in this version\n";
+const NO_JOIN: &str = "pico: --cluster.join is not available in this version\n";

@@ -1,0 +1,444 @@
+//! How an agent forwards calls: the pool, second tries, truncation, upgrades, dead services.
+
+#![allow(clippy::similar_names, reason = "short names of short lives")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod agent;
+
+use agent::{Node, Rig, SERVICE, data, settings};
+use pico_core::Reason;
+use pico_core::agent::HostHeader;
+use pico_core::host::{Fault, Input};
+use pico_core::id::{ConnId, StreamId};
+use pico_core::note::Note;
+use pico_core::rpc::{Reset, Word};
+use std::time::Duration;
+
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+fn up() -> (Rig, Node) {
+    let mut rig = Rig::new(settings(&["a"]));
+    let node = rig.online();
+    (rig, node)
+}
+
+/// An agent with one idle connection to its service.
+fn pooled() -> (Rig, Node, ConnId) {
+    let (mut rig, mut node) = up();
+    let call = node.call(&mut rig, "GET", &[], true);
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    rig.text(local);
+    rig.receive(local, OK);
+    node.pump(&mut rig);
+    assert_eq!(node.heard(call), ["200", "hi."]);
+    (rig, node, local)
+}
+
+fn answered(rig: &mut Rig, node: &mut Node, local: ConnId, call: StreamId) {
+    rig.receive(local, OK);
+    node.pump(rig);
+    assert_eq!(node.heard(call), ["200", "hi."]);
+}
+
+#[test]
+fn calls_share_a_connection_one_after_the_other_the_last_used_first() {
+    let (mut rig, mut node, first) = pooled();
+    let one = node.call(&mut rig, "GET", &[], true);
+    let two = node.call(&mut rig, "GET", &[], true);
+    let second = rig.dialed(SERVICE);
+    rig.connect(second);
+    answered(&mut rig, &mut node, first, one);
+    answered(&mut rig, &mut node, second, two);
+    rig.text(first);
+    rig.text(second);
+    node.call(&mut rig, "GET", &[], true);
+    assert_eq!(rig.text(first), "");
+    assert!(rig.text(second).starts_with("GET /path?query HTTP/1.1\r\n"));
+}
+
+#[test]
+fn idle_connections_close_in_time() {
+    for (field, ms) in [
+        ("", 1000),
+        ("Keep-Alive: timeout=5\r\n", 4000),
+        ("Keep-Alive: max=9, timeout=1\r\n", 500),
+        ("Keep-Alive: timeout=x\r\n", 1000),
+        ("Keep-Alive: timeout=0\r\n", 0),
+    ] {
+        let (mut rig, mut node) = up();
+        node.call(&mut rig, "GET", &[], true);
+        let local = rig.dialed(SERVICE);
+        rig.connect(local);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{field}\r\n");
+        rig.receive(local, head.as_bytes());
+        if ms > 0 {
+            rig.wait(Duration::from_millis(ms - 1));
+            assert!(!rig.closed.contains(&local), "{field}");
+            rig.wait(Duration::from_millis(1));
+        }
+        assert!(rig.closed.contains(&local), "{field}");
+        node.call(&mut rig, "GET", &[], true);
+        rig.dialed(SERVICE);
+    }
+}
+
+#[test]
+fn a_dead_service_is_a_reset_and_one_note_until_it_is_back() {
+    let (mut rig, mut node) = up();
+    for _ in 0..2 {
+        let call = node.call(&mut rig, "POST", &[], false);
+        node.say(&mut rig, call, data(b"body", true));
+        let local = rig.dialed(SERVICE);
+        rig.refuse(local);
+        node.pump(&mut rig);
+        assert_eq!(node.heard(call), ["ServiceUnreachable false"]);
+    }
+    let note = |endpoint: &str| Note::ServiceUnreachable {
+        endpoint: endpoint.into(),
+        service: "127.0.0.1:3000".into(),
+        fault: Fault::Refused,
+    };
+    assert_eq!(rig.take_notes(), [note("a")]);
+    let call = node.call(&mut rig, "GET", &[], true);
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    answered(&mut rig, &mut node, local, call);
+    rig.input(Input::Eof { conn: local });
+    let call = node.call(&mut rig, "GET", &[], true);
+    let local = rig.dialed(SERVICE);
+    rig.wait(Duration::from_secs(5));
+    node.pump(&mut rig);
+    assert!(rig.closed.contains(&local), "dialling takes only so long");
+    assert_eq!(node.heard(call), ["ServiceUnreachable false"]);
+    assert_eq!(rig.take_notes().len(), 1, "it was back, and is gone again");
+}
+
+#[test]
+fn a_service_that_moved_is_found_within_the_call() {
+    let mut settings = settings(&["a"]);
+    settings.listeners[0].service.host = "service.test".into();
+    let mut rig = Rig::new(settings);
+    let mut node = rig.online();
+    let old = || Ok(vec!["10.0.0.1:3000".parse().unwrap()]);
+    let call = node.call(&mut rig, "GET", &[], true);
+    let (ask, _) = rig.asks.pop_front().unwrap();
+    rig.input(Input::Resolved { ask, result: old() });
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    answered(&mut rig, &mut node, local, call);
+    rig.wait(Duration::from_secs(2));
+    node.pump(&mut rig);
+    let call = node.call(&mut rig, "GET", &[], true);
+    assert!(rig.asks.is_empty(), "addresses are kept for a while");
+    let local = rig.dialed(SERVICE);
+    rig.refuse(local);
+    let (ask, _) = rig.asks.pop_front().unwrap();
+    let result = Ok(vec!["10.0.0.2:3000".parse().unwrap()]);
+    rig.input(Input::Resolved { ask, result });
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    answered(&mut rig, &mut node, local, call);
+    rig.lose(local);
+    let call = node.call(&mut rig, "GET", &[], true);
+    let local = rig.dialed(SERVICE);
+    rig.refuse(local);
+    let (ask, _) = rig.asks.pop_front().unwrap();
+    let result = Ok(vec!["10.0.0.2:3000".parse().unwrap()]);
+    rig.input(Input::Resolved { ask, result });
+    node.pump(&mut rig);
+    assert_eq!(node.heard(call), ["ServiceUnreachable false"], "the same address again");
+}
+
+/// What a reused connection has seen of a request when it breaks.
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Moment {
+    Unsent,
+    Sent,
+    Interim,
+}
+
+#[test]
+fn a_call_is_tried_again_only_if_it_cannot_run_twice() {
+    use Moment::{Interim, Sent, Unsent};
+    for method in ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "POST", "PATCH", "BREW"] {
+        let idempotent = !matches!(method, "POST" | "PATCH" | "BREW");
+        for moment in [Unsent, Sent, Interim] {
+            for body in [0, 10, 60_000] {
+                let again = moment == Unsent || (moment == Sent && idempotent);
+                second_try(method, moment, body, again);
+            }
+        }
+    }
+}
+
+fn second_try(method: &str, moment: Moment, body: usize, again: bool) {
+    let what = format!("{method} {moment:?} {body}");
+    let (mut rig, mut node, first) = pooled();
+    if moment == Moment::Unsent {
+        rig.stuck.push(first);
+    }
+    let call = node.call(&mut rig, method, &[], body == 0);
+    let bytes: Vec<u8> = (0..body).map(|n| b'a' + u8::try_from(n % 26).unwrap()).collect();
+    if body > 0 {
+        let (early, late) = bytes.split_at(body / 2);
+        node.say(&mut rig, call, data(early, false));
+        node.say(&mut rig, call, data(late, true));
+    }
+    if moment == Moment::Interim {
+        rig.receive(first, b"HTTP/1.1 103 Early Hints\r\n\r\n");
+    }
+    rig.lose(first);
+    node.pump(&mut rig);
+    if !again {
+        let heard = node.heard(call);
+        let told =
+            if moment == Moment::Interim { "ConnectionLost true" } else { "BadResponse true" };
+        assert_eq!(heard.last().map(|last| &last[..]), Some(told), "{what}");
+        assert!(rig.dials.is_empty(), "{what}");
+        return;
+    }
+    let second = rig.dialed(SERVICE);
+    rig.connect(second);
+    let text = rig.text(second);
+    assert!(text.starts_with(&format!("{method} /path?query HTTP/1.1\r\n")), "{what}: {text}");
+    let sent: Vec<u8> = dechunked(&text);
+    assert!(sent == bytes, "{what}: the body is whole");
+    let end = if method == "HEAD" { &b"HTTP/1.1 200 OK\r\n\r\n"[..] } else { OK };
+    rig.receive(second, end);
+    node.pump(&mut rig);
+    assert_eq!(node.heard(call).first().map(|head| &head[..3]), Some("200"), "{what}");
+    assert_eq!(rig.agent.calls(), 0, "{what}");
+}
+
+/// The body of a request that is chunked or has none.
+fn dechunked(text: &str) -> Vec<u8> {
+    let (_, mut rest) = text.split_once("\r\n\r\n").unwrap();
+    let mut body = Vec::new();
+    while let Some((size, more)) = rest.split_once("\r\n") {
+        let size = usize::from_str_radix(size, 16).unwrap();
+        let (chunk, more) = more.split_at(size);
+        body.extend_from_slice(chunk.as_bytes());
+        rest = more.strip_prefix("\r\n").unwrap();
+    }
+    body
+}
+
+#[test]
+fn a_call_is_tried_at_most_twice() {
+    let (mut rig, mut node, first) = pooled();
+    let call = node.call(&mut rig, "GET", &[], true);
+    rig.lose(first);
+    let second = rig.dialed(SERVICE);
+    rig.connect(second);
+    rig.lose(second);
+    node.pump(&mut rig);
+    assert_eq!(node.heard(call), ["BadResponse true"]);
+    assert!(rig.dials.is_empty());
+}
+
+#[test]
+fn a_second_try_does_not_hide_that_the_first_had_started() {
+    let (mut rig, mut node, first) = pooled();
+    let call = node.call(&mut rig, "GET", &[], true);
+    rig.lose(first);
+    let second = rig.dialed(SERVICE);
+    rig.refuse(second);
+    node.pump(&mut rig);
+    assert_eq!(node.heard(call), ["ServiceUnreachable true"]);
+}
+
+#[test]
+fn nonsense_and_silence_from_the_service_are_bad_responses() {
+    for answer in [&b"SSH-2.0-OpenSSH\r\n\r\n"[..], b"HTTP/1.1 200 OK\r\nContent-", b""] {
+        let (mut rig, mut node) = up();
+        let call = node.call(&mut rig, "GET", &[], true);
+        let local = rig.dialed(SERVICE);
+        rig.connect(local);
+        if !answer.is_empty() {
+            rig.receive(local, answer);
+        }
+        rig.input(Input::Eof { conn: local });
+        node.pump(&mut rig);
+        assert_eq!(node.heard(call), ["BadResponse true"], "{}", answer.escape_ascii());
+    }
+}
+
+#[test]
+fn a_truncated_body_never_looks_complete() {
+    let chunked = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    let length = b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhello";
+    let close = b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello";
+    for (answer, reset) in
+        [(&chunked[..], false), (&chunked[..], true), (&length[..], false), (&close[..], true)]
+    {
+        let (mut rig, mut node) = up();
+        let call = node.call(&mut rig, "GET", &[], true);
+        let local = rig.dialed(SERVICE);
+        rig.connect(local);
+        rig.receive(local, answer);
+        if reset {
+            rig.lose(local);
+        } else {
+            rig.input(Input::Eof { conn: local });
+        }
+        node.pump(&mut rig);
+        let heard = node.heard(call);
+        assert_eq!(heard[..2], ["200", "hello"], "{}", answer.escape_ascii());
+        assert!(heard[2].ends_with(" true"), "a reset: {heard:?}");
+    }
+}
+
+#[test]
+fn words_that_come_before_the_connection_are_held() {
+    let (mut rig, mut node) = up();
+    let call = node.call(&mut rig, "POST", &[("Content-Length", "8")], false);
+    node.say(&mut rig, call, data(b"abcd", false));
+    node.say(&mut rig, call, data(b"efgh", true));
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    assert!(rig.text(local).ends_with("\r\n\r\nabcdefgh"));
+    answered(&mut rig, &mut node, local, call);
+}
+
+#[test]
+fn a_call_that_is_given_up_is_aborted_wherever_it_is() {
+    for connected in [false, true] {
+        let (mut rig, mut node) = up();
+        let call = node.call(&mut rig, "GET", &[], true);
+        let local = rig.dialed(SERVICE);
+        if connected {
+            rig.connect(local);
+        }
+        let reset = Reset { reason: Reason::Canceled, started: true };
+        node.say(&mut rig, call, Word::Reset(reset));
+        assert!(rig.closed.contains(&local), "connected: {connected}");
+        assert_eq!(rig.agent.calls(), 0);
+    }
+}
+
+#[test]
+fn a_tunnel_that_dies_aborts_its_calls() {
+    let (mut rig, mut node) = up();
+    node.call(&mut rig, "GET", &[], true);
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    rig.lose(node.conn);
+    assert!(rig.closed.contains(&local));
+    assert_eq!(rig.agent.calls(), 0);
+}
+
+#[test]
+fn an_answer_before_the_end_of_the_request_stops_the_request() {
+    let (mut rig, mut node) = up();
+    let call = node.call(&mut rig, "POST", &[("Content-Length", "99")], false);
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    rig.receive(local, b"HTTP/1.1 413 Too Big\r\nContent-Length: 2\r\n\r\nno");
+    rig.input(Input::Eof { conn: local });
+    node.pump(&mut rig);
+    assert_eq!(node.heard(call)[..2], ["413", "no."]);
+    assert_eq!(rig.agent.calls(), 0);
+    assert!(rig.closed.contains(&local), "it cannot carry another request");
+}
+
+#[test]
+fn upgrades_carry_raw_bytes_and_fins_each_way() {
+    let (mut rig, mut node) = up();
+    let call = node.call(&mut rig, "GET", &[("Upgrade", "echo")], false);
+    node.say(&mut rig, call, data(b"early ", false));
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    let asked = rig.text(local);
+    assert!(asked.contains("Upgrade: echo\r\n") && asked.contains("Connection: Upgrade\r\n"));
+    assert!(!asked.contains("early"), "not before the service agrees");
+    rig.receive(
+        local,
+        b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nfirst",
+    );
+    node.pump(&mut rig);
+    assert_eq!(rig.text(local), "early ");
+    node.say(&mut rig, call, data(b"more", true));
+    assert_eq!(rig.text(local), "more");
+    assert!(rig.finished.contains(&local));
+    rig.receive(local, b" last");
+    rig.input(Input::Eof { conn: local });
+    node.pump(&mut rig);
+    assert_eq!(node.heard(call).concat(), "101first last.");
+    assert_eq!(rig.agent.calls(), 0);
+    assert!(rig.closed.contains(&local));
+}
+
+#[test]
+fn an_upgrade_that_is_refused_is_an_ordinary_answer() {
+    let (mut rig, mut node) = up();
+    let call = node.call(&mut rig, "GET", &[("Upgrade", "echo")], false);
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    answered(&mut rig, &mut node, local, call);
+    node.say(&mut rig, call, data(b"", true));
+    assert_eq!(rig.agent.calls(), 0);
+    rig.text(local);
+    node.call(&mut rig, "GET", &[], true);
+    assert!(rig.text(local).starts_with("GET "), "the connection is good for more");
+}
+
+#[test]
+fn the_service_sees_the_host_that_the_listener_wants() {
+    for (header, host) in [
+        (HostHeader::Keep, "example.com"),
+        (HostHeader::Rewrite, "127.0.0.1:3000"),
+        (HostHeader::Value("other.test".into()), "other.test"),
+    ] {
+        let mut settings = settings(&["a"]);
+        settings.listeners[0].host_header = header;
+        let mut rig = Rig::new(settings);
+        let mut node = rig.online();
+        node.call(&mut rig, "GET", &[("X-Pico-Endpoint", "a"), ("Accept", "x")], true);
+        let local = rig.dialed(SERVICE);
+        rig.connect(local);
+        let text = rig.text(local);
+        assert_eq!(text, format!("GET /path?query HTTP/1.1\r\nHost: {host}\r\nAccept: x\r\n\r\n"));
+    }
+}
+
+#[test]
+fn each_finished_call_is_logged_if_that_is_asked_for() {
+    let mut settings = settings(&["a"]);
+    settings.log_requests = true;
+    let mut rig = Rig::new(settings);
+    let mut node = rig.online();
+    let call = node.call(&mut rig, "POST", &[], false);
+    node.say(&mut rig, call, data(b"abc", true));
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    rig.wait(Duration::from_millis(8));
+    answered(&mut rig, &mut node, local, call);
+    let notes = rig.take_notes();
+    let [Note::Request(request)] = &notes[..] else { panic!("{notes:?}") };
+    assert_eq!((&request.method[..], &request.path[..], request.status), ("POST", "/path", 200));
+    assert_eq!((request.bytes_in, request.bytes_out, request.reason), (3, 2, None));
+    assert_eq!(request.took, Duration::from_millis(8));
+}
+
+#[test]
+fn bodies_larger_than_any_window_pass_both_ways() {
+    let (mut rig, mut node) = up();
+    let call = node.call(&mut rig, "POST", &[], false);
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 40 * 30_000);
+    rig.receive(local, head.as_bytes());
+    let mut heard = 0;
+    let mut sent = 0;
+    for round in 0..40 {
+        let end = round == 39;
+        node.say(&mut rig, call, data(&vec![b'z'; 30_000], end));
+        rig.receive(local, &vec![b'x'; 30_000]);
+        node.pump(&mut rig);
+        heard += node.heard(call).iter().map(|text| text.matches('x').count()).sum::<usize>();
+        sent += rig.text(local).matches('z').count();
+    }
+    assert_eq!((heard, sent), (40 * 30_000, 40 * 30_000));
+    assert_eq!(rig.agent.calls(), 0);
+}

@@ -1,0 +1,63 @@
+//! What an intermediary forwards.
+
+mod http1_kit;
+
+use http1_kit::fields;
+use pico_core::http1::rules::{strip_hop_by_hop, strip_trailers};
+
+#[test]
+fn fields_of_one_hop_go_and_the_others_stay_in_order() {
+    let mut list = fields(&[
+        ("Host", "a"),
+        ("Connection", "close, X-Named, \"quoted, comma\""),
+        ("X-First", "1"),
+        ("x-named", "2"),
+        ("Keep-Alive", "timeout=5"),
+        ("Proxy-Connection", "keep-alive"),
+        ("TE", "trailers"),
+        ("Transfer-Encoding", "chunked"),
+        ("Upgrade", "h2c"),
+        ("Trailer", "X-Sum"),
+        ("Proxy-Authorization", "Basic x"),
+        ("connection", "x-other"),
+        ("X-Other", "3"),
+        ("X-Last", "4"),
+    ]);
+    strip_hop_by_hop(&mut list, false);
+    let kept = fields(&[
+        ("Host", "a"),
+        ("X-First", "1"),
+        ("Trailer", "X-Sum"),
+        ("Proxy-Authorization", "Basic x"),
+        ("X-Last", "4"),
+    ]);
+    assert_eq!(list, kept);
+}
+
+#[test]
+fn upgrade_stays_while_an_upgrade_is_under_way() {
+    let mut list = fields(&[("Connection", "Upgrade, X"), ("Upgrade", "websocket"), ("X", "y")]);
+    strip_hop_by_hop(&mut list, true);
+    assert_eq!(list, fields(&[("Upgrade", "websocket")]));
+}
+
+#[test]
+fn connection_cannot_name_what_makes_the_message() {
+    let all = [("Host", "a"), ("Content-Length", "5")];
+    let mut list = fields(&[all[0], ("Connection", "host, CONTENT-LENGTH"), all[1]]);
+    strip_hop_by_hop(&mut list, false);
+    assert_eq!(list, fields(&all));
+}
+
+#[test]
+fn trailers_cannot_reframe_the_message() {
+    let mut list = fields(&[
+        ("Content-Length", "5"),
+        ("Transfer-Encoding", "chunked"),
+        ("Host", "a"),
+        ("Connection", "x"),
+        ("X-Sum", "1"),
+    ]);
+    strip_trailers(&mut list);
+    assert_eq!(list, fields(&[("X-Sum", "1")]));
+}
