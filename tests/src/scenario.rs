@@ -68,6 +68,7 @@ impl Scenario {
 }
 
 /// An installation, and what became of it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Run {
     /// The world.
     pub world: World,
