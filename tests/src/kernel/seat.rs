@@ -154,8 +154,7 @@ where
     fn turn(&mut self, now: Instant, out: &mut Outside) -> Option<Instant> {
         let local = now + self.desk.offset;
         let desk = &mut self.desk;
-        let (fed, again) = (false, Vec::new());
-        let mut hands = Hands { now, desk, out, left: TURN_MAX, fed, again };
+        let mut hands = Hands { now, desk, out, left: TURN_MAX };
         let deadline = settle(&mut self.host, local, &mut hands);
         if !self.desk.ready.is_empty() || !self.desk.inbox.is_empty() {
             return Some(now);
@@ -229,11 +228,6 @@ struct Hands<'a, L> {
     desk: &'a mut Desk<L>,
     out: &'a mut Outside,
     left: usize,
-    /// Whether inputs were fed since actions were last drained: until then, outboxes that look
-    /// empty and rooms that look full may not stay so, and the host will not say so.
-    fed: bool,
-    /// Connections to be looked at again once actions are drained.
-    again: Vec<ConnId>,
 }
 
 impl<H: Host> Turn<H> for Hands<'_, H::Letter>
@@ -241,12 +235,7 @@ where
     H::Letter: Debug + 'static,
 {
     fn next(&mut self, host: &H) -> Option<Input<H::Letter>> {
-        let input = self.desk.inbox.pop_front().or_else(|| self.look_at_sockets(host));
-        self.fed = input.is_some();
-        let Some(input) = input else {
-            self.desk.ready.extend(self.again.drain(..));
-            return None;
-        };
+        let input = self.desk.inbox.pop_front().or_else(|| self.look_at_sockets(host))?;
         self.out.trace.input(self.now, self.desk.id, &self.desk.name, &input);
         Some(input)
     }
@@ -292,9 +281,6 @@ impl<L: Debug + 'static> Hands<'_, L> {
                 return found;
             }
             self.desk.ready.remove(&conn);
-            if self.fed && self.desk.conns.get(conn).is_some() {
-                self.again.push(conn);
-            }
         }
         None
     }
@@ -322,7 +308,7 @@ impl<L: Debug + 'static> Hands<'_, L> {
         let socket = held.socket?;
         let outbox = host.outbox(conn)?;
         if outbox.is_empty() {
-            held.writing &= self.fed;
+            held.writing = false;
             if std::mem::take(&mut held.finishing) {
                 self.out.net.finish(self.now, socket, &mut self.out.events);
             }
