@@ -113,6 +113,11 @@ impl Proxy {
         self.http.room()
     }
 
+    /// Whether it is over: it begins no call any more, and will not say so of one that began.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
+    }
+
     fn tell(&mut self, input: http1::Input) {
         self.http.handle(self.clock.now(), input);
     }

@@ -230,6 +230,10 @@ impl Worker {
     /// which hears of new upstreams first: an agent that is online can be reached from every
     /// worker.
     fn begin(&mut self, sought: Sought, last: bool) {
+        let caller = self.conns.get(sought.call.conn).map(|entry| &entry.kind);
+        if !matches!(caller, Some(Kind::Proxy(proxy)) if !proxy.is_closed()) {
+            return;
+        }
         let upstreams = self.routes.get(&sought.endpoint);
         let found = choose(upstreams, &self.loads, sought.avoid, &mut self.dice);
         if found.is_none() && !last {
