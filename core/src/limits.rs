@@ -45,8 +45,11 @@ pub struct Limits {
     pub head_timeout: Duration,
     /// For the response head, from the last request byte that was forwarded.
     pub response_timeout: Duration,
-    /// For a body that has stopped arriving.
+    /// For a request's body that has stopped arriving.
     pub body_timeout: Duration,
+    /// For a response's body that has stopped arriving. Longer than that of requests: streams of
+    /// events are silent for minutes, and a client can leave at any time.
+    pub stall_timeout: Duration,
     /// For a peer that has stopped taking bytes.
     pub write_timeout: Duration,
     /// For a client connection between two requests.
@@ -92,6 +95,7 @@ impl Default for Limits {
             head_timeout: Duration::from_secs(10),
             response_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
+            stall_timeout: Duration::from_mins(5),
             write_timeout: Duration::from_secs(30),
             idle_timeout: Duration::from_mins(5),
             pool_timeout: Duration::from_secs(1),

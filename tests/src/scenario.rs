@@ -286,7 +286,9 @@ impl Run {
 fn limits(dice: &mut Dice) -> Arc<Limits> {
     let window_bytes = *dice.pick(&[4 * 1024, 64 * 1024]);
     let outbox_bytes = *dice.pick(&[16 * 1024, 256 * 1024]);
-    Arc::new(Limits { window_bytes, outbox_bytes, ..Limits::default() })
+    // Streams may be silent for minutes; a run does not last so long.
+    let stall_timeout = Limits::default().body_timeout;
+    Arc::new(Limits { window_bytes, outbox_bytes, stall_timeout, ..Limits::default() })
 }
 
 /// The node's process is the first, and each agent has its service's behind its own.

@@ -52,6 +52,7 @@ fn coded() -> Vec<(String, Value)> {
         head_timeout,
         response_timeout,
         body_timeout,
+        stall_timeout,
         write_timeout,
         idle_timeout,
         pool_timeout,

@@ -1,7 +1,7 @@
 //! The keys of `pico agent`.
 
 use super::server::WORKERS_MAX;
-use super::value::{count, duration, format, level, positive};
+use super::value::{count, duration, format, level, positive, timeout};
 use super::{Item, Key, Keys, Level, Logs, Refusal, begins, unknown};
 use clap::ArgMatches;
 use pico_core::Limits;
@@ -100,6 +100,12 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
                 (a.limits.dial_timeout, a.limits.handshake_timeout) = (found, found);
                 Ok(())
             },
+        },
+        Key {
+            name: "service.timeout.body",
+            value: "DURATION",
+            help: "For a service's response whose body has stopped, or off [default: 5m]",
+            set: |a, text| timeout(text).map(|found| a.limits.stall_timeout = found),
         },
         Key {
             name: "connect.heartbeat",

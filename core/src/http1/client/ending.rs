@@ -66,6 +66,7 @@ impl Machine {
     pub(super) fn fire(&mut self, timer: Timer) {
         match timer {
             Timer::Response => self.fail(Reason::UpstreamTimeout),
+            Timer::Body => self.fail(Reason::BodyTimeout),
             Timer::Write => self.fail(Reason::WriteTimeout),
         }
     }
@@ -79,6 +80,8 @@ impl Machine {
         self.time(Timer::Write, write, moved == Moved::Out, self.limits.write_timeout);
         let response = matches!(self.reading, Reading::Head(_)) && !write;
         self.time(Timer::Response, response, moved == Moved::Out, self.limits.response_timeout);
+        let body = matches!(self.reading, Reading::Body(_)) && self.credit > 0;
+        self.time(Timer::Body, body, moved == Moved::In, self.limits.stall_timeout);
     }
 
     fn fail_as(&mut self, reason: Reason, started: bool) {

@@ -179,6 +179,7 @@ enum Progress {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Timer {
     Response,
+    Body,
     Write,
 }
 
