@@ -94,7 +94,8 @@ pub struct Server {
 impl Server {
     /// Starts a node with these further arguments, and waits until its ports are bound.
     pub fn start(runtime: &Runtime, args: &[&str]) -> Self {
-        let ports = ["proxy", "upstream", "admin", "gossip"].map(|port| format!("--{port}.bind-addr"));
+        let ports =
+            ["proxy", "upstream", "admin", "gossip"].map(|port| format!("--{port}.bind-addr"));
         let mut all = vec!["server"];
         all.extend(ports.iter().flat_map(|port| [port.as_str(), "127.0.0.1:0"]));
         all.extend(args);
