@@ -1,6 +1,7 @@
 //! Processes that start, fail to start, share, and die.
 
 use pico_sim::e2e::{Agent, Client, Ended, Server, Service, TOKIO, dead_address};
+use pico_sim::table;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
@@ -129,6 +130,17 @@ fn an_unknown_flag_or_command_is_a_usage_error() {
         let ended = TOKIO.run(args).wait();
         assert_eq!(ended.status.code(), Some(2), "{ended:?}");
         assert!(!complaint(&ended).is_empty(), "{ended:?}");
+    }
+}
+
+#[test]
+fn every_key_in_the_table_of_limits_is_in_the_help() {
+    let help = |args: &[&str]| TOKIO.run(args).wait().stdout.join("\n");
+    let help = help(&["server", "--help"]) + &help(&["agent", "http", "--help"]);
+    for row in table::rows(&table::page("limits.md"), "limit") {
+        for key in row[2].split(',').map(|key| key.trim().trim_matches('`')) {
+            assert!(key == "-" || help.contains(&format!("--{key} ")), "{row:?}");
+        }
     }
 }
 

@@ -203,6 +203,11 @@ impl Client {
         Body::of_response(head, method, &mut self.stream).expect("framing")
     }
 
+    /// Reads until the server ends the connection, in whichever way; fails only if it does not.
+    pub fn until_closed(&mut self) -> Vec<u8> {
+        until_closed(&mut self.stream, "what it was sent")
+    }
+
     /// A second handle on the connection, for sending while the answer is read.
     pub fn writer(&self) -> TcpStream {
         self.stream.get_ref().try_clone().expect("a socket can be shared")
@@ -222,13 +227,16 @@ pub fn closing_answer(address: SocketAddr, bytes: &[u8]) -> Vec<u8> {
     // The server may answer and close before it has read everything.
     let _ = stream.write_all(bytes);
     let _ = stream.shutdown(Shutdown::Write);
+    until_closed(&mut stream, &bytes.escape_ascii().to_string())
+}
+
+fn until_closed(from: &mut impl Read, sent: &str) -> Vec<u8> {
     let mut answer = Vec::new();
-    match stream.read_to_end(&mut answer) {
+    match from.read_to_end(&mut answer) {
         Err(error)
             if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) =>
         {
-            let shown = bytes.escape_ascii().to_string();
-            panic!("the connection stays open after {shown:.200}")
+            panic!("the connection stays open after {sent:.200}")
         }
         // A reset is an end too.
         Ok(_) | Err(_) => answer,
