@@ -17,6 +17,7 @@ fn fields_of_one_hop_go_and_the_others_stay_in_order() {
         ("TE", "trailers"),
         ("Transfer-Encoding", "chunked"),
         ("Upgrade", "h2c"),
+        ("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA"),
         ("Trailer", "X-Sum"),
         ("Proxy-Authorization", "Basic x"),
         ("connection", "x-other"),

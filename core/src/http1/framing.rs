@@ -71,6 +71,19 @@ pub(crate) fn upgrades(fields: &Fields, version: Version) -> bool {
         && fields.has_token("connection", "upgrade")
 }
 
+/// Whether a request without a body offers an upgrade that may be granted: with GET only, because
+/// another method's effect must not hang on how the offer is answered, and not to HTTP/2, which
+/// would carry requests that nobody here has read (RFC 9113, appendix B, has dropped that upgrade).
+pub(crate) fn offers(head: &RequestHead, version: Version) -> bool {
+    let h2c = |protocol: &[u8]| {
+        let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(b"h2c")
+    };
+    head.method == Method::GET
+        && upgrades(&head.fields, version)
+        && !head.fields.all("upgrade").flat_map(elements).any(h2c)
+}
+
 /// The one `Content-Length`, if there is one.
 pub(crate) fn content_length(fields: &Fields) -> Result<Option<u64>, Reason> {
     let mut lengths = fields.all("content-length");

@@ -32,6 +32,7 @@ pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
     match name.len() {
         2 => is(name, b"te"),
         10 => is(name, b"connection") || is(name, b"keep-alive"),
+        14 => is(name, b"http2-settings"),
         16 => is(name, b"proxy-connection"),
         17 => is(name, b"transfer-encoding"),
         _ => false,

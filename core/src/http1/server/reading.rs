@@ -113,7 +113,7 @@ impl Machine {
             Ok(body) => body,
             Err(reason) => return self.refuse(reason),
         };
-        let upgrade = body.is_empty() && framing::upgrades(&head.fields, version);
+        let upgrade = body.is_empty() && framing::offers(&head, version);
         self.reading = match (upgrade, body.is_empty()) {
             (true, _) => Reading::Offer,
             (false, true) => Reading::Done,
