@@ -333,6 +333,20 @@ fn an_upgrade_turns_both_directions_raw() {
 }
 
 #[test]
+fn a_fin_that_came_with_the_offer_is_seen_right_behind_the_bytes_before_it() {
+    let mut rig = after(UPGRADE);
+    rig.feed("raw");
+    rig.input(Input::Eof);
+    rig.respond(101, &[("Upgrade", "websocket")], false);
+    rig.out();
+    assert!(rig.actions().is_empty());
+    rig.input(Input::Credit(2));
+    assert_eq!(rig.actions(), [Action::Data { bytes: data("ra"), end: false }]);
+    rig.input(Input::Credit(10));
+    assert_eq!(rig.actions(), [Action::Data { bytes: data("w"), end: true }]);
+}
+
+#[test]
 fn what_came_behind_an_upgrade_goes_to_whoever_takes_over() {
     let mut rig = after(&format!("{UPGRADE}raw"));
     rig.respond(101, &[("Upgrade", "websocket")], false);

@@ -165,7 +165,9 @@ impl Machine {
             self.credit -= count;
             let bytes = body::take(&mut self.input, count);
             self.deliver(bytes, false);
-        } else if self.input.is_empty() && self.eof {
+            return true;
+        }
+        if self.input.is_empty() && self.eof {
             self.reading = Reading::RawDone;
             self.deliver(BytesMut::new(), true);
         }
