@@ -1,7 +1,7 @@
 //! How long a body is and whether the connection lasts, decided from heads (RFC 9112, sections 6
 //! and 9.3). Whatever two parsers could read in two ways is refused.
 
-use crate::head::{Fields, RequestHead, ResponseHead, elements, valid_name};
+use crate::head::{Fields, RequestHead, ResponseHead, elements, is_host_byte, valid_name};
 use crate::reason::Reason;
 use http::{Method, StatusCode, Version};
 
@@ -136,19 +136,10 @@ fn check_host(fields: &Fields, version: Version) -> Result<(), Reason> {
     if good && hosts.next().is_none() { Ok(()) } else { Err(Reason::BadRequest) }
 }
 
-/// What may stand in a host and port (RFC 3986, section 3.2.2), the comma aside: that could be
-/// two hosts.
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(&byte)
-}
-
 /// The forms that a target may have without CONNECT (RFC 9112, section 3.2).
 fn check_target(head: &RequestHead) -> Result<(), Reason> {
     let target = head.target();
-    let absolute = [&b"http://"[..], b"https://"].iter().any(|scheme| {
-        let start = target.get(..scheme.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    });
+    let absolute = head.absolute()?.is_some();
     let asterisk = target == b"*" && head.method == Method::OPTIONS;
     if target.starts_with(b"/") || absolute || asterisk { Ok(()) } else { Err(Reason::BadRequest) }
 }

@@ -1,6 +1,6 @@
 //! What a node changes in the heads that it forwards.
 
-use crate::head::{Fields, RequestHead, ResponseHead};
+use crate::head::{Absolute, Fields, RequestHead, ResponseHead};
 use crate::http1::rules;
 use alloc::format;
 use alloc::string::String;
@@ -9,6 +9,7 @@ use core::net::SocketAddr;
 /// Prepares a client's request for the upstream: what concerns this hop goes, what tells of it
 /// comes (RFC 9110, section 7.6).
 pub(super) fn request(head: &mut RequestHead, about: &About<'_>) {
+    to_origin_form(head);
     let fields = &mut head.fields;
     rules::strip_hop_by_hop(fields, about.upgrade);
     let host = fields.get("host").map(bytes::Bytes::copy_from_slice);
@@ -21,6 +22,20 @@ pub(super) fn request(head: &mut RequestHead, about: &About<'_>) {
         fields.push(b"X-Forwarded-Host", &host);
     }
     fields.push(b"X-Request-Id", about.request_id.as_bytes());
+}
+
+/// Replaces `Host` by the authority of a target in absolute form, and the target by the rest of
+/// it (RFC 9112, sections 3.2.1, 3.2.2 and 3.2.4): what follows reads one host, not two.
+fn to_origin_form(head: &mut RequestHead) {
+    let Ok(Some(Absolute { authority, origin })) = head.absolute() else { return };
+    let authority = authority.to_vec();
+    let target = match origin {
+        [] if head.method == http::Method::OPTIONS => b"*".to_vec(),
+        [b'/', ..] => origin.to_vec(),
+        [..] => [b"/", origin].concat(),
+    };
+    head.fields.set(b"Host", &authority);
+    head.set_target(&target);
 }
 
 /// Prepares an upstream's response for the client.
@@ -79,4 +94,47 @@ fn is_told_anew(name: &[u8]) -> bool {
         [b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-request-id"];
     name.first().is_some_and(|b| b.eq_ignore_ascii_case(&b'x'))
         && NAMES.iter().any(|known| name.eq_ignore_ascii_case(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use http::Method;
+
+    /// What becomes of a request for `target` with these fields.
+    fn forwarded(method: Method, target: &[u8], list: &[(&str, &str)]) -> RequestHead {
+        let mut fields = Fields::new();
+        list.iter().for_each(|(name, value)| fields.push(name.as_bytes(), value.as_bytes()));
+        let mut head = RequestHead::new(method, target, fields);
+        let about = About {
+            node: "n",
+            peer: SocketAddr::from(([192, 0, 2, 1], 5)),
+            version: http::Version::HTTP_11,
+            upgrade: false,
+            request_id: "id",
+        };
+        request(&mut head, &about);
+        head
+    }
+
+    #[test]
+    fn an_absolute_target_becomes_origin_form_and_its_authority_the_host() {
+        for (method, target, origin) in [
+            (Method::GET, "http://b.c:80/p?q", "/p?q"),
+            (Method::GET, "HTTPS://b.c:80?q", "/?q"),
+            (Method::GET, "http://b.c:80", "/"),
+            (Method::OPTIONS, "http://b.c:80", "*"),
+            (Method::OPTIONS, "http://b.c:80/", "/"),
+        ] {
+            let head = forwarded(method, target.as_bytes(), &[("X", "y"), ("host", "a")]);
+            assert_eq!(head.target(), origin.as_bytes(), "{target}");
+            assert!(head.fields.all("host").eq([b"b.c:80"]), "{head:?}");
+            assert_eq!(head.fields.get("x-forwarded-host"), Some(&b"b.c:80"[..]));
+        }
+        let old = forwarded(Method::GET, b"http://b/", &[]);
+        assert_eq!(old.fields.get("host"), Some(&b"b"[..]));
+        let plain = forwarded(Method::GET, b"/http://b/", &[("Host", "a")]);
+        assert_eq!(plain.target(), b"/http://b/");
+        assert_eq!(plain.fields.get("x-forwarded-host"), Some(&b"a"[..]));
+    }
 }
