@@ -104,7 +104,9 @@ mod tests {
     /// What becomes of a request for `target` with these fields.
     fn forwarded(method: Method, target: &[u8], list: &[(&str, &str)]) -> RequestHead {
         let mut fields = Fields::new();
-        list.iter().for_each(|(name, value)| fields.push(name.as_bytes(), value.as_bytes()));
+        for (name, value) in list {
+            fields.push(name.as_bytes(), value.as_bytes());
+        }
         let mut head = RequestHead::new(method, target, fields);
         let about = About {
             node: "n",
