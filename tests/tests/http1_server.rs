@@ -254,7 +254,7 @@ fn a_fin_in_a_request_cancels_it() {
     rig.input(Input::Credit(10));
     let expected = [
         Action::Data { bytes: data("hel"), end: false },
-        Action::Canceled(Reason::ConnectionLost),
+        Action::Canceled(Reason::Canceled),
         Action::Closed(Reason::ConnectionLost),
     ];
     assert_eq!(rig.actions(), expected);
@@ -284,7 +284,7 @@ fn a_response_that_moves_survives_a_fin_and_a_silent_one_does_not() {
     let taken = rig.actions().into_iter().all(|a| matches!(a, Action::Taken(1)));
     assert!(taken);
     rig.wait(Duration::from_secs(1));
-    let gone = [Action::Canceled(Reason::ConnectionLost), Action::Closed(Reason::ConnectionLost)];
+    let gone = [Action::Canceled(Reason::Canceled), Action::Closed(Reason::ConnectionLost)];
     assert_eq!(rig.actions(), gone);
 }
 
@@ -302,7 +302,7 @@ fn a_complete_response_after_a_fin_closes_the_connection() {
 fn a_lost_connection_cancels_what_is_under_way() {
     let mut rig = after(GET);
     rig.input(Input::Lost);
-    let gone = [Action::Canceled(Reason::ConnectionLost), Action::Closed(Reason::ConnectionLost)];
+    let gone = [Action::Canceled(Reason::Canceled), Action::Closed(Reason::ConnectionLost)];
     assert_eq!(rig.actions(), gone);
     let mut rig = Rig::server();
     rig.input(Input::Lost);
