@@ -155,6 +155,15 @@ fn a_head_over_the_limits_is_refused_and_one_at_the_limits_is_not() {
 }
 
 #[test]
+fn more_options_than_can_be_meant_are_refused() {
+    let text = |count: usize| with(&format!("Connection: x{}", ",x".repeat(count - 1)));
+    assert_eq!(refusal(&text(100)), None);
+    assert_eq!(refusal(&text(101)), Some(Reason::BadRequest));
+    let two = format!("Connection: {}\r\nConnection: {}", "x,".repeat(50), "y,".repeat(51));
+    assert_eq!(refusal(&with(&two)), Some(Reason::BadRequest));
+}
+
+#[test]
 fn more_fields_than_usual_may_be_allowed() {
     let mut rig = Rig::server_with(Limits { head_fields: 1000, ..Limits::default() });
     rig.feed(format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(500)));

@@ -36,6 +36,23 @@ fn fields_of_one_hop_go_and_the_others_stay_in_order() {
 }
 
 #[test]
+fn each_of_many_named_fields_goes() {
+    let names: Vec<String> = (0..90).map(|n| format!("X-{n}")).collect();
+    let options = names.join(", ").to_uppercase();
+    let mut list = fields(&[("Connection", &options), ("X-90", "stays")]);
+    names.iter().for_each(|name| list.push(name.to_lowercase().as_bytes(), b"goes"));
+    strip_hop_by_hop(&mut list, false);
+    assert_eq!(list, fields(&[("X-90", "stays")]));
+}
+
+#[test]
+fn an_option_that_is_no_name_hides_no_other() {
+    let mut list = fields(&[("Connection", "\"x"), ("Connection", "Y"), ("y", "goes")]);
+    strip_hop_by_hop(&mut list, false);
+    assert!(list.is_empty());
+}
+
+#[test]
 fn upgrade_stays_while_an_upgrade_is_under_way() {
     let mut list = fields(&[("Connection", "Upgrade, X"), ("Upgrade", "websocket"), ("X", "y")]);
     strip_hop_by_hop(&mut list, true);

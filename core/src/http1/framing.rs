@@ -1,6 +1,7 @@
 //! How long a body is and whether the connection lasts, decided from heads (RFC 9112, sections 6
 //! and 9.3). Whatever two parsers could read in two ways is refused.
 
+use super::rules;
 use crate::head::{Fields, RequestHead, ResponseHead, elements, is_host_byte, valid_name};
 use crate::reason::Reason;
 use http::{Method, StatusCode, Version};
@@ -29,6 +30,9 @@ impl Body {
 pub(crate) fn request(head: &RequestHead, version: Version) -> Result<Body, Reason> {
     let body = body(&head.fields, version)?;
     check_host(&head.fields, version)?;
+    if !rules::has_few_options(&head.fields) {
+        return Err(Reason::BadRequest);
+    }
     if head.method == Method::CONNECT {
         return Err(Reason::NotImplemented);
     }
@@ -42,6 +46,9 @@ pub(crate) fn response(
     version: Version,
     method: &Method,
 ) -> Result<Body, Reason> {
+    if !rules::has_few_options(&head.fields) {
+        return Err(Reason::BadResponse);
+    }
     if is_bodiless(head.status, method) {
         return Ok(Body::None);
     }

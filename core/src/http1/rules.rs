@@ -1,6 +1,6 @@
 //! What an intermediary must and must not forward (RFC 9110, section 7.6).
 
-use crate::head::{Fields, elements};
+use crate::head::{Fields, elements, valid_name};
 use alloc::vec::Vec;
 
 /// Removes what concerns one hop only: the hop-by-hop fields and those that `Connection` names
@@ -11,11 +11,23 @@ use alloc::vec::Vec;
 /// `Proxy-Authenticate` and `Proxy-Authorization` stay: they are between the client and whichever
 /// proxy asked (RFC 9110, section 11.7), and Pico never asks.
 pub fn strip_hop_by_hop(fields: &mut Fields, upgrade: bool) {
-    let named = named(fields, upgrade);
+    let list = named(fields, upgrade);
+    let mut named: Vec<&[u8]> = list.split(|byte| *byte == b',').collect();
+    named.sort_unstable();
     fields.retain(|name, _| {
         let goes = if is(name, b"upgrade") { !upgrade } else { is_hop_by_hop(name) };
-        !goes && !named.iter().any(|other| is(name, other))
+        let is_named = || {
+            let lower =
+                |other: &&[u8]| other.iter().copied().cmp(name.iter().map(u8::to_ascii_lowercase));
+            named.binary_search_by(lower).is_ok()
+        };
+        !goes && !is_named()
     });
+}
+
+/// Whether `Connection` has no more options than a head may have fields: more cannot be meant.
+pub(crate) fn has_few_options(fields: &Fields) -> bool {
+    fields.all("connection").flat_map(elements).nth(OPTIONS_MAX).is_none()
 }
 
 /// Removes from a trailer section what must not come after the body: framing, routing and what
@@ -39,18 +51,25 @@ pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
     }
 }
 
-/// The fields that `Connection` names, its options and the protected ones aside.
-fn named(fields: &Fields, upgrade: bool) -> Vec<Vec<u8>> {
+/// The fields that `Connection` names, its options and the protected ones aside: as one list, in
+/// lower case.
+fn named(fields: &Fields, upgrade: bool) -> Vec<u8> {
     let kept: [&[u8]; 4] = [b"close", b"keep-alive", b"content-length", b"host"];
-    fields
-        .all("connection")
-        .flat_map(elements)
-        .filter(|name| !kept.iter().any(|other| is(name, other)))
-        .filter(|name| !(upgrade && is(name, b"upgrade")))
-        .map(Vec::from)
-        .collect()
+    let mut list = Vec::new();
+    for name in fields.all("connection").flat_map(elements) {
+        let stays = upgrade && is(name, b"upgrade");
+        if valid_name(name) && !stays && !kept.iter().any(|other| is(name, other)) {
+            list.extend_from_slice(name);
+            list.push(b',');
+        }
+    }
+    list.make_ascii_lowercase();
+    list
 }
 
 fn is(name: &[u8], other: &[u8]) -> bool {
     name.eq_ignore_ascii_case(other)
 }
+
+/// Options of all `Connection` fields of a head together.
+const OPTIONS_MAX: usize = 100;
