@@ -30,13 +30,62 @@ pub(crate) fn has_few_options(fields: &Fields) -> bool {
     fields.all("connection").flat_map(elements).nth(OPTIONS_MAX).is_none()
 }
 
-/// Removes from a trailer section what must not come after the body: framing, routing and what
-/// concerns one hop only (RFC 9110, section 6.5.1).
+/// Removes from a trailer section what must not come after the body (RFC 9110, section 6.5.1):
+/// who merges it into the head would take it for something that was checked there.
 pub fn strip_trailers(fields: &mut Fields) {
-    fields.retain(|name, _| {
-        let early: [&[u8]; 4] = [b"content-length", b"host", b"trailer", b"upgrade"];
-        !is_hop_by_hop(name) && !early.iter().any(|other| is(name, other))
-    });
+    fields.retain(|name, _| may_trail(name));
+}
+
+/// Whether a field may come after the body: it frames nothing, routes nothing, is not of one hop
+/// and tells nothing about the way, about who asks, or how the message is to be handled.
+pub(crate) fn may_trail(name: &[u8]) -> bool {
+    const EARLY: [&[u8]; 30] = [
+        b"age",
+        b"authorization",
+        b"cache-control",
+        b"content-encoding",
+        b"content-length",
+        b"content-range",
+        b"content-type",
+        b"cookie",
+        b"expect",
+        b"expires",
+        b"host",
+        b"if-match",
+        b"if-modified-since",
+        b"if-none-match",
+        b"if-range",
+        b"if-unmodified-since",
+        b"location",
+        b"max-forwards",
+        b"pragma",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"range",
+        b"retry-after",
+        b"set-cookie",
+        b"trailer",
+        b"upgrade",
+        b"vary",
+        b"via",
+        b"warning",
+        b"www-authenticate",
+    ];
+    let early = EARLY.iter().any(|other| reads_as(name, other));
+    !early && !is_hop_by_hop(name) && !is_pico(name) && !tells_of_client(name)
+}
+
+/// Whether a field is between Pico and those who speak to it: `x-pico-*`.
+pub(crate) fn is_pico(name: &[u8]) -> bool {
+    name.get(..7).is_some_and(|start| reads_as(start, b"x-pico-"))
+}
+
+/// Whether a field says what the last hop saw of a client, which a client cannot say itself.
+pub(crate) fn tells_of_client(name: &[u8]) -> bool {
+    reads_as(name, b"forwarded")
+        || reads_as(name, b"x-real-ip")
+        || reads_as(name, b"x-request-id")
+        || name.get(..12).is_some_and(|start| reads_as(start, b"x-forwarded-"))
 }
 
 /// Whether a field is of one hop, `Upgrade` aside.
@@ -65,6 +114,13 @@ fn named(fields: &Fields, upgrade: bool) -> Vec<u8> {
     }
     list.make_ascii_lowercase();
     list
+}
+
+/// Whether a service that reads `_` as `-`, as CGI makes it, would take one name for the other,
+/// which is in lower case.
+fn reads_as(name: &[u8], other: &[u8]) -> bool {
+    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    name.len() == other.len() && name.iter().map(plain).eq(other.iter().copied())
 }
 
 fn is(name: &[u8], other: &[u8]) -> bool {
