@@ -1,6 +1,7 @@
 //! Message heads: one buffer and ranges, so that names keep their case and order and values
 //! their bytes (RFC 9110, section 5).
 
+use crate::reason::Reason;
 use alloc::vec::Vec;
 use bytes::BytesMut;
 use http::{Method, StatusCode};
@@ -92,6 +93,25 @@ impl Fields {
         self.lines.retain(|line| keep(slice(text, line.name), slice(text, line.value)));
     }
 
+    /// Puts `value` in the place of the first field called `name`, or behind all if there is none,
+    /// and removes the others of that name. The caller vouches as for [`push`](Self::push).
+    pub fn set(&mut self, name: &[u8], value: &[u8]) {
+        let mut found = false;
+        let value = self.append(value);
+        let text = &self.text;
+        self.lines.retain_mut(|line| {
+            if !slice(text, line.name).eq_ignore_ascii_case(name) {
+                return true;
+            }
+            line.value = value;
+            !core::mem::replace(&mut found, true)
+        });
+        if !found {
+            let name = self.append(name);
+            self.lines.push(Line { name, value });
+        }
+    }
+
     fn append(&mut self, bytes: &[u8]) -> Span {
         let start = offset(self.text.len());
         self.text.extend_from_slice(bytes);
@@ -148,10 +168,41 @@ impl RequestHead {
         self.fields.at(self.target)
     }
 
+    /// The parts of a target in absolute form, `None` for one in another form. Whoever asks where
+    /// a request goes must ask here, so that all find the same host.
+    ///
+    /// # Errors
+    ///
+    /// [`Reason::BadRequest`] if the authority is no host with or without a port: it is empty, has
+    /// user information, or a byte that no host has; or if a fragment follows it.
+    pub fn absolute(&self) -> Result<Option<Absolute<'_>>, Reason> {
+        let target = self.target();
+        let after = |scheme: &[u8]| {
+            let (start, rest) = target.split_at_checked(scheme.len())?;
+            start.eq_ignore_ascii_case(scheme).then_some(rest)
+        };
+        let Some(rest) = after(b"http://").or_else(|| after(b"https://")) else { return Ok(None) };
+        let end = rest.iter().position(|b| b"/?#".contains(b)).unwrap_or(rest.len());
+        let (authority, origin) = rest.split_at_checked(end).unwrap_or((rest, &[]));
+        if origin.starts_with(b"#") || !valid_authority(authority) {
+            return Err(Reason::BadRequest);
+        }
+        Ok(Some(Absolute { authority, origin }))
+    }
+
     /// Puts another target in the place of the present one.
     pub fn set_target(&mut self, target: &[u8]) {
         self.target = self.fields.append(target);
     }
+}
+
+/// A target in absolute form (RFC 9112, section 3.2.2), without its scheme.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Absolute<'a> {
+    /// The host, and the port if there is one.
+    pub authority: &'a [u8],
+    /// Path and query as they were sent, either of which may be missing.
+    pub origin: &'a [u8],
 }
 
 impl PartialEq for RequestHead {
@@ -271,6 +322,34 @@ pub(crate) fn valid_phrase(phrase: &[u8]) -> bool {
 /// Whether `target` may stand as a request target: visible ASCII, and some of it.
 pub fn valid_target(target: &[u8]) -> bool {
     !target.is_empty() && target.iter().all(u8::is_ascii_graphic)
+}
+
+/// Whether `byte` may stand in a host and port (RFC 3986, section 3.2.2), the comma aside: that
+/// could be two hosts.
+pub(crate) fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(&byte)
+}
+
+/// Whether `authority` is a host, with a port or without (RFC 3986, section 3.2).
+fn valid_authority(authority: &[u8]) -> bool {
+    let literal = authority.starts_with(b"[");
+    let end = authority.iter().position(|b| *b == if literal { b']' } else { b':' });
+    let host_len = end.map_or(authority.len(), |at| at + usize::from(literal));
+    let Some((host, port)) = authority.split_at_checked(host_len) else { return false };
+    let named = match host {
+        [] => false,
+        [b'[', address @ .., b']'] => {
+            address.iter().all(|b| b.is_ascii_hexdigit() || b".:".contains(b))
+                && !address.is_empty()
+        }
+        [..] => host.iter().all(|b| is_host_byte(*b) && !b"[]".contains(b)),
+    };
+    let numbered = match port {
+        [] => true,
+        [b':', digits @ ..] => digits.iter().all(u8::is_ascii_digit),
+        [..] => false,
+    };
+    named && numbered
 }
 
 fn slice(text: &[u8], span: Span) -> &[u8] {

@@ -104,6 +104,17 @@ fn heads_that_break_the_grammar_are_refused() {
         b"GET a HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET * HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http:// HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http:///b HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://:80/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://u@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET HTTP://u:p@a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://a\\@b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://a#@b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://a,b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://a:b/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://[::1/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://[::1]a/ HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
         assert_eq!(refusal(text), Some(Reason::BadRequest), "{}", text.escape_ascii());
     }
@@ -113,7 +124,14 @@ fn heads_that_break_the_grammar_are_refused() {
 
 #[test]
 fn targets_of_all_forms_are_taken() {
-    for line in ["GET /a", "OPTIONS *", "GET http://a/b", "GET HTTPS://a"] {
+    for line in [
+        "GET /a",
+        "OPTIONS *",
+        "GET http://a/b",
+        "GET HTTPS://a",
+        "GET http://[::1]:80?b@c",
+        "OPTIONS http://a:",
+    ] {
         let text = format!("{line} HTTP/1.1\r\nHost: [::1]:80\r\n\r\n");
         assert_eq!(refusal(text.as_bytes()), None, "{line}");
     }
@@ -134,6 +152,15 @@ fn a_head_over_the_limits_is_refused_and_one_at_the_limits_is_not() {
         |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count - 1));
     assert_eq!(refusal(many(limits.head_fields).as_bytes()), None);
     assert_eq!(refusal(many(limits.head_fields + 1).as_bytes()), Some(Reason::HeadTooLarge));
+}
+
+#[test]
+fn more_options_than_can_be_meant_are_refused() {
+    let text = |count: usize| with(&format!("Connection: x{}", ",x".repeat(count - 1)));
+    assert_eq!(refusal(&text(100)), None);
+    assert_eq!(refusal(&text(101)), Some(Reason::BadRequest));
+    let two = format!("Connection: {}\r\nConnection: {}", "x,".repeat(50), "y,".repeat(51));
+    assert_eq!(refusal(&with(&two)), Some(Reason::BadRequest));
 }
 
 #[test]

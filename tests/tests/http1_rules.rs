@@ -17,6 +17,7 @@ fn fields_of_one_hop_go_and_the_others_stay_in_order() {
         ("TE", "trailers"),
         ("Transfer-Encoding", "chunked"),
         ("Upgrade", "h2c"),
+        ("HTTP2-Settings", "AAMAAABkAAQCAAAAAAIAAAAA"),
         ("Trailer", "X-Sum"),
         ("Proxy-Authorization", "Basic x"),
         ("connection", "x-other"),
@@ -32,6 +33,23 @@ fn fields_of_one_hop_go_and_the_others_stay_in_order() {
         ("X-Last", "4"),
     ]);
     assert_eq!(list, kept);
+}
+
+#[test]
+fn each_of_many_named_fields_goes() {
+    let names: Vec<String> = (0..90).map(|n| format!("X-{n}")).collect();
+    let options = names.join(", ").to_uppercase();
+    let mut list = fields(&[("Connection", &options), ("X-90", "stays")]);
+    names.iter().for_each(|name| list.push(name.to_lowercase().as_bytes(), b"goes"));
+    strip_hop_by_hop(&mut list, false);
+    assert_eq!(list, fields(&[("X-90", "stays")]));
+}
+
+#[test]
+fn an_option_that_is_no_name_hides_no_other() {
+    let mut list = fields(&[("Connection", "\"x"), ("Connection", "Y"), ("y", "goes")]);
+    strip_hop_by_hop(&mut list, false);
+    assert!(list.is_empty());
 }
 
 #[test]
@@ -56,6 +74,18 @@ fn trailers_cannot_reframe_the_message() {
         ("Transfer-Encoding", "chunked"),
         ("Host", "a"),
         ("Connection", "x"),
+        ("Upgrade", "x"),
+        ("TE", "trailers"),
+        ("Trailer", "x"),
+        ("Authorization", "x"),
+        ("CONTENT_LENGTH", "5"),
+        ("X-Pico-Endpoint", "x"),
+        ("x_pico_endpoint", "x"),
+        ("X-Forwarded-For", "x"),
+        ("X-Forwarded-Anything", "x"),
+        ("Forwarded", "x"),
+        ("Via", "x"),
+        ("X-Request-Id", "x"),
         ("X-Sum", "1"),
     ]);
     strip_trailers(&mut list);

@@ -105,7 +105,8 @@ fn a_response_without_a_length_is_chunked() {
     let mut rig = after(GET);
     rig.respond(200, &[("X-A", "b")], false);
     rig.body(b"hello", false);
-    rig.input(Input::Trailers(fields(&[("X-Sum", "1")])));
+    let list = [("X-Sum", "1"), ("Content-Length", "9"), ("Host", "b"), ("X-Pico-A", "b")];
+    rig.input(Input::Trailers(fields(&list)));
     let expected = "HTTP/1.1 200 OK\r\nX-A: b\r\nTransfer-Encoding: chunked\r\n\r\n\
                     5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n";
     assert_eq!(rig.out(), expected);
@@ -254,7 +255,7 @@ fn a_fin_in_a_request_cancels_it() {
     rig.input(Input::Credit(10));
     let expected = [
         Action::Data { bytes: data("hel"), end: false },
-        Action::Canceled(Reason::ConnectionLost),
+        Action::Canceled(Reason::Canceled),
         Action::Closed(Reason::ConnectionLost),
     ];
     assert_eq!(rig.actions(), expected);
@@ -284,7 +285,7 @@ fn a_response_that_moves_survives_a_fin_and_a_silent_one_does_not() {
     let taken = rig.actions().into_iter().all(|a| matches!(a, Action::Taken(1)));
     assert!(taken);
     rig.wait(Duration::from_secs(1));
-    let gone = [Action::Canceled(Reason::ConnectionLost), Action::Closed(Reason::ConnectionLost)];
+    let gone = [Action::Canceled(Reason::Canceled), Action::Closed(Reason::ConnectionLost)];
     assert_eq!(rig.actions(), gone);
 }
 
@@ -302,7 +303,7 @@ fn a_complete_response_after_a_fin_closes_the_connection() {
 fn a_lost_connection_cancels_what_is_under_way() {
     let mut rig = after(GET);
     rig.input(Input::Lost);
-    let gone = [Action::Canceled(Reason::ConnectionLost), Action::Closed(Reason::ConnectionLost)];
+    let gone = [Action::Canceled(Reason::Canceled), Action::Closed(Reason::ConnectionLost)];
     assert_eq!(rig.actions(), gone);
     let mut rig = Rig::server();
     rig.input(Input::Lost);
@@ -333,6 +334,20 @@ fn an_upgrade_turns_both_directions_raw() {
 }
 
 #[test]
+fn a_fin_that_came_with_the_offer_is_seen_right_behind_the_bytes_before_it() {
+    let mut rig = after(UPGRADE);
+    rig.feed("raw");
+    rig.input(Input::Eof);
+    rig.respond(101, &[("Upgrade", "websocket")], false);
+    rig.out();
+    assert!(rig.actions().is_empty());
+    rig.input(Input::Credit(2));
+    assert_eq!(rig.actions(), [Action::Data { bytes: data("ra"), end: false }]);
+    rig.input(Input::Credit(10));
+    assert_eq!(rig.actions(), [Action::Data { bytes: data("w"), end: true }]);
+}
+
+#[test]
 fn what_came_behind_an_upgrade_goes_to_whoever_takes_over() {
     let mut rig = after(&format!("{UPGRADE}raw"));
     rig.respond(101, &[("Upgrade", "websocket")], false);
@@ -356,6 +371,11 @@ fn an_upgrade_is_offered_only_where_it_can_be_granted() {
         "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x, H2C\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\nUpgrade: h2c/2\r\n\r\n",
     ] {
         let mut rig = Rig::server();
         rig.feed(text);

@@ -305,7 +305,7 @@ impl Encoder {
             return self.end(out);
         }
         out.put(b"0\r\n");
-        head::put_fields(out, fields, |name| !rules::is_hop_by_hop(name), &[]);
+        head::put_fields(out, fields, rules::may_trail, &[]);
         Ok(())
     }
 

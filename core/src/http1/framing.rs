@@ -1,7 +1,8 @@
 //! How long a body is and whether the connection lasts, decided from heads (RFC 9112, sections 6
 //! and 9.3). Whatever two parsers could read in two ways is refused.
 
-use crate::head::{Fields, RequestHead, ResponseHead, elements, valid_name};
+use super::rules;
+use crate::head::{Fields, RequestHead, ResponseHead, elements, is_host_byte, valid_name};
 use crate::reason::Reason;
 use http::{Method, StatusCode, Version};
 
@@ -29,6 +30,9 @@ impl Body {
 pub(crate) fn request(head: &RequestHead, version: Version) -> Result<Body, Reason> {
     let body = body(&head.fields, version)?;
     check_host(&head.fields, version)?;
+    if !rules::has_few_options(&head.fields) {
+        return Err(Reason::BadRequest);
+    }
     if head.method == Method::CONNECT {
         return Err(Reason::NotImplemented);
     }
@@ -42,6 +46,9 @@ pub(crate) fn response(
     version: Version,
     method: &Method,
 ) -> Result<Body, Reason> {
+    if !rules::has_few_options(&head.fields) {
+        return Err(Reason::BadResponse);
+    }
     if is_bodiless(head.status, method) {
         return Ok(Body::None);
     }
@@ -69,6 +76,19 @@ pub(crate) fn upgrades(fields: &Fields, version: Version) -> bool {
     version == Version::HTTP_11
         && fields.get("upgrade").is_some_and(|protocols| !protocols.is_empty())
         && fields.has_token("connection", "upgrade")
+}
+
+/// Whether a request without a body offers an upgrade that may be granted: with GET only, because
+/// another method's effect must not hang on how the offer is answered, and not to HTTP/2, which
+/// would carry requests that nobody here has read (RFC 9113, appendix B, has dropped that upgrade).
+pub(crate) fn offers(head: &RequestHead, version: Version) -> bool {
+    let h2c = |protocol: &[u8]| {
+        let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
+        name.trim_ascii().eq_ignore_ascii_case(b"h2c")
+    };
+    head.method == Method::GET
+        && upgrades(&head.fields, version)
+        && !head.fields.all("upgrade").flat_map(elements).any(h2c)
 }
 
 /// The one `Content-Length`, if there is one.
@@ -123,19 +143,10 @@ fn check_host(fields: &Fields, version: Version) -> Result<(), Reason> {
     if good && hosts.next().is_none() { Ok(()) } else { Err(Reason::BadRequest) }
 }
 
-/// What may stand in a host and port (RFC 3986, section 3.2.2), the comma aside: that could be
-/// two hosts.
-fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(&byte)
-}
-
 /// The forms that a target may have without CONNECT (RFC 9112, section 3.2).
 fn check_target(head: &RequestHead) -> Result<(), Reason> {
     let target = head.target();
-    let absolute = [&b"http://"[..], b"https://"].iter().any(|scheme| {
-        let start = target.get(..scheme.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
-    });
+    let absolute = head.absolute()?.is_some();
     let asterisk = target == b"*" && head.method == Method::OPTIONS;
     if target.starts_with(b"/") || absolute || asterisk { Ok(()) } else { Err(Reason::BadRequest) }
 }

@@ -75,11 +75,8 @@ fn only<'a>(fields: &'a Fields, name: &str) -> Option<Result<&'a [u8], Reason>> 
 /// The host of a request: of an absolute target's authority (RFC 9112, section 3.2.2), else of
 /// `Host`.
 fn host_of(head: &RequestHead) -> Result<&[u8], Reason> {
-    let target = head.target();
-    let absolute = target.strip_prefix(b"http://").or_else(|| target.strip_prefix(b"https://"));
-    if let Some(rest) = absolute {
-        let end = rest.iter().position(|b| b"/?#".contains(b)).unwrap_or(rest.len());
-        return Ok(rest.get(..end).unwrap_or(rest));
+    if let Some(absolute) = head.absolute()? {
+        return Ok(absolute.authority);
     }
     only(&head.fields, "host").unwrap_or(Err(Reason::MissingEndpoint))
 }

@@ -2,10 +2,10 @@
 //! held for a second try while that is allowed.
 
 use crate::head::Fields;
+use crate::outbox::COPY_MAX;
 use crate::rpc::Word;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
-use alloc::vec::Vec;
 use bytes::BytesMut;
 
 /// A request body on its way into a call.
@@ -22,7 +22,7 @@ pub(super) struct Upload {
     end: End,
     said_end: bool,
     /// What was pushed so far, while it may be wanted again.
-    replay: Option<Vec<BytesMut>>,
+    replay: Option<BytesMut>,
     replay_left: usize,
 }
 
@@ -44,7 +44,7 @@ impl Upload {
             granted: 0,
             end: if end { End::Plain } else { End::Open },
             said_end: end,
-            replay: Some(Vec::new()),
+            replay: Some(BytesMut::new()),
             replay_left: replay_bytes,
         }
     }
@@ -69,11 +69,17 @@ impl Upload {
         match self.replay_left.checked_sub(bytes.len()) {
             Some(left) if self.replay.is_some() => {
                 self.replay_left = left;
-                self.replay.iter_mut().for_each(|held| held.push(bytes.clone()));
+                self.replay.iter_mut().for_each(|held| held.extend_from_slice(&bytes));
             }
             Some(_) | None => self.settle(),
         }
-        self.queue.push_back(bytes);
+        match self.queue.back_mut() {
+            // Many small pieces would weigh more than what they hold.
+            Some(last) if last.len() + bytes.len() <= JOINED_MAX => {
+                last.extend_from_slice(&bytes);
+            }
+            Some(_) | None => self.queue.push_back(bytes),
+        }
     }
 
     /// The client's side read the trailer section.
@@ -99,7 +105,10 @@ impl Upload {
     /// Starts over, for a second try. Returns whether the new request has no body.
     pub(super) fn restart(&mut self) -> bool {
         let held = self.replay.take().unwrap_or_default();
-        self.queue = held.into();
+        self.queue.clear();
+        if !held.is_empty() {
+            self.queue.push_back(held);
+        }
         self.allowed = 0;
         self.asked = 0;
         self.said_end = self.queue.is_empty() && matches!(self.end, End::Plain);
@@ -132,5 +141,44 @@ impl Upload {
         };
         self.said_end = true;
         Some(word)
+    }
+}
+
+/// Waiting pieces are joined up to this size.
+const JOINED_MAX: usize = 4 * COPY_MAX;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tiny_pieces_are_held_as_what_they_say_and_not_as_pieces() {
+        let mut upload = Upload::new(false, 1 << 16);
+        for _ in 0..1 << 16 {
+            upload.push(BytesMut::from(&b"x"[..]), false);
+        }
+        let held = |queue: &VecDeque<BytesMut>| queue.iter().map(BytesMut::capacity).sum::<usize>();
+        assert!(upload.queue.len() <= 17 && held(&upload.queue) <= 1 << 18);
+        assert!(upload.replay.as_ref().is_some_and(|held| held.capacity() <= 1 << 17));
+        upload.push(BytesMut::new(), true);
+        assert!(!upload.restart());
+        upload.credit(1 << 20);
+        let Some(Word::Data { bytes, end: true }) = upload.next() else { panic!("all at once") };
+        assert_eq!(bytes.len(), 1 << 16);
+        assert!(upload.next().is_none() && upload.is_over());
+    }
+
+    #[test]
+    fn a_second_try_says_what_the_first_had_said_and_the_rest() {
+        let mut upload = Upload::new(false, 100);
+        upload.credit(2);
+        upload.push(BytesMut::from(&b"hello"[..]), false);
+        let Some(Word::Data { bytes, end: false }) = upload.next() else { panic!("some") };
+        assert_eq!(bytes, b"he"[..]);
+        assert!(upload.is_whole() && !upload.restart() && !upload.is_whole());
+        upload.push(BytesMut::from(&b"!"[..]), true);
+        upload.credit(100);
+        let Some(Word::Data { bytes, end: true }) = upload.next() else { panic!("all") };
+        assert_eq!(bytes, b"hello!"[..]);
     }
 }

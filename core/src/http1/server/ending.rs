@@ -79,10 +79,13 @@ impl Machine {
         }
     }
 
-    /// The client is gone or too slow.
+    /// The client is gone or too slow. One that is gone has given its request up, whatever became
+    /// of the connection.
     pub(super) fn give_up(&mut self, reason: Reason) {
         if self.writing != Writing::Idle {
-            self.actions.push_back(Action::Canceled(reason));
+            let gone = reason == Reason::ConnectionLost;
+            let told = if gone { Reason::Canceled } else { reason };
+            self.actions.push_back(Action::Canceled(told));
         }
         self.close(reason);
     }

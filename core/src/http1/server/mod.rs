@@ -81,7 +81,8 @@ pub enum Action {
     /// an answer that was complete before its request, nor for an upgraded connection: those end
     /// with `Closed`, and no more of such a request is delivered.
     Finished,
-    /// The client is gone, or too slow, with an exchange under way: reset the call.
+    /// The client is gone ([`Reason::Canceled`]), or too slow, with an exchange under way: reset
+    /// the call.
     Canceled(Reason),
     /// Send FIN when the outbox is empty.
     Finish,

@@ -113,7 +113,7 @@ impl Machine {
             Ok(body) => body,
             Err(reason) => return self.refuse(reason),
         };
-        let upgrade = body.is_empty() && framing::upgrades(&head.fields, version);
+        let upgrade = body.is_empty() && framing::offers(&head, version);
         self.reading = match (upgrade, body.is_empty()) {
             (true, _) => Reading::Offer,
             (false, true) => Reading::Done,
@@ -165,7 +165,9 @@ impl Machine {
             self.credit -= count;
             let bytes = body::take(&mut self.input, count);
             self.deliver(bytes, false);
-        } else if self.input.is_empty() && self.eof {
+            return true;
+        }
+        if self.input.is_empty() && self.eof {
             self.reading = Reading::RawDone;
             self.deliver(BytesMut::new(), true);
         }
