@@ -133,7 +133,8 @@ impl Proxy {
                 http1::Action::Request(request) => self.begin(request),
                 http1::Action::Malformed(reason) => self.refuse(reason),
                 http1::Action::Data { bytes, end } => self.body(bytes, end),
-                http1::Action::Trailers(fields) => {
+                http1::Action::Trailers(mut fields) => {
+                    forward::trailers(&mut fields);
                     if let Some(exchange) = &mut self.exchange {
                         exchange.upload.trailers(fields);
                     }
@@ -277,7 +278,8 @@ impl Proxy {
                     self.response_ended();
                 }
             }
-            Word::Trailers(fields) => {
+            Word::Trailers(mut fields) => {
+                forward::trailers(&mut fields);
                 self.tell(http1::Input::Trailers(fields));
                 self.response_ended();
             }
