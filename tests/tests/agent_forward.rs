@@ -8,7 +8,7 @@ mod agent;
 use agent::{Node, Rig, SERVICE, data, settings};
 use pico_core::Reason;
 use pico_core::agent::HostHeader;
-use pico_core::host::{Fault, Input};
+use pico_core::host::{Fault, Host as _, Input};
 use pico_core::id::{ConnId, StreamId};
 use pico_core::note::Note;
 use pico_core::rpc::{Reset, Word};
@@ -441,4 +441,27 @@ fn bodies_larger_than_any_window_pass_both_ways() {
     }
     assert_eq!((heard, sent), (40 * 30_000, 40 * 30_000));
     assert_eq!(rig.agent.calls(), 0);
+}
+
+#[test]
+fn interim_responses_that_nobody_takes_are_left_out() {
+    let (mut rig, mut node) = up();
+    let call = node.call(&mut rig, "GET", &[], true);
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    rig.stuck.push(node.conn);
+    let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(8000));
+    for _ in 0..200 {
+        rig.receive(local, hint.as_bytes());
+    }
+    let waits = rig.agent.outbox(node.conn).unwrap().len();
+    assert!(waits < 300_000, "{waits} bytes wait");
+    rig.receive(local, OK);
+    rig.stuck.clear();
+    rig.write(node.conn);
+    rig.settle();
+    node.pump(&mut rig);
+    let heard = node.heard(call);
+    assert!(heard.len() > 10, "the first are passed on");
+    assert_eq!(heard[heard.len() - 2..], ["200", "hi."]);
 }

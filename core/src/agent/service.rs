@@ -286,11 +286,22 @@ impl Agent {
         if let Some(log) = self.calls.get_mut(id).and_then(|call| call.log.as_mut()) {
             log.status = head.status.as_u16();
         }
+        if head.status.is_informational() && !upgraded && self.is_crowded(id) {
+            return;
+        }
         rules::strip_hop_by_hop(&mut head.fields, upgraded);
         self.say(id, Word::Response { head, end });
         if end {
             self.response_ended(id);
         }
+    }
+
+    /// Whether the tunnel of a call has so much to send that an interim response, which nothing
+    /// else holds back, had better be left out.
+    fn is_crowded(&mut self, id: CallId) -> bool {
+        let tunnel = self.calls.get_mut(id).map(|call| call.tunnel);
+        let conn = tunnel.and_then(|conn| self.conns.get_mut(conn));
+        conn.and_then(Conn::tunnel_mut).is_some_and(|tunnel| tunnel.is_full())
     }
 
     fn response_data(&mut self, id: CallId, bytes: BytesMut, end: bool) {

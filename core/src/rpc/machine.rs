@@ -143,6 +143,11 @@ impl<T: Copy> Machine<T> {
         self.sender.has_message()
     }
 
+    /// Bytes of the messages that wait to be taken.
+    pub fn pending(&self) -> usize {
+        self.sender.pending()
+    }
+
     /// Takes the frames that make up the next message.
     pub fn take_message(&mut self) -> Outbox {
         self.sender.take_message()
@@ -185,6 +190,7 @@ impl<T: Copy> Machine<T> {
             queue: Outbox::new(),
             tail: Tail::None,
             message: self.sender.message(),
+            interims: 0,
             sated: false,
         };
         self.streams.insert(id, stream);
@@ -263,7 +269,7 @@ impl<T: Copy> Machine<T> {
     }
 
     /// Ends a call for both the peer and the parent.
-    fn cut(&mut self, id: StreamId, reason: Reason) {
+    pub(super) fn cut(&mut self, id: StreamId, reason: Reason) {
         let reset = Reset { reason, started: true };
         self.send_reset(id, reset);
         if let Some(stream) = self.remove(id) {
