@@ -12,7 +12,7 @@ use bytes::BytesMut;
 impl<T: Copy> Machine<T> {
     pub(super) fn receive(&mut self, mut bytes: BytesMut) {
         if !bytes.is_empty() {
-            self.pulse.heard = self.clock.now();
+            self.heard();
         }
         loop {
             let done = match self.reader.next(&mut bytes) {
