@@ -465,3 +465,52 @@ fn interim_responses_that_nobody_takes_are_left_out() {
     assert!(heard.len() > 10, "the first are passed on");
     assert_eq!(heard[heard.len() - 2..], ["200", "hi."]);
 }
+
+#[test]
+fn trailers_of_an_upgraded_request_are_its_end() {
+    for early in [true, false] {
+        let (mut rig, mut node) = up();
+        let call = node.call(&mut rig, "POST", &[("Upgrade", "echo")], false);
+        let local = rig.dialed(SERVICE);
+        rig.connect(local);
+        let asked = rig.text(local);
+        assert!(asked.contains("Connection: Upgrade\r\n"), "whatever the method: {asked}");
+        let trailers = || Word::Trailers(pico_core::head::Fields::new());
+        if early {
+            node.say(&mut rig, call, trailers());
+        }
+        let switch =
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+        rig.receive(local, switch);
+        node.pump(&mut rig);
+        if !early {
+            node.say(&mut rig, call, trailers());
+        }
+        assert!(rig.finished.contains(&local), "early: {early}");
+        rig.input(Input::Eof { conn: local });
+        node.pump(&mut rig);
+        assert_eq!(node.heard(call).concat(), "101.");
+        assert_eq!(rig.agent.calls(), 0);
+    }
+}
+
+#[test]
+fn fields_that_are_picos_own_pass_in_no_direction() {
+    let (mut rig, mut node) = up();
+    let call = node.call(&mut rig, "POST", &[("x-pico-a", "1")], false);
+    let mut trailers = pico_core::head::Fields::new();
+    trailers.push(b"x-pico-b", b"1");
+    trailers.push(b"x-sum", b"1");
+    node.say(&mut rig, call, Word::Trailers(trailers));
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    let asked = rig.text(local);
+    assert!(asked.contains("x-sum") && !asked.contains("x-pico"), "{asked}");
+    let answer = b"HTTP/1.1 200 OK\r\nX-Pico-C: 1\r\nTransfer-Encoding: chunked\r\n\r\n\
+        0\r\nX-Pico-D: 1\r\nX-Sum: 2\r\n\r\n";
+    rig.receive(local, answer);
+    node.pump(&mut rig);
+    let said = format!("{:?}", node.said).to_lowercase();
+    assert!(said.contains("x-sum") && !said.contains("x-pico"), "{said}");
+    assert_eq!(node.heard(call), ["200", "trailers"]);
+}

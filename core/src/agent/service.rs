@@ -242,7 +242,7 @@ impl Agent {
                     self.response_data(id, bytes, end);
                 }
                 (Some(client::Action::Trailers(mut fields)), Some(id)) => {
-                    rules::strip_trailers(&mut fields);
+                    prepare_trailers(&mut fields);
                     self.say(id, Word::Trailers(fields));
                     self.response_ended(id);
                 }
@@ -290,6 +290,7 @@ impl Agent {
             return;
         }
         rules::strip_hop_by_hop(&mut head.fields, upgraded);
+        head.fields.retain(|name, _| !is_ours(name));
         self.say(id, Word::Response { head, end });
         if end {
             self.response_ended(id);
@@ -426,6 +427,12 @@ pub(super) fn prepare(head: &mut RequestHead, upgrade: bool, listener: &Listener
             *head = RequestHead::new(head.method.clone(), head.target(), fields);
         }
     }
+}
+
+/// Makes trailers fit for the next hop, either way.
+pub(super) fn prepare_trailers(fields: &mut Fields) {
+    rules::strip_trailers(fields);
+    fields.retain(|name, _| !is_ours(name));
 }
 
 fn is_ours(name: &[u8]) -> bool {
