@@ -110,6 +110,12 @@ impl<T: Copy> Machine<T> {
         self.stage == Stage::Open && self.rpc.may_open()
     }
 
+    /// Whether more waits to be written than should: what may be left out should be.
+    pub fn is_full(&self) -> bool {
+        let waits = self.outbox().len().saturating_add(self.rpc.pending());
+        waits > self.limits.outbox_bytes
+    }
+
     /// Calls under way, in both directions.
     pub fn calls(&self) -> usize {
         self.rpc.calls()

@@ -8,7 +8,7 @@ mod agent;
 use agent::{Node, Rig, SERVICE, data, settings};
 use pico_core::Reason;
 use pico_core::agent::HostHeader;
-use pico_core::host::{Fault, Input};
+use pico_core::host::{Fault, Host as _, Input};
 use pico_core::id::{ConnId, StreamId};
 use pico_core::note::Note;
 use pico_core::rpc::{Reset, Word};
@@ -441,4 +441,76 @@ fn bodies_larger_than_any_window_pass_both_ways() {
     }
     assert_eq!((heard, sent), (40 * 30_000, 40 * 30_000));
     assert_eq!(rig.agent.calls(), 0);
+}
+
+#[test]
+fn interim_responses_that_nobody_takes_are_left_out() {
+    let (mut rig, mut node) = up();
+    let call = node.call(&mut rig, "GET", &[], true);
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    rig.stuck.push(node.conn);
+    let hint = format!("HTTP/1.1 103 Early Hints\r\nLink: {}\r\n\r\n", "x".repeat(8000));
+    for _ in 0..200 {
+        rig.receive(local, hint.as_bytes());
+    }
+    let waits = rig.agent.outbox(node.conn).unwrap().len();
+    assert!(waits < 300_000, "{waits} bytes wait");
+    rig.receive(local, OK);
+    rig.stuck.clear();
+    rig.write(node.conn);
+    rig.settle();
+    node.pump(&mut rig);
+    let heard = node.heard(call);
+    assert!(heard.len() > 10, "the first are passed on");
+    assert_eq!(heard[heard.len() - 2..], ["200", "hi."]);
+}
+
+#[test]
+fn trailers_of_an_upgraded_request_are_its_end() {
+    for early in [true, false] {
+        let (mut rig, mut node) = up();
+        let call = node.call(&mut rig, "POST", &[("Upgrade", "echo")], false);
+        let local = rig.dialed(SERVICE);
+        rig.connect(local);
+        let asked = rig.text(local);
+        assert!(asked.contains("Connection: Upgrade\r\n"), "whatever the method: {asked}");
+        let trailers = || Word::Trailers(pico_core::head::Fields::new());
+        if early {
+            node.say(&mut rig, call, trailers());
+        }
+        let switch =
+            b"HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\n";
+        rig.receive(local, switch);
+        node.pump(&mut rig);
+        if !early {
+            node.say(&mut rig, call, trailers());
+        }
+        assert!(rig.finished.contains(&local), "early: {early}");
+        rig.input(Input::Eof { conn: local });
+        node.pump(&mut rig);
+        assert_eq!(node.heard(call).concat(), "101.");
+        assert_eq!(rig.agent.calls(), 0);
+    }
+}
+
+#[test]
+fn fields_that_are_picos_own_pass_in_no_direction() {
+    let (mut rig, mut node) = up();
+    let call = node.call(&mut rig, "POST", &[("x-pico-a", "1")], false);
+    let mut trailers = pico_core::head::Fields::new();
+    trailers.push(b"x-pico-b", b"1");
+    trailers.push(b"x-sum", b"1");
+    node.say(&mut rig, call, Word::Trailers(trailers));
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    let asked = rig.text(local);
+    assert!(asked.contains("x-sum") && !asked.contains("x-pico"), "{asked}");
+    let answer = b"HTTP/1.1 200 OK\r\nX-Pico-C: 1\r\nTransfer-Encoding: chunked\r\n\r\n\
+        0\r\nX-Pico-D: 1\r\nX-Sum: 2\r\n\r\n";
+    rig.receive(local, answer);
+    node.pump(&mut rig);
+    let said = format!("{:?}", node.said).to_lowercase();
+    assert!(said.contains("x-sum") && !said.contains("x-pico"), "{said}");
+    assert_eq!(node.heard(call), ["200", "trailers"]);
 }

@@ -266,3 +266,48 @@ fn windows_grow_for_a_consumer_that_keeps_up_and_never_over_the_cap() {
 fn an_idle_machine_is_small() {
     assert!(size_of::<rpc::Tunnel>() <= 768, "{}", size_of::<rpc::Tunnel>());
 }
+
+#[test]
+fn a_call_takes_a_thousand_interim_responses_and_no_more() {
+    let mut pair = Pair::new(&Limits::default());
+    let stream = pair.open(A, 1, get(&[]), true);
+    let other = pair.open(A, 2, get(&[]), true);
+    pair.exchange();
+    let mut head = ok(&[]);
+    head.status = http::StatusCode::EARLY_HINTS;
+    for _ in 0..1000 {
+        pair.say(D, stream, Word::Response { head: head.clone(), end: false });
+    }
+    pair.exchange();
+    assert_eq!(pair.heard(A).len(), 1000);
+    actions(&mut pair.dialer);
+    pair.say(D, stream, Word::Response { head, end: false });
+    pair.exchange();
+    assert_eq!(pair.heard(A), [reset(Reason::BadResponse, true)]);
+    assert_eq!(pair.heard(D), [reset(Reason::BadResponse, true)]);
+    pair.say(D, other, Word::Response { head: ok(&[]), end: true });
+    pair.exchange();
+    assert_eq!(pair.heard(A).len(), 1, "other calls go on");
+}
+
+#[test]
+fn a_machine_that_slept_gives_its_peer_one_more_heartbeat_and_only_one() {
+    for answered in [true, false] {
+        let mut pair = Pair::new(&Limits::default());
+        pair.dialer.tick(millis(60_000));
+        assert_eq!(actions(&mut pair.dialer), [], "what came meanwhile is yet to be read");
+        assert_eq!(rpc::messages(&mut pair.dialer).len(), 1, "a ping");
+        pair.dialer.tick(millis(60_000));
+        assert!(!pair.dialer.has_message());
+        assert_eq!(pair.dialer.deadline(), Some(millis(70_000)));
+        if answered {
+            let pong = [&[9, 0, 0, 8][..], &[0; 8]].concat();
+            rpc::deliver(&mut pair.dialer, millis(60_001), &pong);
+            pair.dialer.tick(millis(99_000));
+            assert_eq!(actions(&mut pair.dialer), [], "asleep again");
+        } else {
+            pair.dialer.tick(millis(99_000));
+            assert_eq!(actions(&mut pair.dialer), [Action::Closed(Reason::HeartbeatTimeout)]);
+        }
+    }
+}

@@ -296,4 +296,17 @@ fn what_a_hello_leaves_out_is_as_its_table_says() {
     let window = pico_core::rpc::Word::Credit(absent("window"));
     let credit = |a: &Action<u64>| matches!(a, Action::Said { word, .. } if *word == window);
     assert_eq!(actions(&mut machine).iter().filter(|a| credit(a)).count(), absent("streams"));
+    for (fields, size, fits) in [
+        (absent("fields"), 0, true),
+        (absent("fields") + 1, 0, false),
+        (1, absent("block") - 10, true),
+        (1, absent("block"), false),
+    ] {
+        let mut machine = ready();
+        actions(&mut machine);
+        let value = "v".repeat(size);
+        let (stream, head) = (machine.next_stream(), get(&vec![("a", &value[..]); fields]));
+        machine.handle(T0, Input::Open { stream, tag: 1, head, end: true });
+        assert_eq!(actions(&mut machine).is_empty(), fits, "{fields} fields, {size} bytes");
+    }
 }

@@ -15,7 +15,6 @@ use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::string::{String, ToString as _};
 use bytes::BytesMut;
-use http::Method;
 
 /// A call of one agent, over all its tunnels: the tag by which tunnels know it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -176,13 +175,11 @@ impl Call {
 }
 
 impl Replay {
-    /// Adds a piece of the body.
-    fn data(&mut self, bytes: BytesMut, end: bool) {
-        if self.body.is_empty() {
-            self.body = bytes;
-        } else {
-            self.body.extend_from_slice(&bytes);
-        }
+    /// Adds a copy of a piece of the body: a short piece may stand in a long buffer. What is
+    /// held is at most the first window, because nothing of it was said to be taken, or
+    /// `replay_bytes`.
+    fn data(&mut self, bytes: &[u8], end: bool) {
+        self.body.extend_from_slice(bytes);
         if end {
             self.tail = Tail::End;
         }
@@ -218,7 +215,7 @@ impl Agent {
     ) {
         let now = self.clock.now();
         let Some(settings) = self.listeners.get(listener) else { return };
-        let upgrade = !end && head.method == Method::GET && head.fields.get("upgrade").is_some();
+        let upgrade = !end && head.fields.get("upgrade").is_some();
         super::service::prepare(&mut head, upgrade, settings);
         let log = self.log_requests.then(|| Box::new(Log::new(now, &head)));
         let manner = match (upgrade, head.method.is_idempotent()) {
@@ -275,7 +272,7 @@ impl Agent {
         let local = local.and_then(|conn| self.conns.get_mut(conn)).and_then(Conn::local_mut);
         let Some(Local { http: Some(http), sent, .. }) = local else {
             if let Some(replay) = &mut call.replay {
-                replay.data(bytes, end);
+                replay.data(&bytes, end);
             }
             return;
         };
@@ -284,16 +281,21 @@ impl Agent {
             if (*sent && call.manner != Manner::Idempotent) || size > self.limits.replay_bytes {
                 call.replay = None;
             } else {
-                replay.data(bytes.clone(), end);
+                replay.data(&bytes, end);
             }
         }
         http.handle(now, client::Input::Data { bytes, end });
         self.after_word(id);
     }
 
-    fn trailers(&mut self, id: CallId, fields: Fields) {
+    fn trailers(&mut self, id: CallId, mut fields: Fields) {
         let now = self.clock.now();
         let Some(call) = self.calls.get_mut(id) else { return };
+        if call.manner == Manner::Upgrade {
+            // Raw bytes have no trailers: they are the end.
+            return self.data(id, BytesMut::new(), true);
+        }
+        super::service::prepare_trailers(&mut fields);
         if core::mem::replace(&mut call.asked, true) {
             return;
         }

@@ -242,7 +242,7 @@ impl Agent {
                     self.response_data(id, bytes, end);
                 }
                 (Some(client::Action::Trailers(mut fields)), Some(id)) => {
-                    rules::strip_trailers(&mut fields);
+                    prepare_trailers(&mut fields);
                     self.say(id, Word::Trailers(fields));
                     self.response_ended(id);
                 }
@@ -286,11 +286,23 @@ impl Agent {
         if let Some(log) = self.calls.get_mut(id).and_then(|call| call.log.as_mut()) {
             log.status = head.status.as_u16();
         }
+        if head.status.is_informational() && !upgraded && self.is_crowded(id) {
+            return;
+        }
         rules::strip_hop_by_hop(&mut head.fields, upgraded);
+        head.fields.retain(|name, _| !is_ours(name));
         self.say(id, Word::Response { head, end });
         if end {
             self.response_ended(id);
         }
+    }
+
+    /// Whether the tunnel of a call has so much to send that an interim response, which nothing
+    /// else holds back, had better be left out.
+    fn is_crowded(&mut self, id: CallId) -> bool {
+        let tunnel = self.calls.get_mut(id).map(|call| call.tunnel);
+        let conn = tunnel.and_then(|conn| self.conns.get_mut(conn));
+        conn.and_then(Conn::tunnel_mut).is_some_and(|tunnel| tunnel.is_full())
     }
 
     fn response_data(&mut self, id: CallId, bytes: BytesMut, end: bool) {
@@ -415,6 +427,12 @@ pub(super) fn prepare(head: &mut RequestHead, upgrade: bool, listener: &Listener
             *head = RequestHead::new(head.method.clone(), head.target(), fields);
         }
     }
+}
+
+/// Makes trailers fit for the next hop, either way.
+pub(super) fn prepare_trailers(fields: &mut Fields) {
+    rules::strip_trailers(fields);
+    fields.retain(|name, _| !is_ours(name));
 }
 
 fn is_ours(name: &[u8]) -> bool {

@@ -2,6 +2,7 @@
 
 use super::varint;
 use crate::id::StreamId;
+use crate::outbox::COPY_MAX;
 use crate::reason::Reason;
 use bytes::{Buf as _, BufMut as _, BytesMut};
 
@@ -340,12 +341,45 @@ impl Reader {
         if input.is_empty() {
             return None;
         }
-        if left > input.len() {
-            self.state = State::Data { stream, left: left - input.len(), end };
-            return Some(Event::Piece { stream, bytes: core::mem::take(input), end: false });
+        let count = left.min(input.len());
+        let bytes = cut_off(input, count);
+        if count < left {
+            self.state = State::Data { stream, left: left - count, end };
+            return Some(Event::Piece { stream, bytes, end: false });
         }
         self.state = State::Header;
-        let bytes = if left == input.len() { core::mem::take(input) } else { input.split_to(left) };
         Some(Event::Piece { stream, bytes, end })
+    }
+}
+
+/// The first `count` bytes of `input`; as a copy if they are few, so that whoever holds them does
+/// not hold all that was read with them.
+fn cut_off(input: &mut BytesMut, count: usize) -> BytesMut {
+    if count <= COPY_MAX {
+        let copy = BytesMut::from(input.get(..count).unwrap_or_default());
+        input.advance(count);
+        copy
+    } else if count == input.len() {
+        core::mem::take(input)
+    } else {
+        input.split_to(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_piece_does_not_hold_what_was_read_with_it() {
+        let mut read = BytesMut::with_capacity(64 * 1024);
+        Header { kind: Kind::Data, end: false, stream: StreamId(1), length: 3 }
+            .write(|bytes| read.extend_from_slice(bytes));
+        read.extend_from_slice(b"abc");
+        let mut reader = Reader::new(100);
+        assert!(matches!(reader.next(&mut read), Ok(Some(Event::Begin(_)))));
+        let Ok(Some(Event::Piece { bytes, .. })) = reader.next(&mut read) else { panic!() };
+        assert_eq!(&bytes[..], b"abc");
+        assert!(bytes.capacity() < 1024, "{} bytes held", bytes.capacity());
     }
 }

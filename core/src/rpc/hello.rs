@@ -59,7 +59,7 @@ impl Terms {
 /// What holds for a peer whose hello does not say.
 impl Default for Terms {
     fn default() -> Self {
-        Self { streams: 100, window: 64 * 1024, block: 64 * 1024, fields: 100 }
+        Self { streams: 100, window: 64 * 1024, block: 68 * 1024, fields: 116 }
     }
 }
 
@@ -89,7 +89,7 @@ pub(super) fn decode(payload: &[u8]) -> Result<(Identity, Terms), Reason> {
     while !cursor.is_empty() {
         let key = cursor.number()?;
         let value = cursor.text()?;
-        if key > KNOWN_MAX {
+        if !(VERSION..=KNOWN_MAX).contains(&key) {
             continue;
         }
         if seen & (1 << key) != 0 {

@@ -62,8 +62,10 @@ pub(super) struct Calls {
 /// Signs of life.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pulse {
-    /// When something came last.
-    pub(super) heard: Instant,
+    /// When the peer counts as lost if nothing comes.
+    pub(super) silence: Instant,
+    /// Whether the peer was given more time, since something came last, for what we slept through.
+    pub(super) excused: bool,
     /// When to send the next ping.
     pub(super) beat: Instant,
     /// Pings sent so far; the number of the last one is its token.
@@ -113,7 +115,14 @@ impl<T: Copy> Machine<T> {
             theirs: Terms::default(),
             local: Calls { next: local, open: 0 },
             remote: Calls { next: remote, open: 0 },
-            pulse: Pulse { heard: now, beat: now, pings: 0, rtt: None, waiting: None },
+            pulse: Pulse {
+                silence: now + limits.heartbeat.saturating_mul(2),
+                excused: false,
+                beat: now,
+                pings: 0,
+                rtt: None,
+                waiting: None,
+            },
             our_drain: Drain::No,
             peer_drains: false,
             grown: 0,
@@ -141,6 +150,11 @@ impl<T: Copy> Machine<T> {
     /// Whether there are frames to send as the next message.
     pub fn has_message(&self) -> bool {
         self.sender.has_message()
+    }
+
+    /// Bytes of the messages that wait to be taken.
+    pub fn pending(&self) -> usize {
+        self.sender.pending()
     }
 
     /// Takes the frames that make up the next message.
@@ -185,6 +199,7 @@ impl<T: Copy> Machine<T> {
             queue: Outbox::new(),
             tail: Tail::None,
             message: self.sender.message(),
+            interims: 0,
             sated: false,
         };
         self.streams.insert(id, stream);
@@ -263,7 +278,7 @@ impl<T: Copy> Machine<T> {
     }
 
     /// Ends a call for both the peer and the parent.
-    fn cut(&mut self, id: StreamId, reason: Reason) {
+    pub(super) fn cut(&mut self, id: StreamId, reason: Reason) {
         let reset = Reset { reason, started: true };
         self.send_reset(id, reset);
         if let Some(stream) = self.remove(id) {
@@ -320,6 +335,20 @@ impl<T: Copy> Machine<T> {
         if self.our_drain == Drain::No {
             self.our_drain = Drain::Asked;
             self.sender.frame(Kind::Drain, StreamId(0), &[]);
+        }
+    }
+
+    /// Notes a sign of life.
+    pub(super) fn heard(&mut self) {
+        self.pulse.silence = self.clock.now() + self.limits.heartbeat.saturating_mul(2);
+        self.pulse.excused = false;
+    }
+
+    /// Sends a ping, unless one is unanswered.
+    fn beat(&mut self) {
+        self.pulse.beat = self.clock.now() + self.limits.heartbeat;
+        if self.pulse.waiting.is_none() {
+            self.ping();
         }
     }
 
@@ -405,17 +434,23 @@ impl<T: Copy> crate::Machine for Machine<T> {
     }
 
     fn tick(&mut self, now: Instant) {
+        let asked = self.deadline();
         let now = self.clock.advance(now);
         match self.life {
             Life::Hello { until } if now >= until => self.close(Reason::HeartbeatTimeout),
-            Life::Open if now >= self.pulse.silence(self.limits.heartbeat) => {
-                self.close(Reason::HeartbeatTimeout);
+            Life::Open if now >= self.pulse.silence => {
+                let late = asked.is_some_and(|at| now.since(at) > self.limits.heartbeat / 4);
+                if late && !self.pulse.excused {
+                    // We slept, and what the peer said meanwhile may lie in the socket.
+                    self.pulse.excused = true;
+                    self.pulse.silence = now + self.limits.heartbeat;
+                    self.beat();
+                } else {
+                    self.close(Reason::HeartbeatTimeout);
+                }
             }
             Life::Open if now >= self.pulse.beat => {
-                self.pulse.beat = now + self.limits.heartbeat;
-                if self.pulse.waiting.is_none() {
-                    self.ping();
-                }
+                self.beat();
                 if self.streams.is_empty() {
                     self.sender.shrink();
                     self.reader.shrink();
@@ -433,16 +468,9 @@ impl<T: Copy> crate::Machine for Machine<T> {
     fn deadline(&self) -> Option<Instant> {
         match self.life {
             Life::Hello { until } => Some(until),
-            Life::Open => Some(self.pulse.beat.min(self.pulse.silence(self.limits.heartbeat))),
+            Life::Open => Some(self.pulse.beat.min(self.pulse.silence)),
             Life::Closed => None,
         }
-    }
-}
-
-impl Pulse {
-    /// When the peer counts as lost if nothing comes.
-    fn silence(&self, heartbeat: Duration) -> Instant {
-        self.heard + heartbeat.saturating_mul(2)
     }
 }
 

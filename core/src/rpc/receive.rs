@@ -12,7 +12,7 @@ use bytes::BytesMut;
 impl<T: Copy> Machine<T> {
     pub(super) fn receive(&mut self, mut bytes: BytesMut) {
         if !bytes.is_empty() {
-            self.pulse.heard = self.clock.now();
+            self.heard();
         }
         loop {
             let done = match self.reader.next(&mut bytes) {
@@ -110,6 +110,13 @@ impl<T: Copy> Machine<T> {
         }
         let head = block::response(payload, fields_max)?;
         stream.inbound = stage_after(&head, end).ok_or(Reason::ProtocolError)?;
+        if stream.inbound == Stage::Head {
+            stream.interims += 1;
+            if stream.interims > INTERIMS_MAX {
+                self.cut(id, Reason::BadResponse);
+                return Ok(());
+            }
+        }
         self.said(id, Word::Response { head, end });
         Ok(())
     }
@@ -242,3 +249,6 @@ impl<T: Copy> Machine<T> {
         }
     }
 }
+
+/// Interim responses to one call. They need no credit, so nothing else bounds them.
+const INTERIMS_MAX: usize = 1000;

@@ -146,8 +146,12 @@ impl Sender {
 
     /// Notes how many bytes the connection would take. Give the [`turns`](Self::next_turn) then.
     pub(super) fn set_room(&mut self, room: usize) {
-        let pending = self.full.iter().map(Outbox::len).sum::<usize>() + self.open.len();
-        self.room = room.saturating_sub(pending);
+        self.room = room.saturating_sub(self.pending());
+    }
+
+    /// Bytes that are framed and were not taken.
+    pub(super) fn pending(&self) -> usize {
+        self.full.iter().map(Outbox::len).sum::<usize>() + self.open.len()
     }
 
     /// Whose turn it is to be framed, if there is room.
