@@ -477,6 +477,30 @@ fn a_drain_finishes_what_is_under_way() {
 }
 
 #[test]
+fn a_drain_answers_what_was_sent_before_anybody_said_close() {
+    for part in [GET, "G", "\r\nG"] {
+        let mut rig = after(&format!("{GET}{part}"));
+        rig.respond(200, &[], false);
+        rig.input(Input::Drain);
+        rig.body(b"", true);
+        assert!(!rig.out().contains("Connection: close"));
+        rig.feed(GET.strip_prefix(part.trim_start()).unwrap());
+        let actions = rig.actions();
+        assert!(matches!(actions[..], [Action::Finished, Action::Request(_)]), "{actions:?}");
+        rig.feed(GET);
+        rig.respond(200, &[], true);
+        assert!(rig.out().contains("Connection: close"));
+        assert_eq!(rig.actions(), [Action::Finish, Action::Finished]);
+    }
+    let mut rig = after(&format!("{GET}\r\n"));
+    rig.respond(200, &[], false);
+    rig.input(Input::Drain);
+    rig.body(b"", true);
+    rig.out();
+    assert_eq!(rig.actions(), [Action::Finished, Action::Finish]);
+}
+
+#[test]
 fn a_drain_closes_an_idle_connection_and_lets_a_new_one_ask() {
     let mut rig = after(GET);
     rig.respond(200, &[], true);
