@@ -62,6 +62,20 @@ impl Outbox {
         self.segments.push_back(bytes);
     }
 
+    /// Lets `change` rewrite the last `count` bytes, if none of them has gone and they lie in the
+    /// tail: it is told the tail and where in it they begin. Else says `false`.
+    pub(crate) fn amend(
+        &mut self,
+        count: usize,
+        change: impl FnOnce(&mut BytesMut, usize),
+    ) -> bool {
+        let Some(start) = self.tail.len().checked_sub(count) else { return false };
+        let others = self.len.saturating_sub(self.tail.len());
+        change(&mut self.tail, start);
+        self.len = others.saturating_add(self.tail.len());
+        true
+    }
+
     /// Moves everything that waits in `other` behind what waits here.
     pub fn append(&mut self, other: &mut Outbox) {
         while let Some(segment) = other.take() {

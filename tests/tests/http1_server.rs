@@ -3,6 +3,7 @@
 mod http1_kit;
 
 use http1_kit::{Rig, data, fields, response};
+use pico_core::http1::client;
 use pico_core::http1::server::{Action, Input, Machine};
 use pico_core::{Limits, Machine as _, Reason};
 use std::time::Duration;
@@ -112,6 +113,44 @@ fn a_response_without_a_length_is_chunked() {
     assert_eq!(rig.out(), expected);
     assert_eq!(rig.actions(), [Action::Taken(5), Action::Finished]);
     assert!(rig.machine.is_idle());
+}
+
+#[test]
+fn tiny_pieces_that_wait_together_become_one_chunk() {
+    let body: Vec<u8> = (0..10_000).map(|n: u32| b'a' + u8::try_from(n % 26).unwrap()).collect();
+    for (size, taken) in [(1, 0), (1, 1), (1, 7), (15, 0), (16, 3), (255, 0), (700, 0), (1025, 0)] {
+        let mut rig = after(GET);
+        rig.respond(200, &[], false);
+        let head = rig.out();
+        let mut wire = Vec::new();
+        for (at, piece) in body.chunks(size).enumerate() {
+            rig.body(piece, false);
+            let waits = rig.machine.outbox().len();
+            if at % 100 == 99 && taken > 0 {
+                let bytes: Vec<u8> =
+                    rig.machine.outbox().pieces().flatten().copied().take(taken).collect();
+                rig.input(Input::Sent(taken));
+                wire.extend(bytes);
+                assert_eq!(rig.machine.outbox().len(), waits - taken);
+            }
+        }
+        assert!(wire.len() + rig.machine.outbox().len() < body.len() * 21 / 20, "{size}");
+        rig.body(b"", true);
+        wire.extend(rig.out().into_bytes());
+        assert!(rig.actions().contains(&Action::Finished));
+
+        let mut client = Rig::client();
+        client.ask("GET", &[("Host", "a")], true);
+        client.out();
+        client.feed(head);
+        client.input(client::Input::Credit(1 << 20));
+        client.feed(wire);
+        let read = client.actions().into_iter().filter_map(|action| match action {
+            client::Action::Data { bytes, .. } => Some(bytes),
+            _ => None,
+        });
+        assert_eq!(read.flatten().collect::<Vec<u8>>(), body, "{size} {taken}");
+    }
 }
 
 #[test]
@@ -474,6 +513,30 @@ fn a_drain_finishes_what_is_under_way() {
     assert_eq!(rig.actions(), [Action::Finish, Action::Finished]);
     rig.input(Input::Eof);
     assert_eq!(rig.actions(), [Action::Closed(Reason::Closed)]);
+}
+
+#[test]
+fn a_drain_answers_what_was_sent_before_anybody_said_close() {
+    for part in [GET, "G", "\r\nG"] {
+        let mut rig = after(&format!("{GET}{part}"));
+        rig.respond(200, &[], false);
+        rig.input(Input::Drain);
+        rig.body(b"", true);
+        assert!(!rig.out().contains("Connection: close"));
+        rig.feed(GET.strip_prefix(part.trim_start()).unwrap());
+        let actions = rig.actions();
+        assert!(matches!(actions[..], [Action::Finished, Action::Request(_)]), "{actions:?}");
+        rig.feed(GET);
+        rig.respond(200, &[], true);
+        assert!(rig.out().contains("Connection: close"));
+        assert_eq!(rig.actions(), [Action::Finish, Action::Finished]);
+    }
+    let mut rig = after(&format!("{GET}\r\n"));
+    rig.respond(200, &[], false);
+    rig.input(Input::Drain);
+    rig.body(b"", true);
+    rig.out();
+    assert_eq!(rig.actions(), [Action::Finished, Action::Finish]);
 }
 
 #[test]

@@ -243,7 +243,10 @@ pub(crate) enum Encoder {
         held: Option<u8>,
     },
     /// In chunks.
-    Chunked,
+    Chunked {
+        /// Bytes in the last chunk, to which a few more may be joined while it waits.
+        last: usize,
+    },
     /// Until FIN.
     UntilClose,
 }
@@ -258,7 +261,7 @@ impl Encoder {
         match body {
             Body::None => Self::Nothing,
             Body::Length(left) => Self::Length { left, held: None },
-            Body::Chunked => Self::Chunked,
+            Body::Chunked => Self::Chunked { last: 0 },
             Body::UntilClose => Self::UntilClose,
         }
     }
@@ -271,8 +274,10 @@ impl Encoder {
         match self {
             Self::Nothing => {}
             Self::UntilClose => out.push(bytes),
-            Self::Chunked => {
-                put_size(out, bytes.len());
+            Self::Chunked { last } if join(out, *last, &bytes) => *last += bytes.len(),
+            Self::Chunked { last } => {
+                *last = bytes.len();
+                out.put(SizeLine::new(bytes.len()).bytes());
                 out.push(bytes);
                 out.put(b"\r\n");
             }
@@ -292,7 +297,7 @@ impl Encoder {
     pub(crate) fn end(&mut self, out: &mut Outbox) -> Result<(), Mismatch> {
         match self {
             Self::Nothing | Self::UntilClose => {}
-            Self::Chunked => out.put(b"0\r\n\r\n"),
+            Self::Chunked { .. } => out.put(b"0\r\n\r\n"),
             Self::Length { left: 0, held } => out.put(held.take().as_slice()),
             Self::Length { .. } => return Err(Mismatch),
         }
@@ -301,7 +306,7 @@ impl Encoder {
 
     /// Ends the body with trailers, which only chunks can carry; elsewhere they are left out.
     pub(crate) fn trailers(&mut self, out: &mut Outbox, fields: &Fields) -> Result<(), Mismatch> {
-        if *self != Self::Chunked {
+        if !matches!(self, Self::Chunked { .. }) {
             return self.end(out);
         }
         out.put(b"0\r\n");
@@ -313,22 +318,62 @@ impl Encoder {
     pub(crate) fn held(&self) -> usize {
         match self {
             Self::Length { held: Some(_), .. } => 1,
-            Self::Length { held: None, .. } | Self::Nothing | Self::Chunked | Self::UntilClose => 0,
+            Self::Length { held: None, .. }
+            | Self::Nothing
+            | Self::Chunked { .. }
+            | Self::UntilClose => 0,
         }
     }
 }
 
-/// Writes a chunk-size line.
-fn put_size(out: &mut Outbox, size: usize) {
-    let mut line = *b"0000000000000000\r\n";
-    let mut at = 16;
-    let mut left = size;
-    while left > 0 && at > 0 {
-        at -= 1;
-        if let (Some(to), Some(digit)) = (line.get_mut(at), b"0123456789abcdef".get(left % 16)) {
-            *to = *digit;
-        }
-        left /= 16;
+/// Joins `bytes` to the last chunk, of `last` bytes, if the two are small and all of it still
+/// waits: framing shall not weigh more than what it frames, however small the pieces are.
+fn join(out: &mut Outbox, last: usize, bytes: &[u8]) -> bool {
+    let joined = last.saturating_add(bytes.len());
+    if last == 0 || joined > COPY_MAX {
+        return false;
     }
-    out.put(line.get(at..).unwrap_or(&line));
+    let (before, after) = (SizeLine::new(last), SizeLine::new(joined));
+    let (before, after) = (before.bytes(), after.bytes());
+    out.amend(before.len() + last + 2, |tail, start| {
+        tail.truncate(tail.len() - 2);
+        if after.len() > before.len() {
+            // The line grows twice at most in the life of a chunk.
+            tail.extend_from_slice(after.get(before.len()..).unwrap_or_default());
+            let chunk = tail.get_mut(start..).unwrap_or_default();
+            chunk.copy_within(before.len()..before.len() + last, after.len());
+        }
+        if let Some(line) = tail.get_mut(start..start + after.len()) {
+            line.copy_from_slice(after);
+        }
+        tail.extend_from_slice(bytes);
+        tail.extend_from_slice(b"\r\n");
+    })
+}
+
+/// A chunk-size line.
+struct SizeLine {
+    text: [u8; 18],
+    start: usize,
+}
+
+impl SizeLine {
+    fn new(size: usize) -> Self {
+        let mut text = *b"0000000000000000\r\n";
+        let mut start = 16;
+        let mut left = size;
+        while left > 0 && start > 0 {
+            start -= 1;
+            let digit = b"0123456789abcdef".get(left % 16);
+            if let (Some(to), Some(digit)) = (text.get_mut(start), digit) {
+                *to = *digit;
+            }
+            left /= 16;
+        }
+        Self { text, start }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.text.get(self.start..).unwrap_or(&self.text)
+    }
 }

@@ -17,7 +17,9 @@ impl Machine {
             return false;
         }
         self.actions.push_back(Action::Finished);
-        if !self.exchange.persist || self.draining {
+        // Who was told that the connection lasts is answered what was sent in that belief.
+        let asks = !matches!(&self.input[..], [] | b"\r" | b"\r\n");
+        if !self.exchange.persist || self.draining && !asks {
             self.finish(Reason::Closed);
             self.ignore_input();
             self.read();
