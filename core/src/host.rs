@@ -142,7 +142,8 @@ pub enum Action<L> {
 /// connection's machine may have changed, so that each change is told once.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Told {
-    writing: bool,
+    /// While the driver writes: how often the outbox had been empty when it was told to.
+    writing: Option<u32>,
     paused: bool,
 }
 
@@ -155,11 +156,11 @@ impl Told {
         room: usize,
         actions: &mut VecDeque<Action<L>>,
     ) {
-        let waits = outbox.is_some_and(|outbox| !outbox.is_empty());
-        if waits && !self.writing {
+        let writing = outbox.filter(|outbox| !outbox.is_empty()).map(Outbox::emptied);
+        if writing.is_some() && writing != self.writing {
             actions.push_back(Action::Write(conn));
         }
-        self.writing = waits;
+        self.writing = writing;
         if self.paused && room > 0 {
             actions.push_back(Action::Read(conn));
         }

@@ -83,7 +83,7 @@ impl Default for Limits {
             streams: 1024,
             window_bytes: 64 * 1024,
             window_bytes_max: 16 * 1024 * 1024,
-            tunnel_bytes: 128 * 1024 * 1024,
+            tunnel_bytes: 256 * 1024 * 1024,
             replay_bytes: 64 * 1024,
             linger_bytes: 256 * 1024,
             connections: 65_536,

@@ -16,6 +16,8 @@ pub struct Outbox {
     /// Where small writes gather; younger than every segment.
     tail: BytesMut,
     len: usize,
+    /// How often the last waiting byte has gone.
+    emptied: u32,
 }
 
 /// Payloads up to this size are copied: a short slice must not pin the buffer it was read into.
@@ -80,7 +82,14 @@ impl Outbox {
 
     /// Forgets everything.
     pub fn clear(&mut self) {
-        *self = Self::default();
+        let emptied = self.emptied.wrapping_add(1);
+        *self = Self { emptied, ..Self::default() };
+    }
+
+    /// How often it has become empty, by which one who looks now and then can tell that it was
+    /// in between.
+    pub fn emptied(&self) -> u32 {
+        self.emptied
     }
 
     /// Every waiting byte, as the pieces in which it lies.
@@ -103,7 +112,7 @@ impl Outbox {
 
     fn close_tail(&mut self) {
         if !self.tail.is_empty() {
-            self.segments.push_back(core::mem::take(&mut self.tail));
+            self.segments.push_back(self.tail.split());
         }
     }
 }
@@ -133,7 +142,7 @@ impl Buf for Outbox {
             left -= front.len();
             self.segments.pop_front();
         }
-        if self.len == 0 {
+        if self.len == 0 && count > 0 {
             self.clear();
         }
     }

@@ -88,6 +88,15 @@ impl<K: Copy + Ord> Agenda<K> {
         if self.earliest.get(&key).is_none_or(|old| at < *old) {
             self.earliest.insert(key, at);
             self.heap.push(Reverse((at, key)));
+            self.sweep();
+        }
+    }
+
+    /// Throws lapsed entries away once they are the most of the heap, so that it never holds
+    /// more than about twice what is current.
+    fn sweep(&mut self) {
+        if self.heap.len() > SWEEP_MIN.max(self.earliest.len().saturating_mul(2)) {
+            self.heap = self.earliest.iter().map(|(key, at)| Reverse((*at, *key))).collect();
         }
     }
 
@@ -117,6 +126,9 @@ impl<K: Copy + Ord> Agenda<K> {
         self.heap.peek().map(|Reverse((at, _))| *at)
     }
 }
+
+/// A heap up to this size is not worth sweeping.
+const SWEEP_MIN: usize = 64;
 
 impl<K: Copy + Ord> Default for Agenda<K> {
     fn default() -> Self {

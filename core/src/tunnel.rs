@@ -203,7 +203,10 @@ impl<T: Copy> crate::Machine for Machine<T> {
             Input::Sent(count) => self.ws.handle(now, ws::Input::Sent(count)),
             Input::Lost => self.closed(Reason::ConnectionLost),
             Input::Rpc(input) => self.feed(input),
-            Input::Close(reason) => self.feed(rpc::Input::Lost(reason)),
+            Input::Close(reason) => {
+                self.flush();
+                self.feed(rpc::Input::Lost(reason));
+            }
         }
         self.drain_ws();
     }

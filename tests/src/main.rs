@@ -5,6 +5,7 @@ use pico_sim::check;
 use pico_sim::kernel::Trace;
 use pico_sim::scenario::{Run, Scenario};
 use std::io::{self, Write as _};
+use std::ops::Range;
 use std::process::ExitCode;
 
 /// Runs Pico in a simulated world, driven by a seed.
@@ -28,7 +29,7 @@ enum Command {
         #[command(flatten)]
         life: Life,
     },
-    /// Play many seeds and stop at the first that breaks an invariant
+    /// Play many seeds and look for those that break an invariant
     Swarm {
         /// The first seed
         #[arg(long, default_value_t = 0)]
@@ -36,6 +37,9 @@ enum Command {
         /// How many seeds
         #[arg(long, default_value_t = 1000)]
         seeds: u64,
+        /// Go on behind the first seed that breaks an invariant
+        #[arg(long)]
+        all: bool,
         #[command(flatten)]
         life: Life,
     },
@@ -49,6 +53,12 @@ struct Life {
     /// How many requests are made
     #[arg(long, default_value_t = Scenario::CALM.requests)]
     requests: u64,
+    /// No service answers before the request has ended
+    #[arg(long)]
+    no_early: bool,
+    /// Silent services may keep clients waiting
+    #[arg(long)]
+    patient: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -65,14 +75,17 @@ impl Life {
             Faults::Off => Scenario::CALM,
             Faults::Swarm => Scenario::ROUGH,
         };
-        Scenario { requests: self.requests, ..scenario }
+        let early = !self.no_early;
+        Scenario { requests: self.requests, early, patient: self.patient, ..scenario }
     }
 }
 
 fn main() -> ExitCode {
     let told = match Cli::parse().command {
         Command::Run { seed, trace, life } => run(seed, trace, &life.scenario()),
-        Command::Swarm { from, seeds, life } => swarm(from, seeds, &life.scenario()),
+        Command::Swarm { from, seeds, all, life } => {
+            swarm(from..from + seeds, all, &life.scenario())
+        }
     };
     told.unwrap_or(ExitCode::FAILURE)
 }
@@ -90,28 +103,29 @@ fn run(seed: u64, trace: bool, scenario: &Scenario) -> io::Result<ExitCode> {
     judge(&run)
 }
 
-fn swarm(from: u64, seeds: u64, scenario: &Scenario) -> io::Result<ExitCode> {
-    for seed in from..from + seeds {
+fn swarm(seeds: Range<u64>, all: bool, scenario: &Scenario) -> io::Result<ExitCode> {
+    let (mut broken, mut played) = (0, 0);
+    for seed in seeds {
         let run = scenario.play(seed, Trace::default());
-        if check::broken(&run).is_some() {
-            return judge(&run);
+        played += 1;
+        if let Some(story) = check::broken(&run) {
+            broken += 1;
+            writeln!(io::stdout(), "{story}")?;
+            if !all {
+                break;
+            }
         }
     }
-    writeln!(io::stdout(), "{seeds} seeds, nothing broken")?;
-    Ok(ExitCode::SUCCESS)
+    writeln!(io::stdout(), "{played} seeds played, {broken} broken")?;
+    Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn judge(run: &Run) -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
-    match check::broken(run) {
-        Some(broken) => {
-            writeln!(out, "{broken}")?;
-            Ok(ExitCode::FAILURE)
-        }
-        None => {
-            let sum = run.world.trace().sum();
-            writeln!(out, "nothing broken; trace {sum:016x}")?;
-            Ok(ExitCode::SUCCESS)
-        }
+    if let Some(broken) = check::broken(run) {
+        writeln!(out, "{broken}")?;
+        return Ok(ExitCode::FAILURE);
     }
+    writeln!(out, "nothing broken; trace {:016x}", run.world.trace().sum())?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -28,6 +28,10 @@ pub struct Scenario {
     pub storm: Storm,
     /// Whether agents may die.
     pub deaths: bool,
+    /// Whether some services answer before the request has ended.
+    pub early: bool,
+    /// Whether a client may be kept waiting by a service that falls silent within a response.
+    pub patient: bool,
 }
 
 impl Scenario {
@@ -38,6 +42,8 @@ impl Scenario {
         clients: 2,
         storm: Storm { links: 0, faults: 0, bytes: 0, stall: Duration::ZERO, silence: false },
         deaths: false,
+        early: true,
+        patient: false,
     };
 
     /// Everything goes wrong.
@@ -62,6 +68,7 @@ impl Scenario {
 }
 
 /// An installation, and what became of it.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Run {
     /// The world.
     pub world: World,
@@ -81,8 +88,12 @@ pub struct Run {
     pub services: Vec<SeatId>,
     /// The clients.
     pub clients: Vec<SeatId>,
-    /// Whether nothing was to go wrong.
+    /// Whether anything was to go wrong.
+    pub storm: bool,
+    /// Whether nothing did, by this seed.
     pub calm: bool,
+    /// Whether a client may be kept waiting by a service that falls silent within a response.
+    pub patient: bool,
     /// Whether requests began before the agents had a chance to register.
     pub cold: bool,
     /// What was left at rest before the drain, in words; empty if all is well.
@@ -110,17 +121,20 @@ impl Run {
             faults.push(Fault::Kill { process, at });
         }
         let calm = faults.is_empty();
+        let work = Workload { seed: seed.fork("work"), endpoints, early: scenario.early };
         let mut run = Self {
             world: World::new(&seed.fork("world"), faults.clone(), trace),
             number,
-            work: Workload { seed: seed.fork("work"), endpoints },
+            work,
             requests: scenario.requests,
             node: SeatId(0),
             workers: Vec::new(),
             agents: Vec::new(),
             services: Vec::new(),
             clients: Vec::new(),
+            storm: scenario.storm.faults > 0,
             calm,
+            patient: scenario.patient,
             cold: false,
             left: Vec::new(),
             faults,
@@ -229,7 +243,7 @@ impl Run {
         let clients = self.clients.clone();
         let over = |world: &World| clients.iter().all(|id| world.host::<Client>(*id).is_over());
         self.world.run(self.world.now() + LIFE, over);
-        // Half-open connections need two heartbeats, and dead agents' last calls a time-out.
+        // Half-open tunnels need two heartbeats, and half-open clients the idle time-out.
         self.world.run(self.world.now() + REST, |_| false);
         self.look();
         self.world.tell(self.node, Letter::Drain);
@@ -286,4 +300,4 @@ const fn address(net: u8, host: u8, port: u16) -> SocketAddr {
 
 const WORKERS: u16 = 2;
 const LIFE: Duration = Duration::from_hours(2);
-const REST: Duration = Duration::from_mins(3);
+const REST: Duration = Duration::from_mins(6);

@@ -1,5 +1,8 @@
 //! How an agent forwards calls: the pool, second tries, truncation, upgrades, dead services.
 
+#![allow(clippy::similar_names, reason = "short names of short lives")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod agent;
 
 use agent::{Node, Rig, SERVICE, data, settings};
@@ -235,6 +238,17 @@ fn a_call_is_tried_at_most_twice() {
 }
 
 #[test]
+fn a_second_try_does_not_hide_that_the_first_had_started() {
+    let (mut rig, mut node, first) = pooled();
+    let call = node.call(&mut rig, "GET", &[], true);
+    rig.lose(first);
+    let second = rig.dialed(SERVICE);
+    rig.refuse(second);
+    node.pump(&mut rig);
+    assert_eq!(node.heard(call), ["ServiceUnreachable true"]);
+}
+
+#[test]
 fn nonsense_and_silence_from_the_service_are_bad_responses() {
     for answer in [&b"SSH-2.0-OpenSSH\r\n\r\n"[..], b"HTTP/1.1 200 OK\r\nContent-", b""] {
         let (mut rig, mut node) = up();
@@ -419,8 +433,8 @@ fn bodies_larger_than_any_window_pass_both_ways() {
     let mut sent = 0;
     for round in 0..40 {
         let end = round == 39;
-        node.say(&mut rig, call, data(&[b'z'; 30_000], end));
-        rig.receive(local, &[b'x'; 30_000]);
+        node.say(&mut rig, call, data(&vec![b'z'; 30_000], end));
+        rig.receive(local, &vec![b'x'; 30_000]);
         node.pump(&mut rig);
         heard += node.heard(call).iter().map(|text| text.matches('x').count()).sum::<usize>();
         sent += rig.text(local).matches('z').count();

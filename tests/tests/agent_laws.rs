@@ -1,5 +1,8 @@
 //! Whatever node, service and network do, an agent keeps its laws and comes to its end.
 
+#![allow(clippy::similar_names, reason = "short names of short lives")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 mod agent;
 
 use agent::{Node, Rig, SERVER, data, settings};
@@ -57,7 +60,7 @@ impl World {
         }
         match kind % 16 {
             0 => self.rig.wait(Duration::from_millis(u64::from(which % 3000))),
-            1..=3 => self.connect(),
+            1..=3 => self.connect(which % 5 != 0),
             4 => {
                 if let Some((conn, _)) = self.rig.dials.pop_front() {
                     self.rig.refuse(conn);
@@ -103,10 +106,11 @@ impl World {
         assert!(self.rig.agent.deadline().is_none_or(|at| at > now), "time goes on");
     }
 
-    fn connect(&mut self) {
+    /// Has the next dial succeed. A server that is not `fluent` is somebody else.
+    fn connect(&mut self, fluent: bool) {
         let Some((conn, to)) = self.rig.dials.pop_front() else { return };
         self.rig.connect(conn);
-        if to.port() == SERVER {
+        if to.port() == SERVER && fluent {
             let node = Node::accept(&mut self.rig, conn);
             self.nodes.push(node);
         } else {
@@ -131,7 +135,7 @@ impl World {
         let at = usize::from(which) % self.calls.len().max(1);
         let Some((node, stream, ended)) = self.calls.get_mut(at) else { return };
         if !*ended {
-            *ended = which % 3 == 0;
+            *ended = which.is_multiple_of(3);
             let word = data(&[b'x'; 300], *ended);
             self.nodes[*node].say(&mut self.rig, *stream, word);
         }
@@ -166,7 +170,7 @@ impl World {
     fn end(mut self) -> Vec<String> {
         self.free();
         self.rig.drain();
-        self.rig.wait(Duration::from_secs(60));
+        self.rig.wait(Duration::from_mins(1));
         assert!(self.rig.done, "an agent that is drained ends");
         assert_eq!((self.rig.agent.calls(), self.rig.agent.deadline()), (0, None));
         for conn in self.locals {
@@ -184,7 +188,9 @@ fn pick<T: Copy>(all: &[T], which: u16) -> Option<T> {
 
 fn play(seed: u64, steps: &[Step], restless: bool) -> Vec<String> {
     let mut world = World::new(seed, restless);
-    steps.iter().for_each(|step| world.step(*step));
+    for step in steps {
+        world.step(*step);
+    }
     world.end()
 }
 

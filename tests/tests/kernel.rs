@@ -12,7 +12,7 @@ const REQUESTS: u64 = 40;
 /// A client and a service, and when all is over.
 fn talk(seed: u64, storm: &Storm) -> (World, SeatId, SeatId) {
     let seed = Seed::from_u64(seed);
-    let work = Workload { seed: seed.fork("work"), endpoints: vec!["one".into()] };
+    let work = Workload { seed: seed.fork("work"), endpoints: vec!["one".into()], early: true };
     let faults = storm.faults(&seed.fork("storm"));
     let mut world = World::new(&seed, faults, Trace::default());
     let [left, right] = [1, 2].map(|at| {
@@ -54,8 +54,11 @@ fn planned(record: &Record, work: &Workload) -> bool {
 fn without_faults_every_request_ends_as_planned() {
     for number in 0..100 {
         let (world, client, service) = talk(number, &CALM);
-        let work =
-            Workload { seed: Seed::from_u64(number).fork("work"), endpoints: vec!["one".into()] };
+        let work = Workload {
+            seed: Seed::from_u64(number).fork("work"),
+            endpoints: vec!["one".into()],
+            early: true,
+        };
         let records = world.host::<Client>(client).records();
         assert_eq!(records.len() as u64, REQUESTS, "seed {number}");
         for record in records {

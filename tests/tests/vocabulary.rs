@@ -2,12 +2,13 @@
 
 use bytes::{Buf, BytesMut};
 use pico_core::head::{Fields, elements, valid_name, valid_value};
+use pico_core::host::{Action, Told};
 use pico_core::id::WorkerId;
 use pico_core::id::{ConnIds, ConnMap, Side};
 use pico_core::routing::{Change, EndpointId, Loads, Place, Routes, Upstream, choose};
 use pico_core::{Agenda, Instant, Outbox, Seed, Timers};
 use proptest::prelude::*;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 fn pieces() -> impl Strategy<Value = Vec<(bool, Vec<u8>)>> {
     let small = prop::collection::vec(any::<u8>(), 0..40);
@@ -246,4 +247,19 @@ fn equal_upstreams_share_equally() {
     for upstream in &four {
         assert!((90..=110).contains(&loads.get(upstream.place)), "{loads:?}");
     }
+}
+
+#[test]
+fn an_outbox_that_was_empty_in_between_is_written_again() {
+    let conn = ConnIds::new(Side::Accepted).issue();
+    let (mut told, mut actions, mut outbox) = (Told::default(), VecDeque::new(), Outbox::new());
+    outbox.put(b"first");
+    told.tell::<()>(conn, Some(&outbox), 1, &mut actions);
+    told.tell(conn, Some(&outbox), 1, &mut actions);
+    assert_eq!(actions.len(), 1, "told once");
+    // The socket takes everything, and before anybody looks there is more.
+    outbox.advance(5);
+    outbox.put(b"second");
+    told.tell(conn, Some(&outbox), 1, &mut actions);
+    assert!(matches!(actions.make_contiguous(), [Action::Write(_), Action::Write(_)]));
 }

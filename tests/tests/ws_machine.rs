@@ -159,6 +159,17 @@ fn a_peer_that_answers_the_close_and_stays_is_left_in_time() {
 }
 
 #[test]
+fn an_answer_to_the_close_does_not_make_the_end_later() {
+    let (mut us, limits) = machine(Role::Client);
+    tell(&mut us, Input::Close(Reason::Closed));
+    let due = us.deadline();
+    assert_eq!(due, Some(START + limits.linger_timeout));
+    let late = START + limits.linger_timeout / 2;
+    us.handle(late, received(&[0x88, 0x02, 0x03, 0xe8]));
+    assert_eq!(us.deadline(), due);
+}
+
+#[test]
 fn our_last_frame_is_sent_even_if_the_peer_has_finished() {
     let (mut us, _) = machine(Role::Server);
     assert_eq!(tell(&mut us, received(&[0x83, 0x80, 0, 0, 0, 0])), [Action::Finish]);

@@ -55,6 +55,13 @@ pub(crate) async fn together<P: Platform>(
     .await
 }
 
+/// Waits for the first signal.
+pub(crate) async fn signal<P: Platform>() -> io::Result<()> {
+    let mut signals = P::signals()?;
+    poll_fn(|cx| signals.poll(cx)).await;
+    Ok(())
+}
+
 /// Waits for threads to end and returns what went wrong first.
 pub(crate) fn join(threads: Vec<JoinHandle<io::Result<()>>>) -> io::Result<()> {
     let mut result = Ok(());

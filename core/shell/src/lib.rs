@@ -1,6 +1,7 @@
 //! Everything around the machines that no runtime needs to know.
 
 mod crew;
+mod demo;
 mod door;
 mod hands;
 mod link;
@@ -10,7 +11,6 @@ mod ready;
 pub mod clock;
 pub mod command;
 pub mod config;
-pub mod demo;
 pub mod driver;
 pub mod listen;
 pub mod log;

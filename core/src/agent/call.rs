@@ -37,16 +37,16 @@ pub(super) struct Call {
     pub(super) stream: StreamId,
     /// For which listener.
     pub(super) listener: usize,
-    /// Whether the method may be repeated (RFC 9110, section 9.2.2).
-    pub(super) idempotent: bool,
-    /// Whether it asks for an upgrade that was not refused.
-    pub(super) upgrade: bool,
+    /// What its method and head say of it.
+    pub(super) manner: Manner,
     /// How its service is reached.
     pub(super) path: Path,
     /// The request as far as it came, while it may have to be sent (again).
-    pub(super) replay: Option<Box<Replay>>,
+    pub(super) replay: Option<Replay>,
     /// Response bytes that the caller welcomes; counted while there is no response.
     pub(super) credit: usize,
+    /// Whether an earlier try may have reached the service.
+    pub(super) started: bool,
     /// Request bytes that the caller was told are taken.
     pub(super) taken: usize,
     /// Request bytes of a second try that the caller has been told of already.
@@ -57,6 +57,17 @@ pub(super) struct Call {
     pub(super) response: Response,
     /// What the log will say, if there is one.
     pub(super) log: Option<Box<Log>>,
+}
+
+/// What may be done with a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Manner {
+    /// It may run once.
+    Once,
+    /// It may be repeated (RFC 9110, section 9.2.2).
+    Idempotent,
+    /// It may run once, and asks for an upgrade that was not refused so far.
+    Upgrade,
 }
 
 /// How a call's service is reached.
@@ -210,17 +221,21 @@ impl Agent {
         let upgrade = !end && head.method == Method::GET && head.fields.get("upgrade").is_some();
         super::service::prepare(&mut head, upgrade, settings);
         let log = self.log_requests.then(|| Box::new(Log::new(now, &head)));
-        let idempotent = head.method.is_idempotent() && !upgrade;
+        let manner = match (upgrade, head.method.is_idempotent()) {
+            (true, _) => Manner::Upgrade,
+            (false, true) => Manner::Idempotent,
+            (false, false) => Manner::Once,
+        };
         let replay = Replay { head, end, body: BytesMut::new(), tail: Tail::Open };
         let call = self.calls.insert(Call {
             tunnel,
             stream,
             listener,
-            idempotent,
-            upgrade,
+            manner,
             path: Path::Resolving { stale: None },
-            replay: Some(Box::new(replay)),
+            replay: Some(replay),
             credit: 0,
+            started: false,
             taken: 0,
             skip: 0,
             asked: end,
@@ -255,7 +270,7 @@ impl Agent {
         if let Some(log) = &mut call.log {
             log.bytes_in = log.bytes_in.saturating_add(bytes.len());
         }
-        let waits = call.upgrade && call.response < Response::Upgraded;
+        let waits = call.manner == Manner::Upgrade && call.response < Response::Upgraded;
         let local = call.open_on().filter(|_| !waits);
         let local = local.and_then(|conn| self.conns.get_mut(conn)).and_then(Conn::local_mut);
         let Some(Local { http: Some(http), sent, .. }) = local else {
@@ -266,7 +281,7 @@ impl Agent {
         };
         if let Some(replay) = &mut call.replay {
             let size = replay.body.len().saturating_add(bytes.len());
-            if (*sent && !call.idempotent) || size > self.limits.replay_bytes {
+            if (*sent && call.manner != Manner::Idempotent) || size > self.limits.replay_bytes {
                 call.replay = None;
             } else {
                 replay.data(bytes.clone(), end);

@@ -2,7 +2,7 @@
 //! them say.
 
 use super::Agent;
-use super::call::{CallId, Path, Response, Tail};
+use super::call::{CallId, Manner, Path, Response, Tail};
 use super::conn::{Conn, Event, Kind};
 use super::listener::Listener;
 use super::names::{Lookup, Waiter};
@@ -136,7 +136,8 @@ impl Agent {
             let note = Note::ServiceUnreachable { endpoint, service, fault };
             self.actions.push_back(Action::Note(note));
         }
-        self.reset(id, Reason::ServiceUnreachable, false);
+        let started = call.started;
+        self.reset(id, Reason::ServiceUnreachable, started);
     }
 
     /// A connection to a service is there: its call begins.
@@ -202,10 +203,11 @@ impl Agent {
         let Some(Local { http: Some(http), reused, .. }) = local else { return };
         let Some(replay) = call.replay.take() else { return };
         call.path = Path::Open { conn };
-        if *reused || call.upgrade {
+        let upgrade = call.manner == Manner::Upgrade;
+        if *reused || upgrade {
             call.replay = Some(replay.clone());
         }
-        let (head, end, upgrade) = (replay.head, replay.end, call.upgrade);
+        let (head, end) = (replay.head, replay.end);
         http.handle(now, client::Input::Request { head, end, upgrade });
         if call.credit > 0 {
             http.handle(now, client::Input::Credit(call.credit));
@@ -274,9 +276,11 @@ impl Agent {
             }
         } else if !head.status.is_informational() {
             *keep = keep_alive(&head.fields, &self.limits);
-            call.asked |= call.upgrade;
-            call.upgrade = false;
-        } else if call.upgrade {
+            if call.manner == Manner::Upgrade {
+                call.asked = true;
+                call.manner = Manner::Once;
+            }
+        } else if call.manner == Manner::Upgrade {
             call.replay = replay;
         }
         if let Some(log) = self.calls.get_mut(id).and_then(|call| call.log.as_mut()) {
@@ -350,15 +354,20 @@ impl Agent {
     fn broken(&mut self, id: CallId, reason: Reason, reused: bool, sent: bool) {
         let Some(call) = self.calls.get_mut(id) else { return };
         let silent = call.response == Response::None;
-        let again = reused && silent && call.replay.is_some() && (!sent || call.idempotent);
+        let again = reused
+            && silent
+            && call.replay.is_some()
+            && (!sent || call.manner == Manner::Idempotent);
         call.path = Path::Resolving { stale: None };
+        call.started |= sent;
+        let started = call.started;
         if again {
             call.skip = call.taken;
             self.reach(id);
         } else if silent {
             // Unless the request was at fault: whatever came, it was not a response.
             let told = matches!(reason, Reason::WriteTimeout | Reason::BadFraming);
-            self.reset(id, if told { reason } else { Reason::BadResponse }, sent);
+            self.reset(id, if told { reason } else { Reason::BadResponse }, started);
         } else if call.response == Response::Ended {
             // The service did not want the rest of the request.
             self.say(id, rest_unwanted());

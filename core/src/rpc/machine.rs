@@ -185,6 +185,7 @@ impl<T: Copy> Machine<T> {
             queue: Outbox::new(),
             tail: Tail::None,
             message: self.sender.message(),
+            sated: false,
         };
         self.streams.insert(id, stream);
         if credit > 0 {
@@ -219,12 +220,7 @@ impl<T: Copy> Machine<T> {
                     self.cut(id, if ours { Reason::HeadTooLarge } else { Reason::BadResponse });
                 }
             }
-            Word::Reset(reset) => {
-                if self.streams.get(&id).is_some_and(|stream| !stream.is_over()) {
-                    self.send_reset(id, reset);
-                    self.remove(id);
-                }
-            }
+            Word::Reset(reset) => self.say_reset(id, reset),
             Word::Credit(count) => self.taken(id, count),
         }
     }
@@ -251,6 +247,19 @@ impl<T: Copy> Machine<T> {
             stream.outbound = Stage::Ended;
             self.remove_done(id);
         }
+    }
+
+    /// Ends a call. Only what a complete answer has still to send goes out before.
+    fn say_reset(&mut self, id: StreamId, reset: Reset) {
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.is_over()) else {
+            return;
+        };
+        if reset == SATED && stream.outbound == Stage::Ended && stream.waits() {
+            stream.sated = true;
+            return;
+        }
+        self.send_reset(id, reset);
+        self.remove(id);
     }
 
     /// Ends a call for both the peer and the parent.
@@ -298,7 +307,12 @@ impl<T: Copy> Machine<T> {
         while let Some(id) = self.sender.next_turn() {
             let stream = self.streams.get_mut(&id).expect("a stream that is gone has no turn");
             self.sender.turn(id, stream);
-            self.remove_done(id);
+            if stream.sated && !stream.waits() && !stream.is_over() {
+                self.send_reset(id, SATED);
+                self.remove(id);
+            } else {
+                self.remove_done(id);
+            }
         }
     }
 
@@ -447,3 +461,6 @@ pub(super) fn stage_after(head: &ResponseHead, end: bool) -> Option<Stage> {
 fn first_windows(limits: &Limits) -> usize {
     limits.window_bytes.saturating_mul(limits.streams).saturating_mul(2)
 }
+
+/// What one who has said all says when it wants no more.
+const SATED: Reset = Reset { reason: Reason::Closed, started: true };

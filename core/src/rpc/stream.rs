@@ -49,6 +49,9 @@ pub(super) struct Stream<T> {
     pub(super) tail: Tail,
     /// The message that holds its request, if we opened it.
     pub(super) message: u64,
+    /// Whether the parent, having said all, wants no more from the peer: a reset that says so
+    /// stands behind what waits.
+    pub(super) sated: bool,
 }
 
 impl<T> Stream<T> {

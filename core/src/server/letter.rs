@@ -1,8 +1,10 @@
 //! What the machines of one node write to each other.
 
+use crate::head::RequestHead;
 use crate::id::{ConnId, WorkerId};
-use crate::routing::{Change, Routes};
+use crate::routing::{Change, EndpointId, Place, Routes};
 use crate::rpc::Word;
+use alloc::boxed::Box;
 use alloc::sync::Arc;
 
 /// A call as its caller names it: unique for as long as the process lives.
@@ -14,6 +16,21 @@ pub struct CallId {
     pub conn: ConnId,
     /// The how-manieth call of that connection.
     pub serial: u64,
+}
+
+/// A call whose upstream is being looked for.
+#[derive(Clone, Debug)]
+pub struct Sought {
+    /// The call.
+    pub call: CallId,
+    /// Whose upstream.
+    pub endpoint: EndpointId,
+    /// Where it has failed before.
+    pub avoid: Option<Place>,
+    /// The request.
+    pub head: RequestHead,
+    /// Whether no body follows.
+    pub end: bool,
 }
 
 /// A message between the machines of one node.
@@ -35,6 +52,10 @@ pub enum Letter {
         /// The word.
         word: Word,
     },
+    /// A call for which a worker knows no upstream: for the node, which may know more.
+    Seek(Box<Sought>),
+    /// The same, once the worker has the routes that the node had when it was asked.
+    Sought(Box<Sought>),
     /// A worker's upstream came or went: for the node.
     Changed(Change),
     /// Who serves what from now on: for the workers.
@@ -43,8 +64,12 @@ pub enum Letter {
     Ready(bool),
     /// Stop, in good order: from the shell to the node, and from the node to its workers.
     Drain,
+    /// So many calls were under way when a worker heard of the drain: for the node.
+    Draining(u64),
     /// The worker has no client left: for the node, after `Drain`.
     Quiet(WorkerId),
-    /// No worker has a client left: close the tunnels.
+    /// No worker has a client left, or patience has ended: close everything.
     Part,
+    /// So many calls were cut off by that: for the node.
+    Parted(u64),
 }

@@ -18,7 +18,7 @@ mod upload;
 mod upstream;
 mod worker;
 
-pub use letter::{CallId, Letter};
+pub use letter::{CallId, Letter, Sought};
 pub use node::Node;
 pub use settings::Settings;
 pub use worker::Worker;

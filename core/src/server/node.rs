@@ -5,6 +5,7 @@ use super::settings::Settings;
 use crate::host::{Action, Address, Host, Input};
 use crate::id::{ConnId, WorkerId};
 use crate::machine::Machine;
+use crate::note::Note;
 use crate::outbox::Outbox;
 use crate::routing::Routes;
 use crate::time::{Instant, Monotonic};
@@ -21,6 +22,8 @@ pub struct Node {
     routes: Routes,
     /// Whether the workers have yet to be told of the routes.
     changed: bool,
+    /// What is said behind the routes: calls whose workers knew no upstream.
+    replies: VecDeque<Action<Letter>>,
     life: Life,
     clock: Monotonic,
     actions: VecDeque<Action<Letter>>,
@@ -30,9 +33,22 @@ pub struct Node {
 #[derive(Debug)]
 enum Life {
     Serving,
-    /// Draining; holds the workers that still have clients, and when patience ends.
-    Draining(BTreeSet<WorkerId>, Instant),
+    Draining(Drain),
+    /// So many workers have yet to say how many calls they cut off; so many were already.
+    Parting(u16, u64),
     Over,
+}
+
+/// A drain under way.
+#[derive(Debug)]
+struct Drain {
+    /// Workers that still have clients.
+    busy: BTreeSet<WorkerId>,
+    /// When patience ends.
+    until: Instant,
+    /// Workers that have yet to say how many calls they had under way.
+    untold: u16,
+    calls: u64,
 }
 
 impl Node {
@@ -44,6 +60,7 @@ impl Node {
             workers,
             routes: Routes::new(),
             changed: false,
+            replies: VecDeque::new(),
             life: Life::Serving,
             clock,
             actions: VecDeque::new(),
@@ -64,17 +81,52 @@ impl Node {
         if !matches!(self.life, Life::Serving) {
             return;
         }
-        let workers = (0..self.workers).map(WorkerId).collect();
-        let until = self.clock.now() + self.settings.grace_period;
-        self.life = Life::Draining(workers, until);
+        self.life = Life::Draining(Drain {
+            busy: (0..self.workers).map(WorkerId).collect(),
+            until: self.clock.now() + self.settings.grace_period,
+            untold: self.workers,
+            calls: 0,
+        });
         self.tell_all(&Letter::Ready(false));
         self.tell_all(&Letter::Drain);
     }
 
+    /// A worker has said how many calls it had under way when the drain began.
+    fn count(&mut self, more: u64) {
+        let Life::Draining(drain) = &mut self.life else { return };
+        drain.calls = drain.calls.saturating_add(more);
+        drain.untold = drain.untold.saturating_sub(1);
+        if drain.untold == 0 {
+            let calls = usize::try_from(drain.calls).unwrap_or(usize::MAX);
+            self.actions.push_back(Action::Note(Note::Draining { calls }));
+        }
+    }
+
+    /// A worker has no client left.
+    fn quiet(&mut self, worker: WorkerId) {
+        let Life::Draining(drain) = &mut self.life else { return };
+        drain.busy.remove(&worker);
+        if drain.busy.is_empty() {
+            self.part();
+        }
+    }
+
     fn part(&mut self) {
-        self.life = Life::Over;
+        self.life = Life::Parting(self.workers, 0);
         self.tell_all(&Letter::Part);
-        self.actions.push_back(Action::Done);
+    }
+
+    /// A worker has closed everything.
+    fn parted(&mut self, more: u64) {
+        let Life::Parting(left, cut) = &mut self.life else { return };
+        *left = left.saturating_sub(1);
+        *cut = cut.saturating_add(more);
+        if *left == 0 {
+            let cut = usize::try_from(*cut).unwrap_or(usize::MAX);
+            self.actions.push_back(Action::Note(Note::Drained { cut }));
+            self.actions.push_back(Action::Done);
+            self.life = Life::Over;
+        }
     }
 }
 
@@ -91,16 +143,16 @@ impl Machine for Node {
                 self.changed = true;
             }
             Letter::Drain => self.drain(),
-            Letter::Quiet(worker) => {
-                if let Life::Draining(busy, _) = &mut self.life {
-                    busy.remove(&worker);
-                    if busy.is_empty() {
-                        self.part();
-                    }
-                }
+            Letter::Draining(calls) => self.count(calls),
+            Letter::Quiet(worker) => self.quiet(worker),
+            Letter::Parted(cut) => self.parted(cut),
+            Letter::Seek(sought) => {
+                let to = Address::Worker(sought.call.worker);
+                self.replies.push_back(Action::Letter { to, letter: Letter::Sought(sought) });
             }
             Letter::Ask { .. }
             | Letter::Answer { .. }
+            | Letter::Sought(_)
             | Letter::Routes(_)
             | Letter::Ready(_)
             | Letter::Part => {}
@@ -109,7 +161,7 @@ impl Machine for Node {
 
     fn tick(&mut self, now: Instant) {
         let now = self.clock.advance(now);
-        if matches!(self.life, Life::Draining(_, until) if until <= now) {
+        if matches!(&self.life, Life::Draining(drain) if drain.until <= now) {
             self.part();
         }
     }
@@ -119,13 +171,14 @@ impl Machine for Node {
             let routes = Arc::new(self.routes.clone());
             self.tell_all(&Letter::Routes(routes));
         }
+        self.actions.append(&mut self.replies);
         self.actions.pop_front()
     }
 
     fn deadline(&self) -> Option<Instant> {
-        match self.life {
-            Life::Draining(_, until) => Some(until),
-            Life::Serving | Life::Over => None,
+        match &self.life {
+            Life::Draining(drain) => Some(drain.until),
+            Life::Serving | Life::Parting(..) | Life::Over => None,
         }
     }
 }

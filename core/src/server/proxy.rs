@@ -4,7 +4,7 @@ use super::answer;
 use super::entry::Event;
 use super::exchange::{Call, Exchange, Response, told_to_client};
 use super::forward::{self, About};
-use super::letter::CallId;
+use super::letter::{CallId, Sought};
 use super::settings::Settings;
 use super::upload::Upload;
 use crate::head::{RequestHead, ResponseHead};
@@ -43,18 +43,7 @@ pub(super) enum Input {
 #[derive(Debug)]
 pub(super) enum Action {
     /// Choose an upstream, answer with [`Input::Placed`], and begin a call there.
-    Begin {
-        /// The call.
-        call: CallId,
-        /// Whose upstream.
-        endpoint: EndpointId,
-        /// Where it has failed before.
-        avoid: Option<Place>,
-        /// The request.
-        head: RequestHead,
-        /// Whether no body follows.
-        end: bool,
-    },
+    Begin(Sought),
     /// Say the next word of the call.
     Say(Place, CallId, Word),
     /// A call that was placed there is over.
@@ -122,6 +111,11 @@ impl Proxy {
     /// How many bytes would be taken now.
     pub(super) fn room(&self) -> usize {
         self.http.room()
+    }
+
+    /// Whether it is over: it begins no call any more, and will not say so of one that began.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed
     }
 
     fn tell(&mut self, input: http1::Input) {
@@ -202,7 +196,7 @@ impl Proxy {
             self.await_response();
         }
         let avoid = failed.map(|(place, _)| place);
-        self.actions.push_back(Action::Begin { call, endpoint, avoid, head, end });
+        self.actions.push_back(Action::Begin(Sought { call, endpoint, avoid, head, end }));
     }
 
     fn placed(&mut self, serial: u64, place: Option<Place>) {
@@ -303,6 +297,10 @@ impl Proxy {
         forward::response(&mut head, &self.settings.node_id);
         if head.status.is_informational() && !switching {
             exchange.response = Response::Interim;
+            // No credit bounds interim responses: a client that is behind goes without.
+            if self.http.outbox().len() > self.settings.limits.outbox_bytes {
+                return;
+            }
             return self.tell(http1::Input::Respond { head, end: false });
         }
         exchange.response = Response::Body;

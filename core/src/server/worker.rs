@@ -2,7 +2,7 @@
 
 use super::admin::{self, Admin};
 use super::entry::{Entry, Event, Kind};
-use super::letter::{CallId, Letter};
+use super::letter::{CallId, Letter, Sought};
 use super::proxy::{self, Proxy};
 use super::settings::Settings;
 use super::upstream::{self, Upstream};
@@ -12,7 +12,7 @@ use crate::machine::Machine;
 use crate::note::Note;
 use crate::outbox::Outbox;
 use crate::reason::Reason;
-use crate::routing::{self, Change, EndpointId, Loads, Place, Routes, choose};
+use crate::routing::{self, Change, Loads, Place, Routes, choose};
 use crate::rpc::{Reset, Word};
 use crate::seed::{Dice, Seed};
 use crate::time::{Instant, Monotonic};
@@ -164,18 +164,7 @@ impl Worker {
     fn drain_proxy(&mut self, conn: ConnId) {
         while let Some(Kind::Proxy(proxy)) = self.conns.get_mut(conn).map(|e| &mut e.kind) {
             match proxy.poll() {
-                Some(proxy::Action::Begin { call, endpoint, avoid, head, end }) => {
-                    let place = self.place(&endpoint, avoid);
-                    if let Some(Kind::Proxy(proxy)) = self.conns.get_mut(conn).map(|e| &mut e.kind)
-                    {
-                        let placed = proxy::Input::Placed(call.serial, place);
-                        proxy.handle(self.clock.now(), placed);
-                    }
-                    if let Some(place) = place {
-                        self.loads.begin(place);
-                        self.ask(place, call, Word::Request { head, end });
-                    }
-                }
+                Some(proxy::Action::Begin(sought)) => self.begin(sought, false),
                 Some(proxy::Action::Say(place, call, word)) => self.ask(place, call, word),
                 Some(proxy::Action::Over(place)) => self.loads.end(place),
                 Some(proxy::Action::Note(note)) => self.actions.push_back(Action::Note(note)),
@@ -196,11 +185,11 @@ impl Worker {
                         remote: false,
                         suspect: false,
                     };
-                    self.report(Change::Put(endpoint, upstream));
+                    self.write_node(Letter::Changed(Change::Put(endpoint, upstream)));
                 }
                 Some(upstream::Action::Leaves(endpoint)) => {
                     let place = Place { worker: self.id, conn };
-                    self.report(Change::Remove(endpoint, place));
+                    self.write_node(Letter::Changed(Change::Remove(endpoint, place)));
                 }
                 Some(upstream::Action::Answer(call, word)) => self.answer(call, word),
                 Some(upstream::Action::Note(note)) => self.actions.push_back(Action::Note(note)),
@@ -237,9 +226,31 @@ impl Worker {
         self.actions.push_back(Action::Close(conn));
     }
 
-    fn place(&mut self, endpoint: &EndpointId, avoid: Option<Place>) -> Option<Place> {
-        let upstreams = self.routes.get(endpoint);
-        choose(upstreams, &self.loads, avoid, &mut self.dice).map(|upstream| upstream.place)
+    /// Begins a call at the best upstream. One that is not found here is sought at the node,
+    /// which hears of new upstreams first: an agent that is online can be reached from every
+    /// worker.
+    fn begin(&mut self, sought: Sought, last: bool) {
+        let caller = self.conns.get(sought.call.conn).map(|entry| &entry.kind);
+        if !matches!(caller, Some(Kind::Proxy(proxy)) if !proxy.is_closed()) {
+            return;
+        }
+        let upstreams = self.routes.get(&sought.endpoint);
+        let found = choose(upstreams, &self.loads, sought.avoid, &mut self.dice);
+        if found.is_none() && !last {
+            return self.write_node(Letter::Seek(Box::new(sought)));
+        }
+        let Sought { call, head, end, .. } = sought;
+        let place = found.map(|upstream| upstream.place);
+        let caller = self.conns.get_mut(call.conn).map(|entry| &mut entry.kind);
+        let Some(Kind::Proxy(proxy)) = caller else { return };
+        if let Some(place) = place {
+            self.loads.begin(place);
+        }
+        proxy.handle(self.clock.now(), proxy::Input::Placed(call.serial, place));
+        self.touch(call.conn);
+        if let Some(place) = place {
+            self.ask(place, call, Word::Request { head, end });
+        }
     }
 
     /// Sends a caller's word to the tunnel.
@@ -286,8 +297,7 @@ impl Worker {
         }
     }
 
-    fn report(&mut self, change: Change) {
-        let letter = Letter::Changed(change);
+    fn write_node(&mut self, letter: Letter) {
         self.actions.push_back(Action::Letter { to: Address::Node, letter });
     }
 
@@ -305,7 +315,12 @@ impl Worker {
             }
             Letter::Drain => self.linger(),
             Letter::Part => self.part(),
-            Letter::Changed(_) | Letter::Quiet(_) => {}
+            Letter::Sought(sought) => self.begin(*sought, true),
+            Letter::Changed(_)
+            | Letter::Seek(_)
+            | Letter::Draining(_)
+            | Letter::Quiet(_)
+            | Letter::Parted(_) => {}
         }
     }
 
@@ -327,8 +342,7 @@ impl Worker {
             return;
         }
         self.life = Life::Lingering(self.clock.now() + self.settings.drain_delay);
-        let calls = usize::try_from(self.loads.total()).unwrap_or(usize::MAX);
-        self.actions.push_back(Action::Note(Note::Draining { calls }));
+        self.write_node(Letter::Draining(self.loads.total()));
         let ids: Vec<ConnId> = self.conns.ids().collect();
         for conn in ids {
             self.drain_one(conn);
@@ -365,8 +379,7 @@ impl Worker {
         }
         self.life = Life::Parting(self.clock.now() + self.settings.limits.linger_timeout);
         self.actions.push_back(Action::Unlisten(Port::Admin));
-        let cut = usize::try_from(self.loads.total()).unwrap_or(usize::MAX);
-        self.actions.push_back(Action::Note(Note::Drained { cut }));
+        self.write_node(Letter::Parted(self.loads.total()));
         self.each(|kind, now| match kind {
             Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Drain),
             Kind::Upstream(up) => up.handle(now, upstream::Input::Part(Reason::Draining)),
@@ -379,8 +392,7 @@ impl Worker {
         match self.life {
             Life::Draining if self.clients == 0 => {
                 self.life = Life::Quiet;
-                let letter = Letter::Quiet(self.id);
-                self.actions.push_back(Action::Letter { to: Address::Node, letter });
+                self.write_node(Letter::Quiet(self.id));
             }
             Life::Parting(_) if self.conns.is_empty() => {
                 self.life = Life::Over;

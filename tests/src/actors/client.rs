@@ -79,12 +79,15 @@ pub struct Workload {
     pub seed: Seed,
     /// The endpoints' names.
     pub endpoints: Vec<String>,
+    /// Whether some services answer before the request has ended.
+    pub early: bool,
 }
 
 impl Workload {
     /// The plan of request `id`.
     pub fn plan(&self, id: u64) -> Plan {
-        Plan::of(&self.seed, id, self.endpoints.len())
+        let plan = Plan::of(&self.seed, id, self.endpoints.len());
+        Plan { early: plan.early && self.early, ..plan }
     }
 }
 
@@ -253,7 +256,7 @@ impl Client {
             visit.paused = true;
             self.timers.set(Key::Read(conn), self.clock.now() + pause);
         }
-        while let Some(event) = self.conns.get_mut(conn).and_then(|visit| visit.reader.next()) {
+        while let Some(event) = self.conns.get_mut(conn).and_then(|visit| visit.reader.find()) {
             self.found(conn, event);
         }
         self.tell(conn);
@@ -277,7 +280,9 @@ impl Client {
             Event::End(_) => {
                 let outcome = exchange.outcome();
                 let closes = exchange.head.as_ref().and_then(|h| h.field("connection"));
+                // Who answers early may have closed, whether we know it or not.
                 let keep = exchange.sent.is_ended()
+                    && !exchange.plan.early
                     && closes.is_none_or(|value| !value.to_ascii_lowercase().contains("close"))
                     && !self.dice.chance(1, 8);
                 self.over(conn, outcome, keep);

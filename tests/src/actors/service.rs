@@ -99,7 +99,7 @@ impl Service {
             if visit.job.as_ref().is_some_and(|job| job.complete) {
                 return;
             }
-            let Some(event) = visit.reader.next() else { return };
+            let Some(event) = visit.reader.find() else { return };
             match event {
                 Event::Head(head) => self.begin(conn, &head),
                 Event::Body(bytes) => self.body(conn, &bytes),
@@ -182,10 +182,12 @@ impl Service {
                 visit.outbox.put(job.plan.response_head(&self.name).as_bytes());
                 let bodiless = job.plan.method == "HEAD" || job.plan.status == 204;
                 let chunked = job.plan.response_chunked;
-                job.answer = Some(match job.plan.flaw {
-                    Flaw::ServiceCuts(at) => Writing::cut(at, chunked),
-                    _ if bodiless => Writing::empty(),
-                    _ => Writing::new(job.plan.response_len, chunked),
+                job.answer = Some(if let Flaw::ServiceCuts(at) = job.plan.flaw {
+                    Writing::cut(at, chunked)
+                } else if bodiless {
+                    Writing::empty()
+                } else {
+                    Writing::new(job.plan.response_len, chunked)
                 });
             }
         }

@@ -85,7 +85,7 @@ impl Reader {
     }
 
     /// The next find, or `None` until there is more.
-    pub fn next(&mut self) -> Option<Event> {
+    pub fn find(&mut self) -> Option<Event> {
         loop {
             match self.state {
                 State::Head => return self.head(),
@@ -104,7 +104,7 @@ impl Reader {
                     match usize::from_str_radix(digits, 16) {
                         Ok(0) => self.state = State::Trailers,
                         Ok(size) => self.state = State::Chunk(size),
-                        Err(_) => return self.bad(&format!("chunk size {line:?}")),
+                        Err(_) => return Some(self.bad(&format!("chunk size {line:?}"))),
                     }
                 }
                 State::Chunk(0) => self.state = State::ChunkEnd,
@@ -116,7 +116,7 @@ impl Reader {
                 State::ChunkEnd => {
                     let line = self.line()?;
                     if !line.is_empty() {
-                        return self.bad(&format!("{line:?} behind a chunk"));
+                        return Some(self.bad(&format!("{line:?} behind a chunk")));
                     }
                     self.state = State::ChunkLine;
                 }
@@ -136,20 +136,20 @@ impl Reader {
             match request.parse(&self.buffer) {
                 Ok(Status::Complete(used)) => (used, Head::of_request(&request)),
                 Ok(Status::Partial) => return None,
-                Err(error) => return self.bad(&format!("{error}")),
+                Err(error) => return Some(self.bad(&format!("{error}"))),
             }
         } else {
             let mut response = Response::new(&mut fields);
             match response.parse(&self.buffer) {
                 Ok(Status::Complete(used)) => (used, Head::of_response(&response)),
                 Ok(Status::Partial) => return None,
-                Err(error) => return self.bad(&format!("{error}")),
+                Err(error) => return Some(self.bad(&format!("{error}"))),
             }
         };
         self.buffer.drain(..used);
         match self.framing(&head) {
             Ok(state) => self.state = state,
-            Err(why) => return self.bad(&why),
+            Err(why) => return Some(self.bad(&why)),
         }
         Some(Event::Head(head))
     }
@@ -191,7 +191,7 @@ impl Reader {
                 Some(Event::End(fields))
             }
             Ok(Status::Partial) => None,
-            Err(error) => self.bad(&format!("trailers: {error}")),
+            Err(error) => Some(self.bad(&format!("trailers: {error}"))),
         }
     }
 
@@ -206,9 +206,9 @@ impl Reader {
         Some(String::from_utf8(line).unwrap_or_else(|_| "not text".into()))
     }
 
-    fn bad(&mut self, why: &str) -> Option<Event> {
+    fn bad(&mut self, why: &str) -> Event {
         self.state = State::Over;
-        Some(Event::Bad(why.to_owned()))
+        Event::Bad(why.to_owned())
     }
 }
 

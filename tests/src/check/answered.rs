@@ -1,7 +1,7 @@
 //! Whether everybody was answered.
 
 use super::Invariant;
-use crate::actors::{Client, Flaw, Outcome, Plan, Record};
+use crate::actors::{Client, Flaw, Outcome, Plan, Record, Service};
 use crate::kernel::SeatId;
 use crate::scenario::Run;
 use pico_core::Reason;
@@ -35,8 +35,12 @@ fn fair(run: &Run, seat: SeatId, record: &Record) -> Result<(), String> {
     let fair = match &record.outcome {
         Outcome::Complete { .. } => true,
         Outcome::Error { status, code } => known(*status, code) && may_fail(run, &plan),
-        Outcome::Broken { begun, .. } => hit || (*begun && may_fail(run, &plan)),
-        Outcome::Unreachable | Outcome::Silence => hit,
+        // Without a head on its client's side a response may still have begun at the node.
+        Outcome::Broken { begun, .. } => {
+            hit || (may_fail(run, &plan) && (*begun || saw(run, record.id)))
+        }
+        Outcome::Unreachable => hit,
+        Outcome::Silence => hit || (run.patient && saw(run, record.id)),
         Outcome::Aborted => matches!(plan.flaw, Flaw::ClientAborts(_)),
         Outcome::Wrong(_) => false,
     };
@@ -50,6 +54,12 @@ fn may_fail(run: &Run, plan: &Plan) -> bool {
             Flaw::None | Flaw::ClientAborts(_) => run.cold,
             Flaw::ServiceCuts(_) | Flaw::ServiceCloses | Flaw::ServiceBabbles => true,
         }
+}
+
+/// Whether any service saw the request.
+fn saw(run: &Run, id: u64) -> bool {
+    let mut services = run.services.iter().map(|seat| run.world.host::<Service>(*seat));
+    services.any(|service| service.arrivals().iter().any(|arrival| arrival.id == id))
 }
 
 /// Whether the table of reasons has this status with this code.

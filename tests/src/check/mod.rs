@@ -28,10 +28,12 @@ pub fn broken(run: &Run) -> Option<String> {
     ALL.iter().find_map(|invariant| {
         let detail = (invariant.look)(run).err()?;
         let Invariant { name, sentence, .. } = invariant;
-        let calm = if run.calm { "" } else { " --faults swarm" };
+        let faults = if run.storm { " --faults swarm" } else { "" };
+        let early = if run.work.early { "" } else { " --no-early" };
+        let patient = if run.patient { " --patient" } else { "" };
         Some(format!(
             "broken: {name} ({sentence})\n  {detail}\n  seed {number}: \
-             cargo run -p pico-sim -- run --seed {number}{calm}",
+             cargo run -p pico-sim -- run --seed {number}{faults}{early}{patient}",
             number = run.number,
         ))
     })

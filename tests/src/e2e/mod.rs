@@ -67,7 +67,9 @@ impl Runtime {
         let test = std::env::current_exe().expect("a process knows its own path");
         let folder = test.ancestors().nth(2).expect("a test lies in a target folder");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "--package", self.package, "--bins"]);
+        // The whole workspace, so that features come out as the tests' own build has them, and
+        // nothing is built twice.
+        cargo.args(["build", "--quiet", "--workspace", "--bins"]);
         cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
         if folder.ends_with("release") {
             cargo.arg("--release");
@@ -92,9 +94,10 @@ pub struct Server {
 impl Server {
     /// Starts a node with these further arguments, and waits until its ports are bound.
     pub fn start(runtime: &Runtime, args: &[&str]) -> Self {
-        let ports = ["--proxy.bind-addr", "--upstream.bind-addr", "--admin.bind-addr"];
+        let ports =
+            ["proxy", "upstream", "admin", "gossip"].map(|port| format!("--{port}.bind-addr"));
         let mut all = vec!["server"];
-        all.extend(ports.iter().flat_map(|port| [*port, "127.0.0.1:0"]));
+        all.extend(ports.iter().flat_map(|port| [port.as_str(), "127.0.0.1:0"]));
         all.extend(args);
         let mut process = runtime.run(&all);
         let proxy = process.wait_for("the proxy port", |line| listening(line, "proxy"));

@@ -1,6 +1,13 @@
 //! What the fuzz targets call, one function per target: each takes any bytes and panics if a law
 //! or a promise is broken. The corpora in `fuzz/corpus` are replayed by a test.
 
+mod endpoint;
+mod http1_client;
+mod http1_relay;
+mod http1_server;
+mod http1_text;
+mod rpc;
+mod rpc_wire;
 mod ws;
 
 use crate::laws;
@@ -9,7 +16,46 @@ use crate::laws;
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 2] = [("ws_client", ws_client), ("ws_server", ws_server)];
+pub const TARGETS: [(&str, Target); 8] = [
+    ("endpoint", endpoint),
+    ("http1_client", http1_client),
+    ("http1_relay", http1_relay),
+    ("http1_server", http1_server),
+    ("rpc", rpc),
+    ("rpc_blocks", rpc_blocks),
+    ("ws_client", ws_client),
+    ("ws_server", ws_server),
+];
+
+/// Which endpoint a request names, whatever its fields hold.
+pub fn endpoint(data: &[u8]) {
+    endpoint::name(data);
+}
+
+/// An HTTP/1 connection to a service.
+pub fn http1_client(data: &[u8]) {
+    laws::hold::<http1_client::World>(data);
+}
+
+/// The bytes are what a client sends: what is forwarded of it means the same to the next server.
+pub fn http1_relay(data: &[u8]) {
+    http1_relay::relay(data);
+}
+
+/// An HTTP/1 connection from a client.
+pub fn http1_server(data: &[u8]) {
+    laws::hold::<http1_server::World>(data);
+}
+
+/// One side of a tunnel.
+pub fn rpc(data: &[u8]) {
+    laws::hold::<rpc::World>(data);
+}
+
+/// The bytes are what a tunnel's peer sends: its header blocks mean the same when sent on.
+pub fn rpc_blocks(data: &[u8]) {
+    rpc::carry(data);
+}
 
 /// A WebSocket connection that we opened.
 pub fn ws_client(data: &[u8]) {

@@ -100,7 +100,7 @@ enum Segment {
 impl Net {
     /// No links yet. `faults` will befall them.
     pub fn new(seed: &Seed, faults: Vec<Fault>) -> Self {
-        let window_max = *seed.fork("window").roll().pick(&[2_000, 20_000, 200_000]);
+        let window_max = *seed.fork("window").roll().pick(&[4_000, 20_000, 200_000]);
         let seed = seed.fork("links");
         let (hit, made) = (BTreeSet::new(), BTreeMap::new());
         Self { links: BTreeMap::new(), faults, seed, dialled: 0, window_max, hit, made }
@@ -134,7 +134,7 @@ impl Net {
         let latency = dice.span(LATENCY_MIN, LATENCY_MAX);
         let mut flow = |writer| Flow {
             writer: Some(writer),
-            window: 1 + dice.piece(self.window_max).max(self.window_max / 8),
+            window: 1 + dice.piece(self.window_max).max(self.window_max / 4),
             flying: VecDeque::new(),
             arrived: BytesMut::new(),
             ended: false,

@@ -235,10 +235,7 @@ where
     H::Letter: Debug + 'static,
 {
     fn next(&mut self, host: &H) -> Option<Input<H::Letter>> {
-        let input = match self.desk.inbox.pop_front() {
-            Some(input) => input,
-            None => self.look_at_sockets(host)?,
-        };
+        let input = self.desk.inbox.pop_front().or_else(|| self.look_at_sockets(host))?;
         self.out.trace.input(self.now, self.desk.id, &self.desk.name, &input);
         Some(input)
     }

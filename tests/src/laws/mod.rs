@@ -15,6 +15,7 @@
 
 mod play;
 mod seen;
+pub mod tunnel;
 
 pub use seen::Seen;
 

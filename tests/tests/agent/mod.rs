@@ -232,8 +232,9 @@ impl Node {
         let seed = Seed::from_u64(1);
         let role = rpc::Role::Acceptor;
         let tunnel = tunnel::Machine::new(rig.now, role, &me, &seed, limits, outbox);
-        let (said, drained) = (Vec::new(), false);
-        Self { conn, tunnel, said, drained, peer_drains: false, closed: false, fin: Fin::default() }
+        let (said, fin) = (Vec::new(), Fin::default());
+        let (drained, peer_drains, closed) = (false, false, false);
+        Self { conn, tunnel, said, drained, peer_drains, closed, fin }
     }
 
     /// Carries bytes both ways until nothing moves.
@@ -316,7 +317,9 @@ impl Node {
         let stream = self.tunnel.next_stream();
         let mut head = Fields::new();
         head.push(b"Host", b"example.com");
-        fields.iter().for_each(|(name, value)| head.push(name.as_bytes(), value.as_bytes()));
+        for (name, value) in fields {
+            head.push(name.as_bytes(), value.as_bytes());
+        }
         let head = RequestHead::new(method.parse().unwrap(), b"/path?query", head);
         self.rpc(rig, rpc::Input::Open { stream, tag: stream.0, head, end });
         stream

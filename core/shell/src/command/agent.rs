@@ -55,13 +55,25 @@ pub enum Ended {
 impl Plan {
     /// An agent with these settings.
     pub fn new(agent: Agent, notes: Notes) -> Result<Self, Failure> {
-        let (clock, post, seed) = (Clock::start(), Post::new(1), crew::seed()?);
+        let (clock, seed) = (Clock::start(), crew::seed()?);
+        let post = Post::new(agent.workers);
         Ok(Self { agent, clock, post, notes, seed })
     }
 
-    /// The letterboxes, by which the agent, which is worker 0, can be told to drain.
-    pub fn post(&self) -> Post<Letter> {
-        self.post.clone()
+    /// Asks the agent to drain, when it runs.
+    pub fn drain(&self) -> impl Fn() + Send + 'static {
+        let (post, workers) = (self.post.clone(), self.workers());
+        move || {
+            for worker in 0..workers {
+                post.send(Address::Worker(WorkerId(worker)), Letter::Drain);
+            }
+        }
+    }
+
+    /// Threads: a listener is not shared among several.
+    fn workers(&self) -> u16 {
+        let listeners = u16::try_from(self.agent.settings.listeners.len()).unwrap_or(u16::MAX);
+        self.agent.workers.min(listeners).max(1)
     }
 
     fn announce(&self) {
@@ -78,19 +90,63 @@ impl Plan {
         log::flush();
     }
 
-    /// Runs the agent on this thread until it ends. With `signals`, the first one drains it and
-    /// the second one ends the process.
+    /// Runs the agent on this thread, and its other workers on threads of their own, until it
+    /// ends. With `signals`, the first one drains it and the second one ends the process.
     pub fn run<P: Platform>(self, signals: bool) -> Result<Ended, Failure> {
-        let Self { agent, clock, post, notes, seed } = self;
-        let me = Address::Worker(WorkerId(0));
-        let machine = Machine::new(clock.now(), agent.settings, seed, Arc::new(agent.limits))
-            .map_err(|why| Refusal(why.to_string()))?;
-        let wiring = Wiring { clock, post: post.clone(), me, ports: Vec::new(), notes };
-        let drain = signals.then_some(move || post.send(me, Letter::Drain));
-        let failed = Rc::new(Cell::new(false));
-        let told = Rc::clone(&failed);
+        let drain = signals.then(|| self.drain());
+        let mut shares = self.shares()?.into_iter();
+        let Some(first) = shares.next() else { return Ok(Ended::Drained) };
+        let mut threads = Vec::new();
+        for share in shares {
+            let name = format!("pico-worker-{}", share.me.0);
+            let run = move || share.run::<P>(None::<fn()>);
+            threads.push(std::thread::Builder::new().name(name).spawn(run)?);
+        }
+        let mut refused = first.run::<P>(drain)?;
+        for thread in threads {
+            let broken = |_| Err(io::Error::other("a worker panicked"));
+            refused &= thread.join().unwrap_or_else(broken)?;
+        }
+        Ok(if refused { Ended::Refused } else { Ended::Drained })
+    }
+
+    /// Deals the listeners out to the workers.
+    fn shares(&self) -> Result<Vec<Share>, Refusal> {
+        let workers = usize::from(self.workers());
+        (0..self.workers())
+            .map(WorkerId)
+            .map(|me| {
+                let mut settings = self.agent.settings.clone();
+                let all = settings.listeners.into_iter();
+                settings.listeners = all.skip(usize::from(me.0)).step_by(workers).collect();
+                let limits = Arc::new(self.agent.limits.clone());
+                let seed = self.seed.fork_at("agent", u64::from(me.0));
+                let machine = Machine::new(self.clock.now(), settings, seed, limits)
+                    .map_err(|why| Refusal(why.to_string()))?;
+                let address = Address::Worker(me);
+                let (post, notes) = (self.post.clone(), Arc::clone(&self.notes));
+                let clock = self.clock;
+                let wiring = Wiring { clock, post, me: address, ports: Vec::new(), notes };
+                Ok(Share { me, machine, wiring })
+            })
+            .collect()
+    }
+}
+
+/// One worker's share of an agent.
+struct Share {
+    me: WorkerId,
+    machine: Machine,
+    wiring: Wiring<Letter>,
+}
+
+impl Share {
+    /// Runs it to its end, and says whether all its listeners were refused for good.
+    fn run<P: Platform>(self, drain: Option<impl Fn()>) -> io::Result<bool> {
+        let refused = Rc::new(Cell::new(false));
+        let told = Rc::clone(&refused);
         P::block_on(async {
-            let mut driver = Driver::<P, _>::new(machine, wiring)?;
+            let mut driver = Driver::<P, _>::new(self.machine, self.wiring)?;
             let task = async move {
                 (&mut driver).await;
                 told.set(driver.host().failed());
@@ -98,6 +154,6 @@ impl Plan {
             crew::together::<P>(vec![Box::pin(task)], drain).await
         })
         .flatten()?;
-        Ok(if failed.get() { Ended::Refused } else { Ended::Drained })
+        Ok(refused.get())
     }
 }

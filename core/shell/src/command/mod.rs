@@ -3,12 +3,13 @@
 pub mod agent;
 pub mod server;
 
-use crate::config::{self, Refusal};
+use crate::config::{self, Logs, Refusal};
+use crate::demo;
 use crate::log;
 use crate::platform::Platform;
 use clap::builder::styling::Styles;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Arg, ArgMatches, Command};
+use clap::{Arg, ArgAction, ArgMatches, Command};
 use std::io;
 use std::process::ExitCode;
 
@@ -52,6 +53,7 @@ fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
     match matches.subcommand() {
         Some(("server", matches)) => server::run::<P>(config::Server::load(matches)?),
         Some(("agent", matches)) => agent::run::<P>(agent_settings(matches)?),
+        Some(("demo", matches)) => demo::run::<P>(matches.get_flag("once"), Logs::quiet()),
         Some(_) | None => Err(Refusal("expected a command; see pico --help".into()).into()),
     }
 }
@@ -85,6 +87,17 @@ fn command(runtime: &'static str) -> Command {
                 .args(config::SERVER_KEYS.arguments()),
         )
         .subcommand(agent_command())
+        .subcommand(
+            Command::new("demo")
+                .about("Show it all in one process: a node, agents, a service, and requests")
+                .after_help(DEMO)
+                .arg(
+                    Arg::new("once")
+                        .long("once")
+                        .action(ArgAction::SetTrue)
+                        .help("Exit after the checks, also on a terminal"),
+                ),
+        )
 }
 
 fn agent_command() -> Command {
@@ -162,3 +175,11 @@ Examples:
   pico agent http my-endpoint 3000
   pico agent http my-endpoint 10.0.0.7:8080 --connect.url http://pico.example.com:8002
   pico agent start --config agent.yaml";
+
+const DEMO: &str = "\
+Each line it prints is a check that sent real requests over real sockets. It exits with 0
+only if all of them held. On a terminal it stays up until Ctrl-C, to be played with.
+
+Examples:
+  pico demo
+  pico demo --once";

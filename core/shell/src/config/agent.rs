@@ -1,5 +1,6 @@
 //! The keys of `pico agent`.
 
+use super::server::WORKERS_MAX;
 use super::value::{count, duration, format, level, positive};
 use super::{Item, Key, Keys, Level, Logs, Refusal, begins, unknown};
 use clap::ArgMatches;
@@ -17,6 +18,8 @@ pub struct Agent {
     pub limits: Limits,
     /// What the agent's machine needs to know.
     pub settings: Settings,
+    /// Threads that share the listeners.
+    pub workers: u16,
 }
 
 impl Agent {
@@ -27,6 +30,8 @@ impl Agent {
         for item in KEYS.load(&mut agent, matches)? {
             agent.settings.listeners.push(item_listener(&item)?);
         }
+        // Who wants errors only does not want a line for each request.
+        agent.settings.log_requests = agent.logs.level > Level::Error;
         Ok(agent)
     }
 }
@@ -41,7 +46,7 @@ impl Default for Agent {
         let mut settings = Settings::new(server, me, Vec::new());
         settings.log_requests = true;
         let logs = Logs { level: Level::Warn, ..Logs::default() };
-        Self { logs, limits: Limits::default(), settings }
+        Self { logs, limits: Limits::default(), settings, workers: 1 }
     }
 }
 
@@ -125,6 +130,16 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
             value: "text|json",
             help: "How it is logged, on standard error [default: text]",
             set: |a, text| format(text).map(|found| a.logs.format = found),
+        },
+        Key {
+            name: "workers",
+            value: "NUMBER",
+            help: "Threads that share the listeners, no more than there are of these [default: 1]",
+            set: |a, text| {
+                let number = count(text, WORKERS_MAX)?;
+                a.workers = u16::try_from(number).unwrap_or(1);
+                Ok(())
+            },
         },
     ],
     missing: &["connect.tls"],

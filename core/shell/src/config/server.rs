@@ -267,4 +267,4 @@ fn within(text: &str, min: usize, max: usize) -> Result<usize, String> {
     }
 }
 
-const WORKERS_MAX: usize = 1024;
+pub(super) const WORKERS_MAX: usize = 1024;

@@ -12,6 +12,13 @@ pub struct Logs {
     pub format: Format,
 }
 
+impl Logs {
+    /// What needs somebody's attention, as text.
+    pub fn quiet() -> Self {
+        Self { level: Level::Error, format: Format::Text }
+    }
+}
+
 /// How important an event is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
 pub enum Level {

@@ -13,7 +13,7 @@ use std::sync::mpsc::Sender;
 
 /// What the client is told.
 #[derive(Debug)]
-pub enum Command {
+pub(super) enum Command {
     /// Send a request on a connection of its own.
     Send {
         /// The caller's name for the exchange.
@@ -42,7 +42,7 @@ pub enum Command {
 
 /// What came back.
 #[derive(Debug)]
-pub enum Event {
+pub(super) enum Event {
     /// A response head.
     Response(ResponseHead),
     /// Some of the body.
@@ -55,7 +55,7 @@ pub enum Event {
 
 /// A client that keeps one connection for each exchange.
 #[derive(Debug)]
-pub struct Client {
+pub(super) struct Client {
     conns: ConnMap<Conn>,
     exchanges: BTreeMap<u64, ConnId>,
     ids: ConnIds,
@@ -77,7 +77,7 @@ struct Conn {
 
 impl Client {
     /// A client that reports to `events`.
-    pub fn new(limits: Arc<Limits>, events: Sender<(u64, Event)>) -> Self {
+    pub(super) fn new(limits: Arc<Limits>, events: Sender<(u64, Event)>) -> Self {
         Self {
             conns: ConnMap::new(),
             exchanges: BTreeMap::new(),

@@ -49,11 +49,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Customer {
     /// Someone who talks to the proxy at `to`.
-    pub(super) fn new(
-        post: Post<Command>,
-        events: Receiver<(u64, Event)>,
-        to: SocketAddr,
-    ) -> Self {
+    pub(super) fn new(post: Post<Command>, events: Receiver<(u64, Event)>, to: SocketAddr) -> Self {
         Self { post, events, to, replies: BTreeMap::new(), count: 0 }
     }
 
@@ -114,7 +110,11 @@ impl Customer {
                 break;
             }
             if reply.is_over() {
-                return Err(format!("the response ended early: {} {:?}", reply.status, reply.text()));
+                return Err(format!(
+                    "the response ended early: {} {:?}",
+                    reply.status,
+                    reply.text()
+                ));
             }
             self.hear()?;
         }
@@ -139,8 +139,8 @@ impl Customer {
     }
 
     fn hear(&mut self) -> Result<(), String> {
-        let heard = self.events.recv_timeout(PATIENCE);
-        let (exchange, event) = heard.map_err(|_| "nothing came back in 20 s".to_owned())?;
+        let next = self.events.recv_timeout(PATIENCE);
+        let (exchange, event) = next.map_err(|_| "nothing came back in 20 s".to_owned())?;
         let reply = self.replies.entry(exchange).or_default();
         match event {
             Event::Response(head) => reply.status = head.status.as_u16(),

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 /// A web server with a page, an echo, a stream of two events and an upgrade.
 #[derive(Debug)]
-pub struct Service {
+pub(super) struct Service {
     conns: ConnMap<Conn>,
     actions: VecDeque<Action<Stop>>,
     agenda: Agenda<ConnId>,
@@ -22,7 +22,7 @@ pub struct Service {
 
 /// Tells a host of the demonstration to end.
 #[derive(Clone, Copy, Debug)]
-pub struct Stop;
+pub(super) struct Stop;
 
 #[derive(Debug)]
 struct Conn {
@@ -43,7 +43,7 @@ enum Task {
 
 impl Service {
     /// A service without visitors.
-    pub fn new(limits: Arc<Limits>) -> Self {
+    pub(super) fn new(limits: Arc<Limits>) -> Self {
         Self {
             conns: ConnMap::new(),
             actions: VecDeque::new(),
