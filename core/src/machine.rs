@@ -53,15 +53,17 @@ pub fn settle<M: Machine>(
 ) -> Option<Instant> {
     machine.tick(now);
     loop {
-        let mut fed = false;
+        let mut moved = false;
         while let Some(input) = turn.next(machine) {
             machine.handle(now, input);
-            fed = true;
+            moved = true;
         }
         while let Some(action) = machine.poll() {
             turn.act(machine, action);
+            // What an action makes ready, such as an outbox to write, belongs to this turn.
+            moved = true;
         }
-        if !fed {
+        if !moved {
             return machine.deadline();
         }
     }

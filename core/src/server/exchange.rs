@@ -98,6 +98,11 @@ impl Exchange {
         first && harmless && whole && self.response == Response::None
     }
 
+    /// Whether it was upgraded: each direction ends for itself.
+    pub(super) fn is_raw(&self) -> bool {
+        self.upgrade && self.response >= Response::Body && self.log.status == 101
+    }
+
     /// The line for the log.
     pub(super) fn note(&mut self, took: Duration) -> note::Request {
         let log = core::mem::take(&mut self.log);
@@ -123,6 +128,7 @@ pub(super) fn told_to_client(reason: Reason) -> Reason {
         | Reason::ServiceUnreachable
         | Reason::BadResponse
         | Reason::UpstreamTimeout
+        | Reason::HeadTooLarge
         | Reason::Overloaded
         | Reason::Draining
         | Reason::Forbidden
@@ -142,7 +148,6 @@ pub(super) fn told_to_client(reason: Reason) -> Reason {
         | Reason::FlowControl
         | Reason::UnsupportedData
         | Reason::VersionMismatch
-        | Reason::HeadTooLarge
         | Reason::HeadTimeout
         | Reason::BodyTimeout
         | Reason::WriteTimeout

@@ -34,8 +34,9 @@ pub struct Node {
 enum Life {
     Serving,
     Draining(Drain),
-    /// So many workers have yet to say how many calls they cut off; so many were already.
-    Parting(u16, u64),
+    /// So many workers have yet to say how many calls they cut off; so many were already; and
+    /// when it is over in any case.
+    Parting(u16, u64, Instant),
     Over,
 }
 
@@ -112,21 +113,27 @@ impl Node {
     }
 
     fn part(&mut self) {
-        self.life = Life::Parting(self.workers, 0);
+        let until = self.clock.now() + self.settings.limits.linger_timeout * 2;
+        self.life = Life::Parting(self.workers, 0, until);
         self.tell_all(&Letter::Part);
     }
 
     /// A worker has closed everything.
     fn parted(&mut self, more: u64) {
-        let Life::Parting(left, cut) = &mut self.life else { return };
+        let Life::Parting(left, cut, _) = &mut self.life else { return };
         *left = left.saturating_sub(1);
         *cut = cut.saturating_add(more);
         if *left == 0 {
-            let cut = usize::try_from(*cut).unwrap_or(usize::MAX);
-            self.actions.push_back(Action::Note(Note::Drained { cut }));
-            self.actions.push_back(Action::Done);
-            self.life = Life::Over;
+            let cut = *cut;
+            self.end(cut);
         }
+    }
+
+    fn end(&mut self, cut: u64) {
+        let cut = usize::try_from(cut).unwrap_or(usize::MAX);
+        self.actions.push_back(Action::Note(Note::Drained { cut }));
+        self.actions.push_back(Action::Done);
+        self.life = Life::Over;
     }
 }
 
@@ -161,8 +168,13 @@ impl Machine for Node {
 
     fn tick(&mut self, now: Instant) {
         let now = self.clock.advance(now);
-        if matches!(&self.life, Life::Draining(drain) if drain.until <= now) {
-            self.part();
+        match &self.life {
+            Life::Draining(drain) if drain.until <= now => self.part(),
+            Life::Parting(_, cut, until) if *until <= now => {
+                let cut = *cut;
+                self.end(cut);
+            }
+            Life::Serving | Life::Draining(_) | Life::Parting(..) | Life::Over => {}
         }
     }
 
@@ -178,7 +190,8 @@ impl Machine for Node {
     fn deadline(&self) -> Option<Instant> {
         match &self.life {
             Life::Draining(drain) => Some(drain.until),
-            Life::Serving | Life::Parting(..) | Life::Over => None,
+            Life::Parting(_, _, until) => Some(*until),
+            Life::Serving | Life::Over => None,
         }
     }
 }

@@ -72,17 +72,20 @@ pub(super) struct Proxy {
     /// Makes the request IDs of this connection differ from all others'.
     salt: u64,
     draining: bool,
+    /// Whether the node is over its limit: every request is refused.
+    full: bool,
     closed: bool,
     settings: Arc<Settings>,
 }
 
 impl Proxy {
-    /// A connection that was just accepted.
+    /// A connection that was just accepted; one too many, if the node is `full`.
     pub(super) fn new(
         now: Instant,
         me: (WorkerId, ConnId),
         peer: SocketAddr,
         salt: u64,
+        full: bool,
         settings: Arc<Settings>,
     ) -> Self {
         let mut clock = Monotonic::default();
@@ -98,6 +101,7 @@ impl Proxy {
             serial: 0,
             salt,
             draining: false,
+            full,
             closed: false,
             settings,
         }
@@ -138,11 +142,7 @@ impl Proxy {
                 http1::Action::Taken(count) => self.taken(count),
                 http1::Action::Finished => self.finish(),
                 http1::Action::Canceled(reason) => {
-                    if let Some(exchange) = &mut self.exchange {
-                        exchange.log.reason = Some(reason);
-                    }
-                    self.cancel(Reason::Canceled);
-                    self.finish();
+                    self.abandon(reason);
                 }
                 http1::Action::Finish => self.actions.push_back(Action::Finish),
                 http1::Action::Closed(_) => self.close(),
@@ -174,6 +174,10 @@ impl Proxy {
         forward::request(&mut head, &about);
         self.exchange = Some(exchange);
         match endpoint {
+            _ if self.full => {
+                self.refuse(Reason::Overloaded);
+                self.tell(http1::Input::Drain);
+            }
             Ok(endpoint) => self.call(endpoint, head, end, None),
             Err(reason) => self.refuse(reason),
         }
@@ -192,9 +196,7 @@ impl Proxy {
         exchange.again = failed.is_none().then(|| (endpoint.clone(), head.clone()));
         self.serial += 1;
         let call = self.call_id(self.serial);
-        if end {
-            self.await_response();
-        }
+        self.await_response();
         let avoid = failed.map(|(place, _)| place);
         self.actions.push_back(Action::Begin(Sought { call, endpoint, avoid, head, end }));
     }
@@ -327,7 +329,7 @@ impl Proxy {
         if exchange.upload.is_over() {
             exchange.call = Call::Over;
             self.actions.push_back(Action::Over(place));
-        } else if !(exchange.upgrade && exchange.log.status == 101) {
+        } else if !exchange.is_raw() {
             self.cancel(Reason::Closed);
         }
     }
@@ -355,6 +357,9 @@ impl Proxy {
         }
         if exchange.response != Response::Ended {
             self.fail(told_to_client(reset.reason));
+        } else if exchange.is_raw() {
+            // The service's FIN was passed on, but nobody takes the client's bytes any more.
+            self.tell(http1::Input::Abort);
         }
     }
 
@@ -423,9 +428,28 @@ impl Proxy {
         }
     }
 
-    fn close(&mut self) {
+    /// The client is gone, or too slow.
+    fn abandon(&mut self, reason: Reason) {
+        if let Some(exchange) = &mut self.exchange
+            && exchange.log.reason.is_none()
+        {
+            exchange.log.reason = Some(reason);
+            if exchange.log.status == 0 {
+                exchange.log.status = reason.told().status;
+            }
+        }
         self.cancel(Reason::Canceled);
         self.finish();
+    }
+
+    fn close(&mut self) {
+        let whole = self.exchange.as_ref().is_some_and(|e| e.response == Response::Ended);
+        if whole {
+            self.cancel(Reason::Canceled);
+            self.finish();
+        } else {
+            self.abandon(Reason::Canceled);
+        }
         if !self.closed {
             self.closed = true;
             self.actions.push_back(Action::Closed);

@@ -64,7 +64,8 @@ pub(super) struct Upstream {
     clock: Monotonic,
     peer: SocketAddr,
     seed: Seed,
-    draining: bool,
+    /// Why a handshake would be refused.
+    refusal: Option<Reason>,
     settings: Arc<Settings>,
 }
 
@@ -96,8 +97,14 @@ struct Open {
 }
 
 impl Upstream {
-    /// A connection that was just accepted.
-    pub(super) fn new(now: Instant, peer: SocketAddr, seed: Seed, settings: Arc<Settings>) -> Self {
+    /// A connection that was just accepted; one too many, if the node is `full`.
+    pub(super) fn new(
+        now: Instant,
+        peer: SocketAddr,
+        seed: Seed,
+        full: bool,
+        settings: Arc<Settings>,
+    ) -> Self {
         let mut clock = Monotonic::default();
         clock.advance(now);
         let http = http1::Machine::new(now, Arc::clone(&settings.limits));
@@ -108,7 +115,7 @@ impl Upstream {
             clock,
             peer,
             seed,
-            draining: false,
+            refusal: full.then_some(Reason::Overloaded),
             settings,
         }
     }
@@ -165,10 +172,7 @@ impl Upstream {
         if !request.upgrade {
             return Err(Reason::UpgradeRequired);
         }
-        if self.draining {
-            return Err(Reason::Draining);
-        }
-        Ok((endpoint, response))
+        self.refusal.map_or(Ok((endpoint, response)), Err)
     }
 
     fn refuse(&mut self, reason: Reason) {
@@ -230,7 +234,7 @@ impl Upstream {
                 self.actions.push_back(Action::Serves(endpoint));
                 let note = Note::Registered { endpoint: name, peer: self.peer };
                 self.actions.push_back(Action::Note(note));
-                if self.draining {
+                if self.refusal == Some(Reason::Draining) {
                     self.tell(tunnel::Input::Rpc(rpc::Input::Drain));
                 }
             }
@@ -260,10 +264,6 @@ impl Upstream {
         };
         match word {
             Word::Request { head, end } => {
-                if !tunnel.machine.may_open() {
-                    let reset = Reset { reason: Reason::StreamLimit, started: false };
-                    return self.actions.push_back(Action::Answer(call, Word::Reset(reset)));
-                }
                 let stream = tunnel.machine.next_stream();
                 self.calls.insert(call, Open { stream, asked: end, said: false });
                 self.tell(tunnel::Input::Rpc(rpc::Input::Open { stream, tag: call, head, end }));
@@ -337,7 +337,7 @@ impl crate::Machine for Upstream {
                 Input::Socket(Event::Eof) => http.handle(now, http1::Input::Eof),
                 Input::Socket(Event::Sent(count)) => http.handle(now, http1::Input::Sent(count)),
                 Input::Socket(Event::Lost) => return self.close(Reason::ConnectionLost),
-                Input::Drain => self.draining = true,
+                Input::Drain => self.refusal = Some(Reason::Draining),
                 Input::Part(_) => http.handle(now, http1::Input::Drain),
                 Input::Ask(..) => {}
             }
@@ -349,7 +349,7 @@ impl crate::Machine for Upstream {
             Input::Socket(Event::Sent(count)) => self.tell(tunnel::Input::Sent(count)),
             Input::Socket(Event::Lost) => self.tell(tunnel::Input::Lost),
             Input::Drain => {
-                self.draining = true;
+                self.refusal = Some(Reason::Draining);
                 self.tell(tunnel::Input::Rpc(rpc::Input::Drain));
             }
             Input::Part(reason) => self.tell(tunnel::Input::Close(reason)),

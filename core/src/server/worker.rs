@@ -102,7 +102,10 @@ impl Worker {
 
     fn accept(&mut self, conn: ConnId, port: Port, peer: core::net::SocketAddr) {
         let now = self.clock.now();
-        if self.conns.len() >= self.settings.limits.connections || self.life == Life::Over {
+        let limit = self.settings.limits.connections;
+        let full = self.conns.len() >= limit;
+        let reserve = limit.saturating_add(RESERVE);
+        if self.life == Life::Over || (self.conns.len() >= reserve && port != Port::Admin) {
             let reason = Reason::Overloaded;
             self.actions.push_back(Action::Note(Note::Refused { peer, reason }));
             return self.actions.push_back(Action::Close(conn));
@@ -113,11 +116,12 @@ impl Worker {
             Port::Proxy => {
                 self.clients += 1;
                 let me = (self.id, conn);
-                Kind::Proxy(Box::new(Proxy::new(now, me, peer, self.dice.long(), settings)))
+                let salt = self.dice.long();
+                Kind::Proxy(Box::new(Proxy::new(now, me, peer, salt, full, settings)))
             }
             Port::Upstream => {
                 let seed = self.seed.fork_at("upstream", self.accepted);
-                Kind::Upstream(Box::new(Upstream::new(now, peer, seed, settings)))
+                Kind::Upstream(Box::new(Upstream::new(now, peer, seed, full, settings)))
             }
             Port::Admin => Kind::Admin(Box::new(Admin::new(now, self.ready, &settings))),
         };
@@ -378,7 +382,9 @@ impl Worker {
             return;
         }
         self.life = Life::Parting(self.clock.now() + self.settings.limits.linger_timeout);
-        self.actions.push_back(Action::Unlisten(Port::Admin));
+        for port in [Port::Proxy, Port::Upstream, Port::Admin] {
+            self.actions.push_back(Action::Unlisten(port));
+        }
         self.write_node(Letter::Parted(self.loads.total()));
         self.each(|kind, now| match kind {
             Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Drain),
@@ -482,3 +488,6 @@ impl Host for Worker {
         self.conns.get(conn).map_or(0, Entry::room)
     }
 }
+
+/// Connections above the limit that are told so instead of being dropped without a word.
+const RESERVE: usize = 64;
