@@ -45,7 +45,8 @@ impl ConnIds {
         ConnId { serial: self.serial, slot, side: self.side }
     }
 
-    /// Takes back the slot of a connection that is gone. Call it once for each.
+    /// Takes back the slot of a connection that is gone. Call it once for each, and not before
+    /// the other side has let go of it too: a machine told of a loss has when it was polled.
     pub fn release(&mut self, id: ConnId) {
         debug_assert_eq!(id.side, self.side, "released to whoever created it");
         self.free.push(id.slot);

@@ -4,7 +4,8 @@
 mod kit;
 
 use kit::alarms::Alarms;
-use kit::{PATIENCE, Seen, Way, client, drive, movers, nobody};
+use kit::script::{End, Saw, halt};
+use kit::{PATIENCE, Seen, Way, client, drive, movers, nobody, reset, script};
 use pico_core::host::Fault;
 use pico_core::id::WorkerId;
 use std::io::{ErrorKind, Read as _, Write as _};
@@ -79,13 +80,43 @@ fn a_reset_is_a_lost_connection_and_the_next_one_is_served() {
     let mut first = echo.client();
     first.write_all(b"x").unwrap();
     first.read_exact(&mut [0]).unwrap();
-    socket2::SockRef::from(&first).set_linger(Some(std::time::Duration::ZERO)).unwrap();
-    drop(first);
+    reset(first);
     assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), Seen::Accepted);
     assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), Seen::Lost(Fault::Reset));
     let mut second = echo.client();
     second.write_all(b"y").unwrap();
     second.read_exact(&mut [0]).unwrap();
+}
+
+#[test]
+fn one_who_comes_as_another_is_lost_is_served() {
+    let (host, saw) = script(b"hi", End::Not);
+    let first = host.client();
+    assert_eq!(saw.recv_timeout(PATIENCE).unwrap(), Saw::Accepted);
+    (&first).read_exact(&mut [0; 2]).unwrap();
+
+    // Both are found in the turn after the one in which it halts.
+    let (order, halted) = halt(None, 0);
+    host.tell(order);
+    let go = halted();
+    reset(first);
+    let mut second = host.client();
+    go.on();
+    let both = [(); 2].map(|()| saw.recv_timeout(PATIENCE).unwrap());
+    assert_eq!(both, [Saw::Lost(Fault::Reset), Saw::Accepted]);
+    second.read_exact(&mut [0; 2]).unwrap();
+}
+
+#[test]
+fn what_a_tick_produces_is_written_though_nothing_else_happens() {
+    let alarms = drive(vec![|_| Alarms::default()], || ());
+    for ms in [20, 30, 10] {
+        let mut client = alarms.client();
+        client.write_all(&[ms]).unwrap();
+        let mut back = [0];
+        client.read_exact(&mut back).unwrap();
+        assert_eq!(back, [ms]);
+    }
 }
 
 #[test]

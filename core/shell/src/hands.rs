@@ -38,6 +38,8 @@ pub(crate) struct Hands<P: Platform, L> {
     closed_until: Option<Instant>,
     accepted: usize,
     ids: ConnIds,
+    /// Whose slots are free from the next turn on: until then the machine may hold them.
+    freed: Vec<ConnId>,
     links: ConnMap<Link<P>>,
     dirty: VecDeque<ConnId>,
     /// Those for which the machine had no room in this turn.
@@ -79,6 +81,7 @@ impl<P: Platform, L> Hands<P, L> {
             closed_until: None,
             accepted: 0,
             ids: ConnIds::new(Side::Accepted),
+            freed: Vec::new(),
             links: ConnMap::new(),
             dirty: VecDeque::new(),
             stopped: Vec::new(),
@@ -97,6 +100,10 @@ impl<P: Platform, L> Hands<P, L> {
         self.now = now;
         self.accepted = 0;
         self.stopped.clear();
+        // The machine has been polled to its end since it heard that these are gone.
+        for conn in self.freed.drain(..) {
+            self.ids.release(conn);
+        }
         if self.closed_until.is_some_and(|until| until <= now) {
             self.open_doors();
         }
@@ -132,7 +139,7 @@ impl<P: Platform, L> Hands<P, L> {
     fn forget(&mut self, conn: ConnId) {
         if let Some(link) = self.links.remove(conn) {
             if link.accepted {
-                self.ids.release(conn);
+                self.freed.push(conn);
             }
             drop(link);
             if self.closed_until.is_some() {

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 pub mod alarms;
+pub mod script;
 
 use bytes::BytesMut;
 use pico_core::host::{Action, Address, Fault, Host, Input, Port};
@@ -11,6 +12,7 @@ use pico_core::note::Note;
 use pico_core::{Instant, Machine, Outbox};
 use pico_runtime_tokio::Tokio;
 use pico_shell::{Clock, Driver, Platform as _, Post, Wiring, listen};
+use script::{End, Order, Saw, Script};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
@@ -252,6 +254,12 @@ where
     Running { address, post, threads, stop }
 }
 
+/// Drives one host that does as it is told.
+pub fn script(greeting: &'static [u8], end: End) -> (Running<Order>, Receiver<Saw>) {
+    let (sender, receiver) = channel();
+    (drive(vec![move |_: Clock| Script::new(greeting, end, sender)], || Order::Stop), receiver)
+}
+
 /// Drives movers, one per way.
 pub fn movers(ways: &[Way]) -> (Running, Receiver<Seen>) {
     let (sender, receiver) = channel();
@@ -263,6 +271,11 @@ pub fn movers(ways: &[Way]) -> (Running, Receiver<Seen>) {
 }
 
 impl<L: Send + 'static> Running<L> {
+    /// Sends a letter to the first worker.
+    pub fn tell(&self, letter: L) {
+        self.post.send(Address::Worker(WorkerId(0)), letter);
+    }
+
     /// A client, which gives up rather than hang.
     pub fn client(&self) -> TcpStream {
         client(self.address)
@@ -287,6 +300,12 @@ pub fn client(to: SocketAddr) -> TcpStream {
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     stream.set_write_timeout(Some(PATIENCE)).unwrap();
     stream
+}
+
+/// Ends a connection by a reset.
+pub fn reset(stream: TcpStream) {
+    socket2::SockRef::from(&stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(stream);
 }
 
 /// An address on which nobody listens: bound once, and let go.

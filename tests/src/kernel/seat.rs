@@ -31,6 +31,10 @@ pub(super) struct Desk<L> {
     dice: Dice,
     conns: ConnMap<Conn>,
     ids: ConnIds,
+    /// Whose slots are free from the next turn on: until then the machine may hold them.
+    freed: Vec<ConnId>,
+    /// Who waits to be accepted.
+    backlog: VecDeque<Caller>,
     inbox: VecDeque<Input<L>>,
     /// Connections on which something may be possible.
     ready: BTreeSet<ConnId>,
@@ -49,6 +53,19 @@ struct Conn {
     ended: bool,
 }
 
+/// Somebody who dialled us.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Caller {
+    pub(super) link: u64,
+    pub(super) from: (SeatId, ConnId),
+    pub(super) peer: SocketAddr,
+    /// Whom they dialled.
+    pub(super) to: SocketAddr,
+    pub(super) port: Port,
+    /// How long our answer takes.
+    pub(super) latency: Duration,
+}
+
 /// What reaches a seat from the world.
 pub(super) enum Delivery {
     Connected { conn: ConnId, socket: Socket, peer: SocketAddr },
@@ -60,7 +77,8 @@ pub(super) enum Delivery {
 
 /// A seat, whatever host sits on it.
 pub(super) trait AnySeat {
-    fn accept(&mut self, socket: Socket, port: Port, peer: SocketAddr) -> ConnId;
+    /// Lets somebody wait to be accepted in one of the next turns.
+    fn knock(&mut self, caller: Caller);
     fn deliver(&mut self, now: Instant, delivery: Delivery, out: &mut Outside);
     /// One turn; says when it wants the next.
     fn turn(&mut self, now: Instant, out: &mut Outside) -> Option<Instant>;
@@ -99,6 +117,8 @@ impl<H: Host> Seat<H> {
             dice,
             conns: ConnMap::new(),
             ids: ConnIds::new(Side::Accepted),
+            freed: Vec::new(),
+            backlog: VecDeque::new(),
             inbox: VecDeque::new(),
             ready: BTreeSet::new(),
             posted: BTreeMap::new(),
@@ -112,11 +132,8 @@ impl<H: Host + 'static> AnySeat for Seat<H>
 where
     H::Letter: Debug + 'static,
 {
-    fn accept(&mut self, socket: Socket, port: Port, peer: SocketAddr) -> ConnId {
-        let conn = self.desk.ids.issue();
-        self.desk.conns.insert(conn, Conn::new(Side::Accepted, Some(socket)));
-        self.desk.inbox.push_back(Input::Accepted { conn, port, peer });
-        conn
+    fn knock(&mut self, caller: Caller) {
+        self.desk.backlog.push_back(caller);
     }
 
     fn deliver(&mut self, now: Instant, delivery: Delivery, out: &mut Outside) {
@@ -154,9 +171,14 @@ where
     fn turn(&mut self, now: Instant, out: &mut Outside) -> Option<Instant> {
         let local = now + self.desk.offset;
         let desk = &mut self.desk;
+        for conn in desk.freed.drain(..) {
+            desk.ids.release(conn);
+        }
         let mut hands = Hands { now, desk, out, left: TURN_MAX };
         let deadline = settle(&mut self.host, local, &mut hands);
-        if !self.desk.ready.is_empty() || !self.desk.inbox.is_empty() {
+        // Only what exceeds a turn's share is left to the next one: whatever else `settle` leaves
+        // undone waits for an event, as it would in a real driver.
+        if hands.left == 0 && !self.desk.ready.is_empty() {
             return Some(now);
         }
         let deadline = deadline?.as_nanos().saturating_sub(self.desk.offset_nanos());
@@ -166,6 +188,11 @@ where
     fn die(&mut self, now: Instant, out: &mut Outside) {
         self.desk.done = true;
         self.desk.inbox.clear();
+        for caller in self.desk.backlog.drain(..) {
+            let unreachable = Delivery::Unreachable { conn: caller.from.1, fault: Fault::Reset };
+            let event = Event::Deliver(caller.from.0, unreachable);
+            out.events.add(now + caller.latency, event);
+        }
         for (_, conn) in std::mem::take(&mut self.desk.conns).iter() {
             if let Some(socket) = conn.socket {
                 out.net.reset(now, socket.link, &mut out.events);
@@ -216,7 +243,7 @@ impl<L> Desk<L> {
         let held = self.conns.remove(conn)?;
         self.ready.remove(&conn);
         if held.side == Side::Accepted {
-            self.ids.release(conn);
+            self.freed.push(conn);
         }
         Some(held)
     }
@@ -235,7 +262,13 @@ where
     H::Letter: Debug + 'static,
 {
     fn next(&mut self, host: &H) -> Option<Input<H::Letter>> {
-        let input = self.desk.inbox.pop_front().or_else(|| self.look_at_sockets(host))?;
+        let input = self
+            .desk
+            .inbox
+            .pop_front()
+            .or_else(|| self.accept(1, 4))
+            .or_else(|| self.look_at_sockets(host))
+            .or_else(|| self.accept(1, 1))?;
         self.out.trace.input(self.now, self.desk.id, &self.desk.name, &input);
         Some(input)
     }
@@ -265,6 +298,21 @@ where
 }
 
 impl<L: Debug + 'static> Hands<'_, L> {
+    /// Accepts whoever has waited longest, with this chance: between what sockets have, as it
+    /// comes.
+    fn accept(&mut self, chance: u64, of: u64) -> Option<Input<L>> {
+        if self.desk.backlog.is_empty() || !self.desk.dice.chance(chance, of) {
+            return None;
+        }
+        let Caller { link, from, peer, to, port, latency } = self.desk.backlog.pop_front()?;
+        let conn = self.desk.ids.issue();
+        self.desk.conns.insert(conn, Conn::new(Side::Accepted, Some(acceptor(link))));
+        self.out.net.connect(link, from, (self.desk.id, conn));
+        let delivery = Delivery::Connected { conn: from.1, socket: dialler(link), peer: to };
+        self.out.events.add(self.now + latency, Event::Deliver(from.0, delivery));
+        Some(Input::Accepted { conn, port, peer })
+    }
+
     /// The next input that a socket has.
     fn look_at_sockets(&mut self, host: &impl Host<Letter = L>) -> Option<Input<L>> {
         while self.left > 0 {
@@ -363,11 +411,11 @@ impl<L: Debug + 'static> Hands<'_, L> {
 }
 
 /// The socket of whoever dialled `link`.
-pub(super) const fn dialler(link: u64) -> Socket {
+const fn dialler(link: u64) -> Socket {
     Socket { link, way: Way::Up }
 }
 
 /// The socket of whoever accepted `link`.
-pub(super) const fn acceptor(link: u64) -> Socket {
+const fn acceptor(link: u64) -> Socket {
     Socket { link, way: Way::Down }
 }

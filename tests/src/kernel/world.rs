@@ -3,7 +3,7 @@
 use super::events::Events;
 use super::faults::Fault;
 use super::net::{Dialled, Net, Socket};
-use super::seat::{AnySeat, Delivery, Seat, acceptor, dialler};
+use super::seat::{AnySeat, Caller, Delivery, Seat};
 use super::trace::Trace;
 use super::{ProcessId, SeatId};
 use crate::draw::Draw as _;
@@ -295,11 +295,8 @@ impl World {
             return self.out.events.add(at, event);
         };
         let id = *self.dice.pick(&seats);
-        let conn = self.seats[id.0].seat.accept(acceptor(link), port, peer);
+        self.seats[id.0].seat.knock(Caller { link, from, peer, to, port, latency });
         self.wake(id);
-        self.out.net.connect(link, from, (id, conn));
-        let delivery = Delivery::Connected { conn: from.1, socket: dialler(link), peer: to };
-        self.out.events.add(at, Event::Deliver(from.0, delivery));
     }
 
     fn kill(&mut self, process: ProcessId) {
