@@ -111,7 +111,7 @@ proptest! {
         prop_assume!(parts.iter().all(|p| !p.contains('\\')));
         let list = parts.join(" ,, ");
         let split: Vec<&[u8]> = elements(list.as_bytes()).collect();
-        prop_assert_eq!(split, parts.iter().map(|p| p.as_bytes()).collect::<Vec<_>>());
+        prop_assert_eq!(split, parts.iter().map(String::as_bytes).collect::<Vec<_>>());
     }
 
     #[test]
