@@ -259,10 +259,7 @@ proptest! {
         }
         rig.body(b"", true);
         while write(&mut rig, &mut trace, 5000) {}
-        let reported = rig.actions().iter().map(|action| match action {
-            server::Action::Taken(count) => *count,
-            _ => 0,
-        }).sum::<usize>();
+        let reported = rig.actions().iter().map(|action| if let server::Action::Taken(count) = action { *count } else { 0 }).sum::<usize>();
         prop_assert_eq!(reported, body.len());
 
         let mut client = Rig::client();
@@ -273,10 +270,7 @@ proptest! {
         client.input(client::Input::Credit(1 << 20));
         let actions = client.actions();
         prop_assert_eq!(actions.last(), Some(&client::Action::Idle));
-        let read = actions.into_iter().filter_map(|action| match action {
-            client::Action::Data { bytes, .. } => Some(bytes),
-            _ => None,
-        });
+        let read = actions.into_iter().filter_map(|action| if let client::Action::Data { bytes, .. } = action { Some(bytes) } else { None });
         prop_assert_eq!(read.flatten().collect::<Vec<u8>>(), body);
     }
 

@@ -145,9 +145,8 @@ fn tiny_pieces_that_wait_together_become_one_chunk() {
         client.feed(head);
         client.input(client::Input::Credit(1 << 20));
         client.feed(wire);
-        let read = client.actions().into_iter().filter_map(|action| match action {
-            client::Action::Data { bytes, .. } => Some(bytes),
-            _ => None,
+        let read = client.actions().into_iter().filter_map(|action| {
+            if let client::Action::Data { bytes, .. } = action { Some(bytes) } else { None }
         });
         assert_eq!(read.flatten().collect::<Vec<u8>>(), body, "{size} {taken}");
     }
