@@ -2,6 +2,7 @@
 
 mod http1_kit;
 
+use bytes::BytesMut;
 use http1_kit::{Conn, Rig, data, fields, response};
 use pico_core::http1::rules::strip_hop_by_hop;
 use pico_core::http1::{client, server};
@@ -259,7 +260,7 @@ proptest! {
         }
         rig.body(b"", true);
         while write(&mut rig, &mut trace, 5000) {}
-        let reported = rig.actions().iter().map(|action| if let server::Action::Taken(count) = action { *count } else { 0 }).sum::<usize>();
+        let reported = rig.actions().iter().map(taken_of).sum::<usize>();
         prop_assert_eq!(reported, body.len());
 
         let mut client = Rig::client();
@@ -270,7 +271,7 @@ proptest! {
         client.input(client::Input::Credit(1 << 20));
         let actions = client.actions();
         prop_assert_eq!(actions.last(), Some(&client::Action::Idle));
-        let read = actions.into_iter().filter_map(|action| if let client::Action::Data { bytes, .. } = action { Some(bytes) } else { None });
+        let read = actions.into_iter().filter_map(bytes_of);
         prop_assert_eq!(read.flatten().collect::<Vec<u8>>(), body);
     }
 
@@ -340,6 +341,14 @@ proptest! {
         prop_assert!(at.is_none_or(|at| at + 1 == actions.len()));
         prop_assert!(at.is_none() || client.machine.deadline().is_none());
     }
+}
+
+fn bytes_of(action: client::Action) -> Option<BytesMut> {
+    if let client::Action::Data { bytes, .. } = action { Some(bytes) } else { None }
+}
+
+fn taken_of(action: &server::Action) -> usize {
+    if let server::Action::Taken(count) = action { *count } else { 0 }
 }
 
 fn server_input(kind: u8, count: usize, text: &[u8]) -> server::Input {
