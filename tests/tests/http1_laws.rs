@@ -2,6 +2,7 @@
 
 mod http1_kit;
 
+use bytes::BytesMut;
 use http1_kit::{Conn, Rig, data, fields, response};
 use pico_core::http1::rules::strip_hop_by_hop;
 use pico_core::http1::{client, server};
@@ -242,6 +243,39 @@ proptest! {
     }
 
     #[test]
+    fn a_chunked_body_reads_the_same_however_it_was_given_and_taken(
+        steps in prop::collection::vec((1..40usize, 0..60usize), 1..200),
+        large in prop::collection::vec((1..1100usize, 0..600usize), 0..20),
+    ) {
+        let mut rig = Rig::server();
+        let mut trace = Trace::default();
+        rig.feed("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        rig.respond(200, &[], false);
+        let mut body = Vec::new();
+        for (at, (given, taken)) in steps.into_iter().chain(large).enumerate() {
+            let piece = vec![b'a' + u8::try_from(at % 26).unwrap(); given];
+            rig.body(&piece, false);
+            body.extend(piece);
+            write(&mut rig, &mut trace, taken);
+        }
+        rig.body(b"", true);
+        while write(&mut rig, &mut trace, 5000) {}
+        let reported = rig.actions().iter().map(taken_of).sum::<usize>();
+        prop_assert_eq!(reported, body.len());
+
+        let mut client = Rig::client();
+        client.ask("GET", &[("Host", "a")], true);
+        client.out();
+        client.input(client::Input::Credit(1 << 20));
+        client.feed(&trace.out);
+        client.input(client::Input::Credit(1 << 20));
+        let actions = client.actions();
+        prop_assert_eq!(actions.last(), Some(&client::Action::Idle));
+        let read = actions.into_iter().filter_map(bytes_of);
+        prop_assert_eq!(read.flatten().collect::<Vec<u8>>(), body);
+    }
+
+    #[test]
     fn what_a_server_parsed_a_client_writes_the_same(text in requests()) {
         let (first, body) = parse(&text);
         let Some(first) = first else { return Ok(()) };
@@ -307,6 +341,14 @@ proptest! {
         prop_assert!(at.is_none_or(|at| at + 1 == actions.len()));
         prop_assert!(at.is_none() || client.machine.deadline().is_none());
     }
+}
+
+fn bytes_of(action: client::Action) -> Option<BytesMut> {
+    if let client::Action::Data { bytes, .. } = action { Some(bytes) } else { None }
+}
+
+fn taken_of(action: &server::Action) -> usize {
+    if let server::Action::Taken(count) = action { *count } else { 0 }
 }
 
 fn server_input(kind: u8, count: usize, text: &[u8]) -> server::Input {

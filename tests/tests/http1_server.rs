@@ -145,13 +145,10 @@ fn tiny_pieces_that_wait_together_become_one_chunk() {
         client.feed(head);
         client.input(client::Input::Credit(1 << 20));
         client.feed(wire);
-        let mut read = Vec::new();
-        for action in client.actions() {
-            if let client::Action::Data { bytes, .. } = action {
-                read.extend_from_slice(&bytes);
-            }
-        }
-        assert_eq!(read, body, "{size} {taken}");
+        let read = client.actions().into_iter().filter_map(|action| {
+            if let client::Action::Data { bytes, .. } = action { Some(bytes) } else { None }
+        });
+        assert_eq!(read.flatten().collect::<Vec<u8>>(), body, "{size} {taken}");
     }
 }
 
@@ -416,7 +413,7 @@ fn an_upgrade_is_offered_only_where_it_can_be_granted() {
         "HEAD / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
         "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x, H2C\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\nUpgrade: h2c/2\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\nUpgrade: h2c/\r\n\r\n",
     ] {
         let mut rig = Rig::server();
         rig.feed(text);
