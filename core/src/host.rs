@@ -119,7 +119,8 @@ pub enum Action<L> {
     Read(ConnId),
     /// Send our FIN once the outbox is empty, and go on reading.
     Finish(ConnId),
-    /// Drop the connection now, whatever waits; nothing more is heard of it.
+    /// Drop the connection now, whatever waits; nothing more is heard of it. The peer sees a
+    /// reset, unless our FIN was sent before.
     Close(ConnId),
     /// Stop listening on this port once those who are already waiting there were accepted.
     Unlisten(Port),

@@ -82,6 +82,79 @@ fn a_request_passes_from_a_client_to_a_service_and_both_processes_drain() {
     assert_eq!(server.stop(), Some(0));
 }
 
+#[test]
+fn a_node_that_drains_closes_its_ports_before_it_ends() {
+    let mut server = Process::server();
+    let proxy = server.port("proxy");
+    let upstream = server.port("upstream");
+    // Requests to it are never answered.
+    let service = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = service.local_addr().unwrap().to_string();
+    let url = format!("http://{upstream}");
+    let mut agent = Process::start(&["agent", "http", "web", &address, "--connect.url", &url]);
+    agent.line();
+    assert!(agent.line().contains(" online "));
+    // The worker that a client comes to may hear of the upstream a moment later.
+    service.set_nonblocking(true).unwrap();
+    let mut clients = Vec::new();
+    let mut call = loop {
+        let mut client = TcpStream::connect(&proxy).unwrap();
+        client.write_all(b"GET / HTTP/1.1\r\nhost: a\r\nx-pico-endpoint: web\r\n\r\n").unwrap();
+        clients.push(client);
+        if let Ok((call, _)) = service.accept() {
+            break call;
+        }
+    };
+    call.set_nonblocking(false).unwrap();
+    assert!(call.read(&mut [0; 10]).unwrap() > 0);
+
+    kill_process(Pid::from_child(&server.child), Signal::TERM).unwrap();
+    while TcpStream::connect(&proxy).is_ok() {
+        thread::yield_now();
+    }
+    assert_eq!(server.child.try_wait().unwrap(), None, "it waits for the call");
+}
+
+#[test]
+fn a_node_that_lacks_descriptors_ends_and_says_so() {
+    for most in (20..=60).step_by(8) {
+        let pico = env!("CARGO_BIN_EXE_pico");
+        let ports = ["proxy", "upstream", "admin", "gossip"]
+            .map(|port| format!("--{port}.bind-addr 127.0.0.1:0"))
+            .join(" ");
+        let script = format!("ulimit -n {most}; exec {pico} server --workers 16 {ports}");
+        let mut command = Command::new("sh");
+        let output = command.args(["-c", &script]).stdin(Stdio::null()).output().unwrap();
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("pico: "), "{most}: {told}");
+        assert_eq!(output.status.code(), Some(1), "{most}: {told}");
+    }
+}
+
+#[test]
+fn an_agent_drains_though_its_first_worker_has_ended() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let listeners =
+        "listeners:\n  - {endpoint: one, addr: \"1\"}\n  - {endpoint: two, addr: \"2\"}\n";
+    let file = file("two.yaml", listeners);
+    let url = format!("http://{address}");
+    let arguments = ["--config", file.to_str().unwrap(), "--connect.url", &url, "--workers", "2"];
+    let mut agent = Process::start(&[&["agent", "start"], &arguments[..]].concat());
+    let mut held = Vec::new();
+    for _ in 0..2 {
+        let (mut stream, _) = server.accept().unwrap();
+        let mut head = [0; 4096];
+        let count = stream.read(&mut head).unwrap();
+        if String::from_utf8_lossy(&head[..count]).contains("/one") {
+            stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").unwrap();
+        }
+        held.push(stream);
+    }
+    while !agent.line().contains("one refused") {}
+    assert_eq!(agent.stop(), Some(0));
+}
+
 /// Sends a request to the endpoint `web` and returns all that comes back.
 fn get(proxy: &str) -> String {
     let mut client = TcpStream::connect(proxy).unwrap();

@@ -9,7 +9,7 @@ use kit::{PATIENCE, Seen, Way, client, drive, movers, nobody, reset, script};
 use pico_core::host::Fault;
 use pico_core::id::WorkerId;
 use std::io::{ErrorKind, Read as _, Write as _};
-use std::net::Shutdown;
+use std::net::{Ipv4Addr, Shutdown, TcpListener};
 use std::thread;
 
 #[test]
@@ -105,6 +105,41 @@ fn one_who_comes_as_another_is_lost_is_served() {
     let both = [(); 2].map(|()| saw.recv_timeout(PATIENCE).unwrap());
     assert_eq!(both, [Saw::Lost(Fault::Reset), Saw::Accepted]);
     second.read_exact(&mut [0; 2]).unwrap();
+}
+
+#[test]
+fn a_connection_that_is_closed_unfinished_is_seen_as_cut() {
+    for (end, cut) in [(End::Close, true), (End::FinishAndClose, false)] {
+        let (host, _saw) = script(b"half", end);
+        let mut client = host.client();
+        let mut all = Vec::new();
+        let ended = client.read_to_end(&mut all).map_err(|error| error.kind());
+        assert_eq!(all, b"half");
+        assert_eq!(ended, if cut { Err(ErrorKind::ConnectionReset) } else { Ok(4) });
+    }
+}
+
+#[test]
+fn what_a_peer_said_before_it_broke_the_connection_is_read() {
+    let service = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let (host, saw) = script(b"", End::Not);
+    let (order, halted) = halt(Some(service.local_addr().unwrap()), 1);
+    host.tell(order);
+    halted().on();
+    let (mut stream, _) = service.accept().unwrap();
+    assert_eq!(saw.recv_timeout(PATIENCE).unwrap(), Saw::Connected);
+    // It is there, and not read: dropping the connection resets it.
+    assert_eq!(stream.peek(&mut [0]).unwrap(), 1);
+
+    // The host finds out by writing.
+    let (order, halted) = halt(None, 1_000_000);
+    host.tell(order);
+    let go = halted();
+    stream.write_all(b"413").unwrap();
+    drop(stream);
+    go.on();
+    let last = [(); 2].map(|()| saw.recv_timeout(PATIENCE).unwrap());
+    assert_eq!(last, [Saw::Bytes(b"413".to_vec()), Saw::Lost(Fault::Reset)]);
 }
 
 #[test]

@@ -8,26 +8,112 @@ use pico_core::host::Host;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::task::Poll;
+use std::sync::mpsc::channel;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
 use std::thread::{Builder, JoinHandle};
 
 /// What a thread runs.
 pub(crate) type Task = Pin<Box<dyn Future<Output = ()>>>;
 
-/// Drives a machine on a thread of its own.
-pub(crate) fn hire<P: Platform, H: Host>(
-    name: String,
-    wiring: Wiring<H::Letter>,
-    make: impl FnOnce() -> H + Send + 'static,
-) -> io::Result<JoinHandle<io::Result<()>>>
-where
-    H::Letter: Send + 'static,
-{
-    let run = async move || {
-        Driver::<P, H>::new(make(), wiring)?.await;
-        Ok(())
-    };
-    Builder::new().name(name).spawn(move || P::block_on(run())?)
+/// Threads of a process, each of which drives one machine.
+pub(crate) struct Crew<T> {
+    threads: Vec<JoinHandle<io::Result<T>>>,
+    working: Arc<Working>,
+}
+
+/// How many threads have not ended, and who waits for the last.
+#[derive(Default)]
+struct Working(Mutex<(usize, Option<Waker>)>);
+
+/// One of them.
+struct Shift(Arc<Working>);
+
+impl<T: Send + 'static> Crew<T> {
+    /// Nobody.
+    pub(crate) fn new() -> Self {
+        Self { threads: Vec::new(), working: Arc::default() }
+    }
+
+    /// Drives a machine on a thread of its own; `end` says what became of it. Returns when the
+    /// driver has begun, or why it could not.
+    pub(crate) fn hire<P: Platform, H: Host + 'static>(
+        &mut self,
+        name: String,
+        wiring: Wiring<H::Letter>,
+        make: impl FnOnce() -> H + Send + 'static,
+        end: fn(&H) -> T,
+    ) -> io::Result<()>
+    where
+        H::Letter: Send + 'static,
+    {
+        let (begun, begins) = channel();
+        let shift = Shift::begin(&self.working);
+        let run = async move || {
+            let mut driver = Driver::<P, H>::new(make(), wiring)?;
+            // Who hires waits for it, or has ended.
+            let _ = begun.send(());
+            (&mut driver).await;
+            Ok(end(driver.host()))
+        };
+        let thread = Builder::new().name(name).spawn(move || {
+            let _shift = shift;
+            P::block_on(run())?
+        })?;
+        if begins.recv().is_ok() {
+            self.threads.push(thread);
+            return Ok(());
+        }
+        joined(thread).and_then(|_| Err(io::Error::other("a worker ended before it began")))
+    }
+
+    /// Ends when all threads have.
+    pub(crate) fn ended(&self) -> Task {
+        let working = Arc::clone(&self.working);
+        Box::pin(poll_fn(move |cx| {
+            let mut state = working.lock();
+            if state.0 == 0 {
+                return Poll::Ready(());
+            }
+            state.1 = Some(cx.waker().clone());
+            Poll::Pending
+        }))
+    }
+
+    /// Waits for all threads to end, and returns what became of them or what went wrong first.
+    pub(crate) fn join(self) -> io::Result<Vec<T>> {
+        let ends: Vec<_> = self.threads.into_iter().map(joined).collect();
+        ends.into_iter().collect()
+    }
+}
+
+impl Working {
+    fn lock(&self) -> MutexGuard<'_, (usize, Option<Waker>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Shift {
+    fn begin(working: &Arc<Working>) -> Self {
+        working.lock().0 += 1;
+        Self(Arc::clone(working))
+    }
+}
+
+impl Drop for Shift {
+    fn drop(&mut self) {
+        let mut state = self.0.lock();
+        state.0 -= 1;
+        let waker = if state.0 == 0 { state.1.take() } else { None };
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+}
+
+fn joined<T>(thread: JoinHandle<io::Result<T>>) -> io::Result<T> {
+    thread.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")))
 }
 
 /// Runs all tasks to their ends. At the first signal it calls `drain`; the second one ends the
@@ -60,16 +146,6 @@ pub(crate) async fn signal<P: Platform>() -> io::Result<()> {
     let mut signals = P::signals()?;
     poll_fn(|cx| signals.poll(cx)).await;
     Ok(())
-}
-
-/// Waits for threads to end and returns what went wrong first.
-pub(crate) fn join(threads: Vec<JoinHandle<io::Result<()>>>) -> io::Result<()> {
-    let mut result = Ok(());
-    for thread in threads {
-        let ended = thread.join().unwrap_or_else(|_| Err(io::Error::other("a worker panicked")));
-        result = result.and(ended);
-    }
-    result
 }
 
 /// Randomness from the operating system.

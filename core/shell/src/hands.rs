@@ -9,7 +9,7 @@ use crate::ready::{Ready, Spur, Token};
 use bytes::BytesMut;
 use pico_core::host::{Action, Address, Fault, Host, Input, Port};
 use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side};
-use pico_core::{Instant, Turn};
+use pico_core::{Instant, Outbox, Turn};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::io;
@@ -322,10 +322,25 @@ impl<P: Platform, L> Hands<P, L> {
                 None
             }
             Look::Broken(fault) => {
+                let link = self.links.get_mut(conn)?;
+                if link.stop_writing(fault, host.room(conn)) {
+                    self.todo.push_back(Token::Read(conn));
+                    return None;
+                }
                 self.forget(conn);
                 Some(Input::Lost { conn, fault })
             }
         }
+    }
+
+    fn finish(&mut self, conn: ConnId, outbox: Option<&Outbox>) {
+        let Some(link) = self.links.get_mut(conn) else { return };
+        link.finish();
+        if outbox.is_some_and(Outbox::is_empty) {
+            // At once: should the machine close it now, then all was said.
+            link.write(self.turn, None);
+        }
+        self.soil(conn);
     }
 
     fn unlisten(&mut self, port: Port) {
@@ -380,7 +395,7 @@ impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
         }
     }
 
-    fn act(&mut self, _host: &H, action: Action<H::Letter>) {
+    fn act(&mut self, host: &H, action: Action<H::Letter>) {
         match action {
             Action::Dial { conn, to } => self.dial(conn, to),
             Action::Resolve { ask, host, port } => self.resolve(ask, host, port),
@@ -390,13 +405,13 @@ impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
                     self.todo.push_back(Token::Read(conn));
                 }
             }
-            Action::Finish(conn) => {
+            Action::Finish(conn) => self.finish(conn, host.outbox(conn)),
+            Action::Close(conn) => {
                 if let Some(link) = self.links.get_mut(conn) {
-                    link.finish();
-                    self.soil(conn);
+                    link.cut_off();
                 }
+                self.forget(conn);
             }
-            Action::Close(conn) => self.forget(conn),
             Action::Unlisten(port) => self.unlisten(port),
             Action::Letter { to, letter } => {
                 if let Some(letters) = self.outgoing.get_mut(place(to)) {

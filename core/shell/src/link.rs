@@ -22,6 +22,8 @@ pub(crate) struct Link<P: Platform> {
     pub(crate) accepted: bool,
     reading: Reading,
     finish: Finish,
+    /// The peer has cut what we write; what it had sent before is still to be read.
+    cut: Option<Fault>,
     /// Whether it is on the list of those to be written.
     pub(crate) dirty: bool,
     spent: Spent,
@@ -97,6 +99,7 @@ impl<P: Platform> Link<P> {
             accepted,
             reading: Reading::On,
             finish: Finish::No,
+            cut: None,
             dirty: false,
             spent: Spent::default(),
         }
@@ -139,6 +142,22 @@ impl<P: Platform> Link<P> {
         }
     }
 
+    /// Makes the peer see a cut, unless it has seen our FIN. Call it before dropping a connection
+    /// that the machine closes.
+    pub(crate) fn cut_off(&self) {
+        match &self.socket {
+            Socket::Open(stream) if self.finish != Finish::Done => stream.reset_on_drop(),
+            Socket::Open(_) | Socket::Dialing(..) => {}
+        }
+    }
+
+    /// Stops writing after a fault. Returns whether the peer may have said something before it
+    /// broke the connection, which is still to be read: reading ends in the fault.
+    pub(crate) fn stop_writing(&mut self, fault: Fault, room: usize) -> bool {
+        self.cut = Some(fault);
+        fault == Fault::Reset && room > 0 && self.reading == Reading::On
+    }
+
     fn dial(&mut self) -> Look<Brought> {
         let Socket::Dialing(dial, to) = &mut self.socket else { return Look::Nothing };
         let to = *to;
@@ -159,6 +178,9 @@ impl<P: Platform> Link<P> {
             return Look::Nothing;
         }
         if room == 0 {
+            if let Some(fault) = self.cut {
+                return Look::Broken(fault);
+            }
             self.reading = Reading::Paused;
             return Look::Nothing;
         }
@@ -173,6 +195,9 @@ impl<P: Platform> Link<P> {
             return match stream.poll_read(&mut Context::from_waker(&self.reader), buffer) {
                 Poll::Pending => Look::Nothing,
                 Poll::Ready(Ok(0)) => {
+                    if let Some(fault) = self.cut {
+                        return Look::Broken(fault);
+                    }
                     self.reading = Reading::Over;
                     Look::Some(Brought::Eof)
                 }
@@ -190,6 +215,9 @@ impl<P: Platform> Link<P> {
     /// it was asked for. Returns how many bytes were taken.
     pub(crate) fn write(&mut self, turn: u64, outbox: Option<&Outbox>) -> Look<usize> {
         let Socket::Open(stream) = &mut self.socket else { return Look::Nothing };
+        if self.cut.is_some() {
+            return Look::Nothing;
+        }
         let context = &mut Context::from_waker(&self.writer);
         let Some(outbox) = outbox.filter(|outbox| !outbox.is_empty()) else {
             // A FIN that cannot be sent is one that the peer's reset, still to be read, explains.
@@ -212,7 +240,7 @@ impl<P: Platform> Link<P> {
         loop {
             return match stream.poll_write(context, slices) {
                 Poll::Pending => Look::Nothing,
-                Poll::Ready(Ok(0)) => Look::Broken(Fault::Reset),
+                Poll::Ready(Ok(0)) => Look::Broken(Fault::Other),
                 Poll::Ready(Ok(count)) => {
                     self.spent.written += count;
                     Look::Some(count)

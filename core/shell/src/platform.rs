@@ -65,6 +65,9 @@ pub trait Stream: Unpin {
     /// Sends our FIN.
     fn poll_finish(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;
 
+    /// Makes the system send a reset instead of a FIN when this connection is dropped.
+    fn reset_on_drop(&self);
+
     /// Asks the system to hold no more than `bytes` that it has not sent yet, where it can.
     fn limit_unsent(&self, bytes: u32);
 }

@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::clock::Clock;
 use crate::config::{Agent, Refusal};
-use crate::crew;
+use crate::crew::{self, Crew};
 use crate::driver::{Driver, Notes, Wiring};
 use crate::log;
 use crate::mail::Post;
@@ -96,18 +96,14 @@ impl Plan {
         let drain = signals.then(|| self.drain());
         let mut shares = self.shares()?.into_iter();
         let Some(first) = shares.next() else { return Ok(Ended::Drained) };
-        let mut threads = Vec::new();
-        for share in shares {
-            let name = format!("pico-worker-{}", share.me.0);
-            let run = move || share.run::<P>(None::<fn()>);
-            threads.push(std::thread::Builder::new().name(name).spawn(run)?);
+        let mut crew = Crew::new();
+        for Share { me, machine, wiring } in shares {
+            let name = format!("pico-worker-{}", me.0);
+            crew.hire::<P, _>(name, wiring, move || machine, Machine::failed)?;
         }
-        let mut refused = first.run::<P>(drain)?;
-        for thread in threads {
-            let broken = |_| Err(io::Error::other("a worker panicked"));
-            refused &= thread.join().unwrap_or_else(broken)?;
-        }
-        Ok(if refused { Ended::Refused } else { Ended::Drained })
+        let refused = first.run::<P>(&crew, drain)?;
+        let all = crew.join()?.into_iter().all(|refused| refused) && refused;
+        Ok(if all { Ended::Refused } else { Ended::Drained })
     }
 
     /// Deals the listeners out to the workers.
@@ -141,8 +137,8 @@ struct Share {
 }
 
 impl Share {
-    /// Runs it to its end, and says whether all its listeners were refused for good.
-    fn run<P: Platform>(self, drain: Option<impl Fn()>) -> io::Result<bool> {
+    /// Runs it to its end and the others' to theirs, and says whether all of its own listeners were refused for good.
+    fn run<P: Platform>(self, crew: &Crew<bool>, drain: Option<impl Fn()>) -> io::Result<bool> {
         let refused = Rc::new(Cell::new(false));
         let told = Rc::clone(&refused);
         P::block_on(async {
@@ -151,7 +147,7 @@ impl Share {
                 (&mut driver).await;
                 told.set(driver.host().failed());
             };
-            crew::together::<P>(vec![Box::pin(task)], drain).await
+            crew::together::<P>(vec![Box::pin(task), crew.ended()], drain).await
         })
         .flatten()?;
         Ok(refused.get())

@@ -182,4 +182,6 @@ only if all of them held. On a terminal it stays up until Ctrl-C, to be played w
 
 Examples:
   pico demo
-  pico demo --once";
+      Show it all; on a terminal, stay up and be sent requests by curl
+  pico demo --once && echo works
+      Only check that Pico works here";

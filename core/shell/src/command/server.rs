@@ -3,7 +3,7 @@
 use super::Failure;
 use crate::clock::Clock;
 use crate::config::{Refusal, Server};
-use crate::crew::{self, Task};
+use crate::crew::{self, Crew, Task};
 use crate::driver::{Driver, Notes, Wiring};
 use crate::listen;
 use crate::log;
@@ -78,11 +78,11 @@ impl Plan {
     /// Runs the node on this thread, and its other workers on threads of their own, until it has
     /// drained. With `signals`, the first one drains it and the second one ends the process.
     pub fn run<P: Platform>(self, signals: bool) -> io::Result<()> {
-        let mut threads = Vec::new();
+        let mut crew = Crew::new();
         for worker in (1..self.server.workers).map(WorkerId) {
             let name = format!("pico-worker-{}", worker.0);
             let wiring = self.wiring(Address::Worker(worker))?;
-            threads.push(crew::hire::<P, _>(name, wiring, self.worker(worker))?);
+            crew.hire::<P, _>(name, wiring, self.worker(worker), |_| ())?;
         }
         let settings = Arc::new(self.server.node.clone());
         let node = Node::new(self.clock.now(), self.server.workers, settings);
@@ -92,14 +92,15 @@ impl Plan {
         let post = self.post.clone();
         let drain = signals.then_some(move || post.send(Address::Node, Letter::Drain));
         // From here on the workers alone hold their ports, and close them when they drain.
-        let Self { gossip, .. } = self;
+        let Self { gossip, proxy, upstream, admin, .. } = self;
+        drop((proxy, upstream, admin));
         P::block_on(async {
             let node: Task = Box::pin(Driver::<P, _>::new(node.0, node.1)?);
             let first: Task = Box::pin(Driver::<P, _>::new(first.0, first.1)?);
-            crew::together::<P>(vec![node, first], drain).await
+            crew::together::<P>(vec![node, first, crew.ended()], drain).await
         })??;
         drop(gossip);
-        crew::join(threads)
+        crew.join().map(|_| ())
     }
 
     fn worker(&self, id: WorkerId) -> impl FnOnce() -> Worker + Send + 'static {

@@ -8,9 +8,10 @@ mod service;
 
 use crate::command::{Failure, agent, server};
 use crate::config::{self, Logs, Refusal};
+use crate::crew::{self, Crew};
 use crate::driver::{Notes, Wiring};
 use crate::platform::Platform;
-use crate::{Clock, Post, crew, listen, log};
+use crate::{Clock, Post, listen, log};
 use customer::Customer;
 use pico_core::agent::HostHeader;
 use pico_core::host::{Address, Port};
@@ -117,7 +118,8 @@ impl Stage {
         let (sender, events) = channel();
         let post = Post::new(1);
         let client = client::Client::new(Arc::clone(&self.limits), sender);
-        crew::hire::<P, _>("demo-client".into(), wiring(&post, Vec::new()), move || client)?;
+        let wiring = wiring(&post, Vec::new());
+        Crew::new().hire::<P, _>("demo-client".into(), wiring, move || client, |_| ())?;
         Ok(Customer::new(post, events, self.proxy))
     }
 
@@ -150,8 +152,9 @@ fn serve<P: Platform>(limits: &Arc<Limits>) -> Result<(SocketAddr, Post<Stop>, T
     let post = Post::new(1);
     let service = service::Service::new(Arc::clone(limits));
     let wiring = wiring(&post, vec![(Port::Proxy, socket)]);
-    let hired = crew::hire::<P, _>("demo-service".into(), wiring, move || service)?;
-    let thread = start("demo-service", move || Ok(crew::join(vec![hired])?))?;
+    let mut crew = Crew::new();
+    crew.hire::<P, _>("demo-service".into(), wiring, move || service, |_| ())?;
+    let thread = start("demo-service", move || Ok(crew.join().map(|_| ())?))?;
     Ok((address, post, thread))
 }
 
