@@ -77,7 +77,7 @@ impl<T: Copy> Machine<T> {
         let mut clock = Monotonic::default();
         clock.advance(now);
         let mut tunnel = Self {
-            ws: ws::Machine::new(side, seed, Arc::clone(&limits), outbox),
+            ws: ws::Machine::binary(side, seed, Arc::clone(&limits), outbox),
             rpc: rpc::Machine::new(now, role, me, Arc::clone(&limits)),
             limits,
             clock,
@@ -155,15 +155,17 @@ impl<T: Copy> Machine<T> {
                 ws::Action::MessageEnd { kind: ws::Kind::Binary } => {
                     self.feed(rpc::Input::MessageEnd);
                 }
+                // Text is refused before any of it is told.
                 ws::Action::Piece { kind: ws::Kind::Text, .. }
-                | ws::Action::MessageEnd { kind: ws::Kind::Text } => {
-                    self.feed(rpc::Input::Lost(Reason::UnsupportedData));
-                }
-                ws::Action::Pong(_) => {}
+                | ws::Action::MessageEnd { kind: ws::Kind::Text }
+                | ws::Action::Pong(_) => {}
                 ws::Action::Finish if self.stage == Stage::Closed => {}
                 ws::Action::Finish => self.actions.push_back(Action::Finish),
                 ws::Action::Closed(reason) => self.closed(reason),
             }
+        }
+        if let Some(reason) = self.ws.ending() {
+            self.feed(rpc::Input::Lost(reason));
         }
     }
 

@@ -35,9 +35,10 @@ fn hex(bytes: &[u8]) -> String {
 fn run(role: Role, bytes: &[u8], size: usize) -> (String, Vec<u8>) {
     let limits = Arc::new(Limits::default());
     let mut machine = ws::Machine::new(role, &Seed::from_u64(1), limits, Outbox::new());
-    let mut sent = Vec::new();
+    let (mut sent, mut actions) = (Vec::new(), Vec::new());
     for piece in bytes.chunks(size) {
         machine.handle(NOW, Input::Received(BytesMut::from(piece)));
+        actions.extend(std::iter::from_fn(|| machine.poll()));
         let count = machine.outbox().len();
         machine.outbox().pieces().for_each(|piece| sent.extend_from_slice(piece));
         machine.handle(NOW, Input::Sent(count));
@@ -45,7 +46,8 @@ fn run(role: Role, bytes: &[u8], size: usize) -> (String, Vec<u8>) {
     machine.handle(NOW, Input::Eof);
     assert_eq!(machine.deadline(), None);
     let mut heard: Vec<(String, String)> = Vec::new();
-    while let Some(action) = machine.poll() {
+    actions.extend(std::iter::from_fn(|| machine.poll()));
+    for action in actions {
         let (what, more) = match action {
             Action::Piece { kind, bytes } => (name(kind).to_owned(), hex(&bytes)),
             Action::MessageEnd { kind } => (format!("end {}", name(kind)), String::new()),

@@ -21,6 +21,11 @@ pub struct Machine {
     outbox: Outbox,
     actions: VecDeque<Action>,
     reader: Reader,
+    /// What came behind the bytes that the first waiting action is about: it is looked at when
+    /// that was taken, so that a parent which closes at once has not been told of more.
+    input: BytesMut,
+    /// Whether the reader may find more, be it in no bytes at all.
+    more: bool,
     side: Side,
     stage: Stage,
     /// The latest ping that could not be answered yet, because the peer takes no bytes.
@@ -67,6 +72,8 @@ impl Machine {
             outbox,
             actions: VecDeque::new(),
             reader: Reader::new(masked),
+            input: BytesMut::new(),
+            more: false,
             side,
             stage: Stage::Open { stalled: None },
             unanswered: None,
@@ -75,15 +82,49 @@ impl Machine {
         }
     }
 
-    fn received(&mut self, mut bytes: BytesMut) {
-        while self.stage.reads() {
-            match self.reader.next(&mut bytes) {
+    /// The same, for a protocol that knows no text: a text message is refused when its header
+    /// is read, with [`Reason::UnsupportedData`].
+    pub fn binary(role: Role, seed: &Seed, limits: Arc<Limits>, outbox: Outbox) -> Self {
+        let mut machine = Self::new(role, seed, limits, outbox);
+        machine.reader.refuse_text();
+        machine
+    }
+
+    fn received(&mut self, bytes: BytesMut) {
+        self.read_all();
+        self.input = bytes;
+        self.more = true;
+        self.read();
+    }
+
+    /// Reads on to what the parent must hear.
+    fn read(&mut self) {
+        while self.actions.is_empty() && self.read_one() {}
+    }
+
+    fn read_all(&mut self) {
+        while self.read_one() {}
+    }
+
+    /// Reads one event. Returns whether there may be more.
+    fn read_one(&mut self) -> bool {
+        if !self.more {
+            return false;
+        }
+        if self.stage.reads() {
+            match self.reader.next(&mut self.input) {
                 Ok(Some(event)) => self.event(event),
-                Ok(None) => return,
+                Ok(None) => self.more = false,
                 Err(reason) => self.fail(reason),
             }
+        } else {
+            self.more = false;
+            self.discard(self.input.len());
         }
-        self.discard(bytes.len());
+        if !self.more {
+            self.input = BytesMut::new();
+        }
+        self.more
     }
 
     fn event(&mut self, event: Event) {
@@ -232,6 +273,14 @@ impl Machine {
         &self.outbox
     }
 
+    /// Why nothing more will be heard, once that is so and until all is over.
+    pub fn ending(&self) -> Option<Reason> {
+        match self.stage {
+            Stage::Lingering { reason, .. } | Stage::Flushing { reason, .. } => Some(reason),
+            Stage::Open { .. } | Stage::Closing { .. } | Stage::Closed => None,
+        }
+    }
+
     /// When a close handshake that begins now has taken too long.
     fn last_moment(&self) -> Instant {
         self.clock.now() + self.limits.linger_timeout
@@ -282,7 +331,10 @@ impl crate::Machine for Machine {
         }
         match input {
             Input::Received(bytes) => self.received(bytes),
-            Input::Eof => self.eof(),
+            Input::Eof => {
+                self.read_all();
+                self.eof();
+            }
             Input::Sent(count) => self.sent(count),
             Input::Message { kind, payload } => {
                 if self.stage.is_open() {
@@ -316,6 +368,10 @@ impl crate::Machine for Machine {
     }
 
     fn poll(&mut self) -> Option<Action> {
+        if self.more && self.actions.is_empty() {
+            self.read();
+            self.watch();
+        }
         let action = self.actions.pop_front();
         if action.is_none() && self.actions.capacity() > ACTIONS_KEPT {
             self.actions = VecDeque::new();

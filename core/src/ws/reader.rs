@@ -26,6 +26,8 @@ pub(super) enum Event {
 pub(super) struct Reader {
     /// Whether frames must be masked; if not they must not be.
     masked: bool,
+    /// Whether a text message may come.
+    takes_text: bool,
     reading: Reading,
     /// The data message under way, between its first frame and its last.
     message: Option<Kind>,
@@ -60,11 +62,17 @@ impl Reader {
     pub(super) fn new(masked: bool) -> Self {
         Self {
             masked,
+            takes_text: true,
             reading: Reading::Header,
             message: None,
             text: Utf8::default(),
             held: BytesMut::new(),
         }
+    }
+
+    /// From now on a text message is an error as soon as its header is there.
+    pub(super) fn refuse_text(&mut self) {
+        self.takes_text = false;
     }
 
     /// Takes from the front of `bytes` what makes up the next event; `None` when they are used
@@ -141,6 +149,9 @@ impl Reader {
             return Err(Reason::ProtocolError);
         }
         let kind = match (opcode, self.message) {
+            (Opcode::Data(Kind::Text), None) if !self.takes_text => {
+                return Err(Reason::UnsupportedData);
+            }
             (Opcode::Data(kind), None) | (Opcode::Continue, Some(kind)) => kind,
             (Opcode::Data(_), Some(_)) | (Opcode::Continue, None) => {
                 return Err(Reason::ProtocolError);

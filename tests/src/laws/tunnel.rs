@@ -292,12 +292,7 @@ impl Subject for Tunnel {
 
     fn drained(&mut self, _machine: &mut Self::Machine, _now: Instant, seen: &mut Seen) {
         for action in self.peer.actions.drain(..) {
-            // Of two errors in one read, one in a call's frames and one behind it in WebSocket's,
-            // the peer may be told either.
-            match action {
-                Action::Closed(_) => seen.event("peer", &"closed"),
-                Action::Rpc(_) | Action::Finish => show("peer", &action, seen),
-            }
+            show("peer", &action, seen);
         }
     }
 

@@ -1,0 +1,58 @@
+//! A tunnel on its bytes.
+
+use bytes::BytesMut;
+use pico_core::rpc::{Identity, Role};
+use pico_core::tunnel::{Action, Input, Machine};
+use pico_core::{Instant, Limits, Machine as _, Outbox, Reason, Seed};
+use std::sync::Arc;
+
+const T0: Instant = Instant::ZERO;
+
+/// Why a tunnel ends, and all that it sends, when these bytes come in pieces of so many.
+fn told(bytes: &[u8], size: usize) -> (Reason, Vec<u8>) {
+    let limits = Arc::new(Limits::default());
+    let (me, seed) = (Identity::default(), Seed::from_u64(7));
+    let mut tunnel: Machine<u32> =
+        Machine::new(T0, Role::Acceptor, &me, &seed, limits, Outbox::new());
+    let (mut sent, mut closed) = (Vec::new(), None);
+    let mut drain = |tunnel: &mut Machine<u32>| {
+        while let Some(action) = tunnel.poll() {
+            if let Action::Closed(reason) = action {
+                closed = Some(reason);
+            }
+        }
+        let count = tunnel.outbox().len();
+        tunnel.outbox().pieces().for_each(|piece| sent.extend_from_slice(piece));
+        tunnel.handle(T0, Input::Sent(count));
+    };
+    drain(&mut tunnel);
+    for piece in bytes.chunks(size) {
+        tunnel.handle(T0, Input::Received(BytesMut::from(piece)));
+        drain(&mut tunnel);
+    }
+    tunnel.handle(T0, Input::Eof);
+    drain(&mut tunnel);
+    (closed.expect("it is closed"), sent)
+}
+
+#[test]
+fn which_of_two_errors_counts_does_not_hang_on_where_the_bytes_are_cut() {
+    let text = &[0x81, 0x83, 0, 0, 0, 0, 0x61, 0xff, 0x62][..];
+    let bad_frame = &[0x82, 0x82, 0, 0, 0, 0, 0x00, 0xff][..];
+    let unmasked = &[0x82, 0x01, 0x00][..];
+    let cases = [
+        (vec![text], Reason::UnsupportedData),
+        (vec![text, bad_frame], Reason::UnsupportedData),
+        (vec![bad_frame, text], Reason::BadFrame),
+        (vec![bad_frame, unmasked], Reason::BadFrame),
+        (vec![unmasked, bad_frame], Reason::ProtocolError),
+    ];
+    for (parts, reason) in cases {
+        let bytes = parts.concat();
+        let whole = told(&bytes, bytes.len());
+        assert_eq!(whole.0, reason, "{bytes:02x?}");
+        for size in 1..bytes.len() {
+            assert_eq!(told(&bytes, size), whole, "{bytes:02x?} by {size}");
+        }
+    }
+}
