@@ -116,6 +116,31 @@ fn a_node_that_drains_closes_its_ports_before_it_ends() {
 }
 
 #[test]
+fn a_log_that_nobody_reads_stops_nobody() {
+    let mut server = Process::server();
+    let proxy = server.port("proxy");
+    let long = "x".repeat(4000);
+    let mut client = TcpStream::connect(&proxy).unwrap();
+    let mut buffer = vec![0; 16 * 1024];
+    // More lines than a pipe and the buffer hold together.
+    for _ in 0..2000 {
+        let request = format!("GET /{long} HTTP/1.1\r\nhost: a\r\nx-pico-endpoint: no\r\n\r\n");
+        client.write_all(request.as_bytes()).unwrap();
+        let mut got = Vec::new();
+        while !got.ends_with(b"}\n") && !got.ends_with(b"}") {
+            let count = client.read(&mut buffer).unwrap();
+            assert!(count > 0, "{}", String::from_utf8_lossy(&got));
+            got.extend_from_slice(&buffer[..count]);
+        }
+    }
+    kill_process(Pid::from_child(&server.child), Signal::TERM).unwrap();
+    let mut told = String::new();
+    server.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert!(told.contains("lines were dropped"));
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_node_that_lacks_descriptors_ends_and_says_so() {
     for most in (20..=60).step_by(8) {
         let pico = env!("CARGO_BIN_EXE_pico");
