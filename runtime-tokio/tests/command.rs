@@ -166,15 +166,15 @@ fn an_agent_drains_though_its_first_worker_has_ended() {
     let url = format!("http://{address}");
     let arguments = ["--config", file.to_str().unwrap(), "--connect.url", &url, "--workers", "2"];
     let mut agent = Process::start(&[&["agent", "start"], &arguments[..]].concat());
-    let mut held = Vec::new();
+    let mut open = Vec::new();
     for _ in 0..2 {
         let (mut stream, _) = server.accept().unwrap();
-        let mut head = [0; 4096];
-        let count = stream.read(&mut head).unwrap();
-        if String::from_utf8_lossy(&head[..count]).contains("/one") {
+        let mut request = [0; 4096];
+        let count = stream.read(&mut request).unwrap();
+        if String::from_utf8_lossy(&request[..count]).contains("/one") {
             stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").unwrap();
         }
-        held.push(stream);
+        open.push(stream);
     }
     while !agent.line().contains("one refused") {}
     assert_eq!(agent.stop(), Some(0));
