@@ -51,7 +51,7 @@ struct Conn {
     writing: bool,
     finishing: bool,
     /// The peer has cut what we write; what it had sent before is still to be read.
-    cut: bool,
+    cut: Option<Fault>,
     ended: bool,
 }
 
@@ -231,7 +231,7 @@ where
 
 impl Conn {
     const fn new(side: Side, socket: Option<Socket>) -> Self {
-        Self { side, socket, writing: false, finishing: false, cut: false, ended: false }
+        Self { side, socket, writing: false, finishing: false, cut: None, ended: false }
     }
 }
 
@@ -345,7 +345,8 @@ impl<L: Debug + 'static> Hands<'_, L> {
         let held = self.desk.conns.get_mut(conn)?;
         let socket = held.socket?;
         if held.ended || host.room(conn) == 0 {
-            return held.cut.then(|| self.lost(conn, socket, Fault::Reset));
+            let fault = held.cut?;
+            return Some(self.lost(conn, socket, fault));
         }
         let most = self.desk.dice.piece(READ_MAX);
         match self.out.net.read(self.now, socket, most, &mut self.out.events) {
@@ -368,15 +369,15 @@ impl<L: Debug + 'static> Hands<'_, L> {
             self.finish(conn);
             return None;
         }
-        if !held.writing || held.cut {
+        if !held.writing || held.cut.is_some() {
             return None;
         }
         match self.out.net.write(self.now, socket, outbox, &mut self.out.events) {
             Ok(0) => None,
             Ok(count) => Some(Input::Sent { conn, count }),
             // What came before the reset is read first.
-            Err(_) => {
-                held.cut = true;
+            Err(fault) => {
+                held.cut = Some(fault);
                 self.read(host, conn)
             }
         }
