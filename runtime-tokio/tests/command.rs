@@ -116,6 +116,31 @@ fn a_node_that_drains_closes_its_ports_before_it_ends() {
 }
 
 #[test]
+fn a_log_that_nobody_reads_stops_nobody() {
+    let mut server = Process::server();
+    let proxy = server.port("proxy");
+    let long = "x".repeat(4000);
+    let mut client = TcpStream::connect(&proxy).unwrap();
+    let mut buffer = vec![0; 16 * 1024];
+    // More lines than a pipe and the buffer hold together.
+    for _ in 0..2000 {
+        let request = format!("GET /{long} HTTP/1.1\r\nhost: a\r\nx-pico-endpoint: no\r\n\r\n");
+        client.write_all(request.as_bytes()).unwrap();
+        let mut got = Vec::new();
+        while !got.ends_with(b"}\n") && !got.ends_with(b"}") {
+            let count = client.read(&mut buffer).unwrap();
+            assert!(count > 0, "{}", String::from_utf8_lossy(&got));
+            got.extend_from_slice(&buffer[..count]);
+        }
+    }
+    kill_process(Pid::from_child(&server.child), Signal::TERM).unwrap();
+    let mut told = String::new();
+    server.stderr.take().unwrap().read_to_string(&mut told).unwrap();
+    assert!(told.contains("lines were dropped"));
+    assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
 fn a_node_that_lacks_descriptors_ends_and_says_so() {
     for most in (20..=60).step_by(8) {
         let pico = env!("CARGO_BIN_EXE_pico");
@@ -141,15 +166,15 @@ fn an_agent_drains_though_its_first_worker_has_ended() {
     let url = format!("http://{address}");
     let arguments = ["--config", file.to_str().unwrap(), "--connect.url", &url, "--workers", "2"];
     let mut agent = Process::start(&[&["agent", "start"], &arguments[..]].concat());
-    let mut held = Vec::new();
+    let mut open = Vec::new();
     for _ in 0..2 {
         let (mut stream, _) = server.accept().unwrap();
-        let mut head = [0; 4096];
-        let count = stream.read(&mut head).unwrap();
-        if String::from_utf8_lossy(&head[..count]).contains("/one") {
+        let mut request = [0; 4096];
+        let count = stream.read(&mut request).unwrap();
+        if String::from_utf8_lossy(&request[..count]).contains("/one") {
             stream.write_all(b"HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\n\r\n").unwrap();
         }
-        held.push(stream);
+        open.push(stream);
     }
     while !agent.line().contains("one refused") {}
     assert_eq!(agent.stop(), Some(0));

@@ -129,7 +129,7 @@ pub(crate) async fn together<P: Platform>(
             && signals.poll(cx).is_ready()
         {
             if asked {
-                log::flush();
+                log::finish();
                 std::process::exit(1);
             }
             asked = true;

@@ -6,7 +6,8 @@ use pico_core::note::{Note, Request, Why};
 use std::io::{self, Write};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, Once, PoisonError};
+use std::thread::Builder;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use tracing::{error, info, warn};
@@ -45,15 +46,21 @@ pub fn lines() -> Notes {
 
 /// Prints a plain line.
 pub(crate) fn print(line: &str) {
-    LINES.add(line.as_bytes());
-    LINES.add(b"\n");
+    LINES.add(format!("{line}\n").as_bytes());
 }
 
-/// Writes out what was logged and printed since the last time. Every turn of a driver ends with
-/// it, so that a turn that answers many requests makes one call for their lines.
+/// Lets what was logged and printed since the last time be written. Every turn of a driver ends
+/// with it, so that a turn that answers many requests makes one call for their lines.
 pub(crate) fn flush() {
-    ERRORS.flush(&mut io::stderr());
-    LINES.flush(&mut io::stdout());
+    ERRORS.flush(io::stderr);
+    LINES.flush(io::stdout);
+}
+
+/// Waits until all is written, before the process ends; not for ever, if nobody reads it.
+pub(crate) fn finish() {
+    flush();
+    ERRORS.finish();
+    LINES.finish();
 }
 
 /// What waits to be written to standard error.
@@ -61,44 +68,121 @@ static ERRORS: Pending = Pending::new();
 /// What waits to be written to standard output.
 static LINES: Pending = Pending::new();
 
-/// Text that waits to be written.
+/// Text that waits to be written, by a thread of its own: whoever does not read what we write
+/// must not stop a worker.
 struct Pending {
-    text: Mutex<Vec<u8>>,
+    state: Mutex<State>,
     any: AtomicBool,
+    started: Once,
+    /// There is something to write.
+    fill: Condvar,
+    /// All is written.
+    empty: Condvar,
+}
+
+struct State {
+    text: Vec<u8>,
+    /// Times that there was no room.
+    dropped: u64,
+    writing: bool,
 }
 
 impl Pending {
     const fn new() -> Self {
-        Self { text: Mutex::new(Vec::new()), any: AtomicBool::new(false) }
+        let state = State { text: Vec::new(), dropped: 0, writing: false };
+        Self {
+            state: Mutex::new(state),
+            any: AtomicBool::new(false),
+            started: Once::new(),
+            fill: Condvar::new(),
+            empty: Condvar::new(),
+        }
     }
 
-    fn add(&self, text: &[u8]) {
-        let mut all = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-        all.extend_from_slice(text);
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a line, if there is room for it.
+    fn add(&self, line: &[u8]) {
+        self.lock().add(line);
         self.any.store(true, Ordering::Relaxed);
     }
 
-    fn flush(&self, to: &mut impl Write) {
+    fn flush<W: Write + 'static>(&'static self, to: fn() -> W) {
         if self.any.swap(false, Ordering::Relaxed) {
-            // Held while writing, so that lines of different threads keep their order.
-            let mut all = self.text.lock().unwrap_or_else(PoisonError::into_inner);
-            let text = mem::take(&mut *all);
+            self.started.call_once(|| {
+                let writer = Builder::new().name("pico-log".into());
+                // Without a thread, what there is fills up and is dropped.
+                let _ = writer.spawn(move || self.write_on(&mut to()));
+            });
+            self.fill.notify_one();
+        }
+    }
+
+    /// Writes whatever comes, as long as the process lives.
+    fn write_on(&self, to: &mut impl Write) {
+        let mut text = Vec::new();
+        let mut state = self.lock();
+        loop {
+            while state.text.is_empty() {
+                state.writing = false;
+                self.empty.notify_all();
+                state = self.fill.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            state.writing = true;
+            mem::swap(&mut state.text, &mut text);
+            let dropped = mem::take(&mut state.dropped);
+            drop(state);
             // A closed pipe is no reason to stop serving.
             let _ = to.write_all(&text).and_then(|()| to.flush());
+            text.clear();
+            text.shrink_to(KEPT);
+            if dropped > 0 {
+                warn!(lines = dropped, "lines were dropped, because nobody read them in time");
+            }
+            state = self.lock();
+        }
+    }
+
+    fn finish(&self) {
+        let state = self.lock();
+        let busy = |state: &mut State| state.writing || !state.text.is_empty();
+        if self.started.is_completed() {
+            self.fill.notify_one();
+            let waited = self.empty.wait_timeout_while(state, LAST, busy);
+            drop(waited);
+        }
+    }
+}
+
+impl State {
+    fn add(&mut self, line: &[u8]) {
+        if self.text.len() + line.len() <= MOST {
+            self.text.extend_from_slice(line);
+        } else {
+            self.dropped += 1;
         }
     }
 }
 
 impl Write for &Pending {
-    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
-        self.add(text);
-        Ok(text.len())
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        self.add(line);
+        Ok(line.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
+
+/// Bytes that may wait.
+const MOST: usize = 4 * 1024 * 1024;
+/// Bytes of buffer that are kept when nothing waits.
+const KEPT: usize = 64 * 1024;
+/// How long the end of the process waits for the last lines.
+const LAST: Duration = Duration::from_secs(2);
 
 /// An event of the log. Nothing is formatted that is not logged.
 fn event(note: &Note) {

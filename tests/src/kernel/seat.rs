@@ -10,7 +10,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use pico_core::host::{Action, Address, Fault, Host, Input, Port};
 use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side};
-use pico_core::{Dice, Instant, Turn, settle};
+use pico_core::{Dice, Instant, Outbox, Turn, settle};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 /// A host with everything that a driver keeps for it.
@@ -50,6 +50,8 @@ struct Conn {
     socket: Option<Socket>,
     writing: bool,
     finishing: bool,
+    /// The peer has cut what we write; what it had sent before is still to be read.
+    cut: Option<Fault>,
     ended: bool,
 }
 
@@ -229,7 +231,7 @@ where
 
 impl Conn {
     const fn new(side: Side, socket: Option<Socket>) -> Self {
-        Self { side, socket, writing: false, finishing: false, ended: false }
+        Self { side, socket, writing: false, finishing: false, cut: None, ended: false }
     }
 }
 
@@ -273,14 +275,20 @@ where
         Some(input)
     }
 
-    fn act(&mut self, _host: &H, action: Action<H::Letter>) {
+    fn act(&mut self, host: &H, action: Action<H::Letter>) {
         self.out.trace.action(self.now, self.desk.id, &self.desk.name, &action);
         match action {
             Action::Dial { conn, to } => self.dial(conn, to),
             Action::Resolve { ask, host, port } => self.resolve(ask, &host, port),
             Action::Write(conn) => self.wake(conn, |held| held.writing = true),
             Action::Read(conn) => self.wake(conn, |_| {}),
-            Action::Finish(conn) => self.wake(conn, |held| held.finishing = true),
+            Action::Finish(conn) => {
+                self.wake(conn, |held| held.finishing = true);
+                // At once: should the machine close it now, then all was said.
+                if host.outbox(conn).is_some_and(Outbox::is_empty) {
+                    self.finish(conn);
+                }
+            }
             Action::Close(conn) => {
                 let socket = self.desk.drop_conn(conn).and_then(|held| held.socket);
                 if let Some(socket) = socket {
@@ -337,7 +345,8 @@ impl<L: Debug + 'static> Hands<'_, L> {
         let held = self.desk.conns.get_mut(conn)?;
         let socket = held.socket?;
         if held.ended || host.room(conn) == 0 {
-            return None;
+            let fault = held.cut?;
+            return Some(self.lost(conn, socket, fault));
         }
         let most = self.desk.dice.piece(READ_MAX);
         match self.out.net.read(self.now, socket, most, &mut self.out.events) {
@@ -357,18 +366,29 @@ impl<L: Debug + 'static> Hands<'_, L> {
         let outbox = host.outbox(conn)?;
         if outbox.is_empty() {
             held.writing = false;
-            if std::mem::take(&mut held.finishing) {
-                self.out.net.finish(self.now, socket, &mut self.out.events);
-            }
+            self.finish(conn);
             return None;
         }
-        if !held.writing {
+        if !held.writing || held.cut.is_some() {
             return None;
         }
         match self.out.net.write(self.now, socket, outbox, &mut self.out.events) {
             Ok(0) => None,
             Ok(count) => Some(Input::Sent { conn, count }),
-            Err(fault) => Some(self.lost(conn, socket, fault)),
+            // What came before the reset is read first.
+            Err(fault) => {
+                held.cut = Some(fault);
+                self.read(host, conn)
+            }
+        }
+    }
+
+    fn finish(&mut self, conn: ConnId) {
+        let Some(held) = self.desk.conns.get_mut(conn) else { return };
+        if let Some(socket) = held.socket
+            && std::mem::take(&mut held.finishing)
+        {
+            self.out.net.finish(self.now, socket, &mut self.out.events);
         }
     }
 

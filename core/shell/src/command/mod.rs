@@ -36,7 +36,7 @@ pub fn main<P: Platform>() -> ExitCode {
         }
         Err(told) => Err(Failure::Usage(usage(&told))),
     };
-    log::flush();
+    log::finish();
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
