@@ -81,6 +81,9 @@ pub enum Input<L> {
         /// Why.
         fault: Fault,
     },
+    /// After an [`Action::Unlisten`]: everybody who was waiting there has been accepted, and
+    /// nobody can connect any more.
+    Unlistened(Port),
     /// Names were looked up, as asked by [`Action::Resolve`].
     Resolved {
         /// The question.

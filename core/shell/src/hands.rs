@@ -212,10 +212,12 @@ impl<P: Platform, L> Hands<P, L> {
             self.accepted += 1;
             match door.poll_accept() {
                 Poll::Pending => {
-                    if door.is_closing() {
-                        *slot = None;
+                    if !door.is_closing() {
+                        return Look::Nothing;
                     }
-                    return Look::Nothing;
+                    let port = door.port();
+                    *slot = None;
+                    return Look::Some(Input::Unlistened(port));
                 }
                 Poll::Ready(Ok((stream, peer))) => {
                     let conn = self.ids.issue();
@@ -344,6 +346,9 @@ impl<P: Platform, L> Hands<P, L> {
     }
 
     fn unlisten(&mut self, port: Port) {
+        if !self.doors.iter().flatten().any(|door| door.port() == port) {
+            return self.known.push_back(Input::Unlistened(port));
+        }
         for (place, door) in self.doors.iter_mut().enumerate() {
             if let Some(door) = door.as_mut().filter(|door| door.port() == port) {
                 door.close();

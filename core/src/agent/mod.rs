@@ -361,7 +361,7 @@ impl Machine for Agent {
             return;
         }
         match input {
-            Input::Accepted { .. } => {}
+            Input::Accepted { .. } | Input::Unlistened(_) => {}
             Input::Connected { conn, .. } => self.connected(conn),
             Input::Unreachable { conn, fault } => self.unreachable(conn, fault),
             Input::Received { conn, bytes } => self.feed(conn, Event::Received(bytes)),

@@ -45,6 +45,8 @@ pub struct Worker {
     dice: Dice,
     accepted: u64,
     ready: bool,
+    /// Whether clients may still come.
+    listening: bool,
     life: Life,
     settings: Arc<Settings>,
 }
@@ -85,6 +87,7 @@ impl Worker {
             seed,
             accepted: 0,
             ready: false,
+            listening: true,
             life: Life::Serving,
             settings,
         }
@@ -396,7 +399,7 @@ impl Worker {
     /// Moves a drain on when what it waits for has come.
     fn settle_life(&mut self) {
         match self.life {
-            Life::Draining if self.clients == 0 => {
+            Life::Draining if self.clients == 0 && !self.listening => {
                 self.life = Life::Quiet;
                 self.write_node(Letter::Quiet(self.id));
             }
@@ -435,6 +438,7 @@ impl Machine for Worker {
             Input::Lost { conn, .. } => self.event(conn, Event::Lost),
             Input::Letter(letter) => self.letter(letter),
             // A worker dials nobody and asks for no names.
+            Input::Unlistened(port) => self.listening &= port != Port::Proxy,
             Input::Connected { .. } | Input::Unreachable { .. } | Input::Resolved { .. } => {}
         }
     }

@@ -30,6 +30,7 @@ impl Machine for Alarms {
             | Input::Unreachable { .. }
             | Input::Eof { .. }
             | Input::Lost { .. }
+            | Input::Unlistened(_)
             | Input::Resolved { .. } => {}
         }
     }

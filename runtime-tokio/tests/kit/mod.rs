@@ -149,7 +149,7 @@ impl Machine for Mover {
                 self.accepted(conn);
                 let _ = self.seen.send(Seen::Accepted);
             }
-            Input::Connected { .. } => {}
+            Input::Connected { .. } | Input::Unlistened(_) => {}
             Input::Unreachable { conn, fault } => {
                 let _ = self.seen.send(Seen::Unreachable(fault));
                 self.gone(conn);

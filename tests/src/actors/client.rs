@@ -424,7 +424,10 @@ impl Machine for Client {
                 self.tell(conn);
             }
             Input::Eof { conn } | Input::Lost { conn, .. } => self.ended(conn),
-            Input::Accepted { .. } | Input::Resolved { .. } | Input::Letter(()) => {}
+            Input::Accepted { .. }
+            | Input::Unlistened(_)
+            | Input::Resolved { .. }
+            | Input::Letter(()) => {}
         }
     }
 

@@ -284,6 +284,7 @@ impl Machine for Service {
             }
             Input::Connected { .. }
             | Input::Unreachable { .. }
+            | Input::Unlistened(_)
             | Input::Resolved { .. }
             | Input::Letter(()) => {}
         }

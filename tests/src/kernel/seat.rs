@@ -34,6 +34,8 @@ pub(super) struct Desk<L> {
     /// Whose slots are free from the next turn on: until then the machine may hold them.
     freed: Vec<ConnId>,
     /// Who waits to be accepted.
+    /// Ports that are to be closed once nobody waits there.
+    closing: Vec<Port>,
     backlog: VecDeque<Caller>,
     inbox: VecDeque<Input<L>>,
     /// Connections on which something may be possible.
@@ -72,6 +74,7 @@ pub(super) struct Caller {
 pub(super) enum Delivery {
     Connected { conn: ConnId, socket: Socket, peer: SocketAddr },
     Unreachable { conn: ConnId, fault: Fault },
+    Unlistened(Port),
     Resolved { ask: AskId, result: Result<Vec<SocketAddr>, Fault> },
     Letter(Box<dyn Any>),
     Poke(ConnId),
@@ -120,6 +123,7 @@ impl<H: Host> Seat<H> {
             conns: ConnMap::new(),
             ids: ConnIds::new(Side::Accepted),
             freed: Vec::new(),
+            closing: Vec::new(),
             backlog: VecDeque::new(),
             inbox: VecDeque::new(),
             ready: BTreeSet::new(),
@@ -155,6 +159,7 @@ where
                     desk.inbox.push_back(Input::Unreachable { conn, fault });
                 }
             }
+            Delivery::Unlistened(port) => desk.closing.push(port),
             Delivery::Resolved { ask, result } => {
                 desk.inbox.push_back(Input::Resolved { ask, result });
             }
@@ -270,7 +275,8 @@ where
             .pop_front()
             .or_else(|| self.accept(1, 4))
             .or_else(|| self.look_at_sockets(host))
-            .or_else(|| self.accept(1, 1))?;
+            .or_else(|| self.accept(1, 1))
+            .or_else(|| self.desk.closing.pop().map(Input::Unlistened))?;
         self.out.trace.input(self.now, self.desk.id, &self.desk.name, &input);
         Some(input)
     }

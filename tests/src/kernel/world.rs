@@ -241,6 +241,7 @@ impl World {
                 for (listened, seats) in self.listeners.values_mut() {
                     seats.retain(|seat| *listened != port || *seat != id);
                 }
+                self.deliver(id, Delivery::Unlistened(port));
             }
             Event::Kill(process) => self.kill(process),
         }

@@ -197,7 +197,10 @@ impl Machine for Service {
             Input::Sent { conn, count } => (conn, http1::Input::Sent(count)),
             Input::Lost { conn, .. } => return self.remove(conn),
             Input::Letter(Stop) => return self.actions.push_back(Action::Done),
-            Input::Connected { .. } | Input::Unreachable { .. } | Input::Resolved { .. } => return,
+            Input::Connected { .. }
+            | Input::Unreachable { .. }
+            | Input::Unlistened(_)
+            | Input::Resolved { .. } => return,
         };
         self.tell(id, input);
         self.pump(id);
