@@ -5,7 +5,7 @@ mod endpoint;
 mod http1_client;
 mod http1_relay;
 mod http1_server;
-mod http1_text;
+pub(crate) mod http1_text;
 mod rpc;
 mod rpc_wire;
 mod ws;
