@@ -142,7 +142,7 @@ impl Subject for Agent {
             ..Limits::default()
         };
         let limits = Arc::new(limits);
-        let endpoints: &[&str] = *choices.pick(&[&["a"][..], &["a", "b"]]);
+        let endpoints = if choices.chance(1, 2) { &["a", "b"][..] } else { &["a"] };
         let listener = |name: &&str| Listener {
             endpoint: name.parse().expect("a name"),
             service: Service { host: (*choices.pick(&["10.0.0.2", "service"])).into(), port: 80 },

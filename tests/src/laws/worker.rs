@@ -34,6 +34,9 @@ pub struct Worker {
     calls: BTreeMap<CallId, (Option<ConnId>, Call)>,
     routes: Routes,
     sought: Vec<Sought>,
+    /// A client has sent its FIN. It is heard of behind the bytes for which there was room, and
+    /// so is its half-close: whether a body still comes depends on cuts from then on.
+    halved: bool,
 }
 
 #[derive(Debug)]
@@ -142,6 +145,34 @@ impl Worker {
         Some(Self::letter(Letter::Ask { to, call, word: Word::Request { head, end } }))
     }
 
+    fn letter_from(&mut self, letter: Letter, seen: &mut Seen) {
+        if let Letter::Ask { call, word, .. } | Letter::Answer { call, word } = &letter {
+            self.heard(*call, word);
+        }
+        if let Letter::Ask { call, word: Word::Data { bytes, end }, .. }
+        | Letter::Answer { call, word: Word::Data { bytes, end } } = &letter
+            && !self.halved
+        {
+            seen.bytes(&format!("call {call:?}"), "data", bytes);
+            return seen.exact(end);
+        }
+        seen.exact(&letter);
+        match letter {
+            Letter::Seek(sought) => self.sought.push(*sought),
+            Letter::Changed(change) => self.routes.apply(&change),
+            Letter::Ask { .. }
+            | Letter::Answer { .. }
+            | Letter::Draining(_)
+            | Letter::Quiet(_)
+            | Letter::Parted(_) => {}
+            Letter::Sought(_)
+            | Letter::Routes(_)
+            | Letter::Ready(_)
+            | Letter::Drain
+            | Letter::Part => panic!("{letter:?} by a worker"),
+        }
+    }
+
     /// Learns of a word that the worker says to the other.
     fn heard(&mut self, id: CallId, word: &Word) {
         if matches!(word, Word::Request { .. }) {
@@ -186,6 +217,7 @@ impl Subject for Worker {
             calls: BTreeMap::new(),
             routes: Routes::new(),
             sought: Vec::new(),
+            halved: false,
         };
         (world, machine)
     }
@@ -224,7 +256,10 @@ impl Subject for Worker {
             Step::Agent(..) => None,
             Step::Accept(port) => Some(self.accept(*port)),
             Step::Bytes(at, bytes) => self.conn(*at).map(|c| Event::Bytes(c.id, bytes.clone())),
-            Step::Eof(at) => self.conn(*at).map(|c| Event::Eof(c.id)),
+            Step::Eof(at) => {
+                self.halved = true;
+                self.conn(*at).map(|c| Event::Eof(c.id))
+            }
             Step::Lost(at) => self.conn(*at).map(|conn| {
                 conn.held = false;
                 Event::Input(Input::Lost { conn: conn.id, fault: Fault::Reset })
@@ -262,30 +297,9 @@ impl Subject for Worker {
 
     fn observe(&mut self, action: Action<Letter>, seen: &mut Seen) {
         match action {
-            Action::Letter { to: Address::Worker(to), letter } => {
-                assert_eq!(to, OTHER, "a worker does not write to itself");
-                match &letter {
-                    Letter::Ask { call, word, .. } | Letter::Answer { call, word } => {
-                        let lane = format!("call {call:?}");
-                        match word {
-                            Word::Data { bytes, end } => {
-                                seen.bytes(&lane, "data", bytes);
-                                seen.exact(end);
-                            }
-                            other => seen.exact(other),
-                        }
-                        self.heard(*call, word);
-                    }
-                    other => panic!("{other:?} to a worker"),
-                }
-            }
-            Action::Letter { to: Address::Node, letter } => {
-                seen.exact(&letter);
-                match letter {
-                    Letter::Seek(sought) => self.sought.push(*sought),
-                    Letter::Changed(change) => self.routes.apply(&change),
-                    _ => {}
-                }
+            Action::Letter { to, letter } => {
+                assert_ne!(to, Address::Worker(ME), "a worker does not write to itself");
+                self.letter_from(letter, seen);
             }
             Action::Close(id) => {
                 seen.exact(&action);
