@@ -18,6 +18,7 @@ macro_rules! hold {
 }
 
 hold! {
+    a_chain_gives_sound_requests_and_whole_responses: fuzz::chain,
     an_endpoint_is_named_without_a_guess: fuzz::endpoint,
     the_laws_hold_for_an_http_client: fuzz::http1_client,
     what_is_relayed_means_the_same: fuzz::http1_relay,

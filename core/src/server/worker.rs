@@ -108,7 +108,7 @@ impl Worker {
         let limit = self.settings.limits.connections;
         let full = self.conns.len() >= limit;
         let reserve = limit.saturating_add(RESERVE);
-        if self.life == Life::Over || (self.conns.len() >= reserve && port != Port::Admin) {
+        if self.conns.len() >= reserve && port != Port::Admin {
             let reason = Reason::Overloaded;
             self.actions.push_back(Action::Note(Note::Refused { peer, reason }));
             return self.actions.push_back(Action::Close(conn));
@@ -430,6 +430,9 @@ impl Machine for Worker {
 
     fn handle(&mut self, now: Instant, input: Input<Letter>) {
         self.clock.advance(now);
+        if self.life == Life::Over {
+            return;
+        }
         match input {
             Input::Accepted { conn, port, peer } => self.accept(conn, port, peer),
             Input::Received { conn, bytes } => self.event(conn, Event::Received(bytes)),
@@ -458,6 +461,7 @@ impl Machine for Worker {
                 for conn in ids {
                     self.remove(conn);
                 }
+                self.settle_life();
             }
             Life::Serving
             | Life::Lingering(_)
@@ -477,7 +481,8 @@ impl Machine for Worker {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.agenda.deadline().into_iter().chain(self.due()).min()
+        let next = self.agenda.deadline().into_iter().chain(self.due()).min();
+        next.filter(|_| self.life != Life::Over)
     }
 }
 

@@ -79,6 +79,11 @@ impl Reader {
         self.buffer.extend_from_slice(bytes);
     }
 
+    /// What it has not read yet.
+    pub fn rest(&self) -> &[u8] {
+        &self.buffer
+    }
+
     /// Whether it is between two messages.
     pub fn is_between(&self) -> bool {
         self.state == State::Head && self.buffer.is_empty()

@@ -73,7 +73,7 @@ const CHUNKS: [&str; 18] = [
 ];
 
 /// Something that one side of a connection writes: a message, or a part of one.
-pub(super) fn said(choices: &mut Choices, server: bool) -> Vec<u8> {
+pub(crate) fn said(choices: &mut Choices, server: bool) -> Vec<u8> {
     match choices.below(5) {
         0 | 1 => {
             let mut text = head(choices, server);
@@ -119,7 +119,7 @@ fn status(choices: &mut Choices) -> StatusCode {
 }
 
 /// Fields that a parent passes on.
-pub(super) fn fields(choices: &mut Choices) -> Fields {
+pub(crate) fn fields(choices: &mut Choices) -> Fields {
     const FIELDS: [(&str, &str); 8] = [
         ("Content-Length", "5"),
         ("Content-Length", "0"),
@@ -138,18 +138,18 @@ pub(super) fn fields(choices: &mut Choices) -> Fields {
     fields
 }
 
-pub(super) fn request(choices: &mut Choices) -> RequestHead {
+pub(crate) fn request(choices: &mut Choices) -> RequestHead {
     let method = Method::from_bytes(choices.pick(&METHODS).as_bytes()).expect("a token");
     let target = *choices.pick(&TARGETS[..3]);
     RequestHead::new(method, target.as_bytes(), fields(choices))
 }
 
-pub(super) fn response(choices: &mut Choices) -> ResponseHead {
+pub(crate) fn response(choices: &mut Choices) -> ResponseHead {
     ResponseHead::new(status(choices), b"Fine", fields(choices))
 }
 
 /// Some of a body that a parent passes on.
-pub(super) fn body(choices: &mut Choices) -> BytesMut {
+pub(crate) fn body(choices: &mut Choices) -> BytesMut {
     let size = if choices.chance(1, 2) { 5 } else { choices.size(3000) };
     BytesMut::from(&vec![b'd'; size][..])
 }

@@ -1,13 +1,15 @@
 //! What the fuzz targets call, one function per target: each takes any bytes and panics if a law
 //! or a promise is broken. The corpora in `fuzz/corpus` are replayed by a test.
 
+mod chain;
 mod endpoint;
 mod http1_client;
 mod http1_relay;
 mod http1_server;
-mod http1_text;
+pub(crate) mod http1_text;
 mod rpc;
 mod rpc_wire;
+mod talker;
 mod ws;
 
 use crate::laws;
@@ -16,16 +18,30 @@ use crate::laws;
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 12] = [
+    ("agent", agent),
+    ("chain", chain),
     ("endpoint", endpoint),
     ("http1_client", http1_client),
     ("http1_relay", http1_relay),
     ("http1_server", http1_server),
     ("rpc", rpc),
     ("rpc_blocks", rpc_blocks),
+    ("tunnel", tunnel),
+    ("worker", worker),
     ("ws_client", ws_client),
     ("ws_server", ws_server),
 ];
+
+/// An agent among its server and its services.
+pub fn agent(data: &[u8]) {
+    laws::hold::<laws::agent::Agent>(data);
+}
+
+/// A client and a service with Pico between them.
+pub fn chain(data: &[u8]) {
+    chain::play(data);
+}
 
 /// Which endpoint a request names, whatever its fields hold.
 pub fn endpoint(data: &[u8]) {
@@ -55,6 +71,16 @@ pub fn rpc(data: &[u8]) {
 /// The bytes are what a tunnel's peer sends: its header blocks mean the same when sent on.
 pub fn rpc_blocks(data: &[u8]) {
     rpc::carry(data);
+}
+
+/// A tunnel whose peer is another.
+pub fn tunnel(data: &[u8]) {
+    laws::hold::<laws::tunnel::Tunnel>(data);
+}
+
+/// A worker among clients, agents and another worker.
+pub fn worker(data: &[u8]) {
+    laws::hold::<laws::worker::Worker>(data);
 }
 
 /// A WebSocket connection that we opened.

@@ -47,6 +47,16 @@ impl Seen {
         }
     }
 
+    /// Something happened that may depend on how bytes were cut, but on nothing else.
+    pub fn exact(&mut self, what: &impl Debug) {
+        self.event(EXACT, what);
+    }
+
+    /// Forgets what may depend on cuts.
+    pub(super) fn forget_exact(&mut self) {
+        self.lanes.remove(EXACT);
+    }
+
     /// Where `other` first differs, in words.
     pub(super) fn difference(&self, me: &str, other: &Self, you: &str) -> Option<String> {
         let lanes = self.lanes.keys().chain(other.lanes.keys());
@@ -78,3 +88,6 @@ impl Entry {
         })
     }
 }
+
+/// The lane of what is not compared between plays with other cuts.
+const EXACT: &str = "exactly";

@@ -61,34 +61,34 @@ pub enum Act {
 
 /// What a caller knows of its calls.
 #[derive(Default, Debug)]
-struct Ledger {
+pub(super) struct Ledger {
     calls: BTreeMap<StreamId, Call>,
 }
 
 #[derive(Debug)]
-struct Call {
+pub(super) struct Call {
     /// What we may say next.
-    out: Out,
-    credit: usize,
+    pub(super) out: Out,
+    pub(super) credit: usize,
     /// Bytes that came and were not taken.
-    owed: usize,
-    sent: u64,
+    pub(super) owed: usize,
+    pub(super) sent: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Debug)]
-enum Out {
+pub(super) enum Out {
     Head,
     Body,
     Ended,
 }
 
 #[derive(Debug)]
-struct Peer {
+pub(super) struct Peer {
     tunnel: Machine<u32>,
     ledger: Ledger,
-    heard: Vec<u8>,
+    pub(super) heard: Vec<u8>,
     /// What it did since it was last asked.
-    actions: Vec<Action<u32>>,
+    pub(super) actions: Vec<Action<u32>>,
 }
 
 impl Ledger {
@@ -147,7 +147,8 @@ impl Ledger {
 }
 
 impl Call {
-    fn word(&mut self, act: &Act, key: u64) -> Option<Word> {
+    /// What `act` comes down to, if it can be said now.
+    pub(super) fn word(&mut self, act: &Act, key: u64) -> Option<Word> {
         match *act {
             Act::Respond(_, interim, end) if self.out == Out::Head => {
                 let status = if interim { StatusCode::PROCESSING } else { StatusCode::OK };
@@ -183,8 +184,15 @@ impl Call {
 }
 
 impl Peer {
+    /// Whoever is at the other end of a tunnel.
+    pub(super) fn new(now: Instant, role: Role, limits: &Arc<Limits>) -> Self {
+        let (me, seed) = (Identity::default(), Seed::from_u64(7));
+        let tunnel = Machine::new(now, role, &me, &seed, Arc::clone(limits), Outbox::new());
+        Self { tunnel, ledger: Ledger::default(), heard: Vec::new(), actions: Vec::new() }
+    }
+
     /// Lets it hear what was written and do `act`; returns what it sends.
-    fn turn(&mut self, now: Instant, act: Option<&Act>) -> Vec<u8> {
+    pub(super) fn turn(&mut self, now: Instant, act: Option<&Act>) -> Vec<u8> {
         self.tunnel.tick(now);
         let heard = std::mem::take(&mut self.heard);
         if !heard.is_empty() {
@@ -337,7 +345,7 @@ impl Subject for Tunnel {
     }
 }
 
-fn draw_act(choices: &mut Choices) -> Act {
+pub(super) fn draw_act(choices: &mut Choices) -> Act {
     let which = choices.below(8);
     match choices.below(16) {
         0..=3 => Act::Open(choices.chance(1, 3)),

@@ -1,0 +1,270 @@
+//! From a client's bytes to a service's and back: through a worker, a tunnel and an agent, in a
+//! world in which nothing else goes wrong.
+
+use super::http1_text;
+use super::talker::{Answer, Say, Speech, Talker};
+use crate::actors::wire::{Event, Reader};
+use crate::choices::Choices;
+use crate::kernel::{Place, SeatId, Trace, World};
+use core::net::SocketAddr;
+use core::time::Duration;
+use pico_core::agent::{self, Agent, HostHeader};
+use pico_core::host::{Address, Port};
+use pico_core::id::WorkerId;
+use pico_core::rpc::Identity;
+use pico_core::server::{Node, Settings, Worker};
+use pico_core::{Instant, Limits, Seed};
+use std::sync::Arc;
+
+/// What a service's answer is, as far as one can tell who reads no more than RFC 9112 has.
+#[derive(PartialEq, Debug)]
+enum Verdict {
+    /// It came to its end, with this body.
+    Complete(Vec<u8>),
+    /// It did not.
+    Incomplete,
+    /// One may read it so or otherwise, or not at all.
+    Odd,
+}
+
+/// Plays what `data` stands for, and looks at what reached whom.
+pub(super) fn play(data: &[u8]) {
+    let mut choices = Choices::new(data);
+    let seed = Seed::from_u64(u64::from(choices.byte()));
+    let answers: Vec<Answer> =
+        (0..choices.between(1, 4)).map(|at| answer(&mut choices, at)).collect();
+    let speech = request(&mut choices);
+    let said: Vec<u8> = bytes(&speech);
+    let (mut world, worker, agent, service) = build(&seed, answers.clone());
+    world.run(Instant::ZERO + Duration::from_secs(1), |_| false);
+    let process = world.process("10.0.4.1".parse().expect("an address"));
+    let place = Place { process, address: Address::Node };
+    let client = world.seat(place, "client", |_, now| Talker::client(now, PROXY, speech));
+    world.run(world.now() + LIFE, |world| world.host::<Talker>(client).over);
+    assert!(world.host::<Talker>(client).over, "the client is still there");
+    world.run(world.now() + LIFE, |_| false);
+    let calls = (world.host::<Worker>(worker).calls(), world.host::<Agent>(agent).calls());
+    assert_eq!(calls, (0, 0), "calls are left");
+    assert_eq!(world.host::<Worker>(worker).connections(), 1, "there is the tunnel");
+    let service = world.host::<Talker>(service);
+    let client = world.host::<Talker>(client);
+    let shown = || {
+        let [to, from] = [&service.heard, &client.heard].map(|bytes| bytes.escape_ascii());
+        let answers: Vec<_> = answers.iter().map(|a| format!("{a:?}")).collect();
+        let said = said.escape_ascii();
+        format!("client: {said}\nservice heard: {to}\n{answers:#?}\nclient heard: {from}")
+    };
+    if let Some(why) = &service.wrong {
+        panic!("the service heard {why}\n{}", shown());
+    }
+    if let Err(why) = compare(&said, &answers, service, client) {
+        panic!("{why}\n{}", shown());
+    }
+}
+
+/// Reads what the client got, and compares it with what the service said.
+fn compare(
+    said: &[u8],
+    answers: &[Answer],
+    service: &Talker,
+    client: &Talker,
+) -> Result<(), String> {
+    let heads = said.windows(5).any(|five| five == b"HEAD ");
+    let mut reader = Reader::responses();
+    reader.push(&client.heard);
+    loop {
+        let (mut origin, mut body) = (None, Vec::new());
+        // Whether it has a body is for its request to say.
+        let text = String::from_utf8_lossy(reader.rest()).into_owned();
+        let head = text.split("\r\n\r\n").next().unwrap_or_default().to_ascii_lowercase();
+        if let Some((_, at)) = head.split_once("x-served: ") {
+            let at: usize = at.lines().next().and_then(|at| at.parse().ok()).ok_or("no number")?;
+            origin = Some(at);
+            let method = service.requests.get(at).map(|head| head.method.as_str());
+            reader.expect_no_body(method.ok_or("an answer to nothing")? == "HEAD");
+        } else {
+            reader.expect_no_body(false);
+        }
+        loop {
+            match reader.find() {
+                Some(Event::Head(head)) if head.status == 101 => return Ok(()),
+                // The next one is another's.
+                Some(Event::Head(head)) if head.status < 200 => break,
+                Some(Event::Head(_)) if origin.is_none() && heads => return Ok(()),
+                Some(Event::Head(_)) => {}
+                Some(Event::Body(bytes)) => body.extend_from_slice(&bytes),
+                Some(Event::End(_)) => {
+                    let Some(at) = origin else { break };
+                    let method = &service.requests[at].method;
+                    match answers.get(at).map(|answer| judge(answer, method == "HEAD")) {
+                        Some(Verdict::Complete(all)) if all != body => {
+                            return Err(format!("answer {at} has another body"));
+                        }
+                        Some(Verdict::Incomplete) => {
+                            return Err(format!("answer {at} looks complete"));
+                        }
+                        Some(Verdict::Complete(_) | Verdict::Odd) | None => break,
+                    }
+                }
+                Some(Event::Bad(why)) if why.contains("ends with") => return Ok(()),
+                Some(Event::Bad(why)) => return Err(format!("the client heard {why}")),
+                None => return Ok(()),
+            }
+        }
+    }
+}
+
+/// Reads an answer as it is in the books.
+fn judge(answer: &Answer, bodiless: bool) -> Verdict {
+    let said = bytes(&answer.speech);
+    let finishes = answer.speech.iter().any(|(_, say)| matches!(say, Say::Finish));
+    let mut reader = Reader::responses();
+    reader.expect_no_body(bodiless);
+    reader.push(&said);
+    let mut body = Vec::new();
+    loop {
+        match reader.find() {
+            Some(Event::Head(head)) if head.status == 101 => return Verdict::Odd,
+            Some(Event::Head(_)) => {}
+            Some(Event::Body(bytes)) => body.extend_from_slice(&bytes),
+            Some(Event::End(_)) => return Verdict::Complete(body),
+            Some(Event::Bad(why)) if why.contains("ends with") && finishes => {
+                return Verdict::Complete(reader.rest().to_vec());
+            }
+            Some(Event::Bad(_)) => return Verdict::Odd,
+            // A chunk's line may be read otherwise than to the letter.
+            None => return Verdict::Incomplete,
+        }
+    }
+}
+
+fn bytes(speech: &Speech) -> Vec<u8> {
+    let said = speech.iter().filter_map(|(_, say)| say.bytes());
+    said.collect::<Vec<_>>().concat()
+}
+
+/// Answer number `at`, which bears its number.
+fn answer(choices: &mut Choices, at: usize) -> Answer {
+    let mut text = if choices.chance(1, 2) {
+        http1_text::said(choices, true)
+    } else {
+        choices.pick(&ANSWERS).to_vec()
+    };
+    // Each head of it, interim ones too, has the number behind its first line.
+    let starts = text.starts_with(b"HTTP/");
+    if let Some(end) = text.windows(2).position(|two| two == b"\r\n").filter(|_| starts) {
+        let line = format!("\r\nX-Served: {at}");
+        text.splice(end..end, line.into_bytes());
+    }
+    if choices.chance(1, 4) {
+        text.truncate(choices.below(text.len() + 1));
+    }
+    let mut speech = pieces(choices, &text);
+    match choices.below(4) {
+        0 | 1 => {}
+        2 => speech.push((pause(choices), Say::Finish)),
+        _ => speech.push((pause(choices), Say::Close)),
+    }
+    Answer { speech, patient: !choices.chance(1, 4) }
+}
+
+/// All that the client says.
+fn request(choices: &mut Choices) -> Speech {
+    let mut text = Vec::new();
+    for _ in 0..choices.between(1, 4) {
+        text.extend(match choices.below(4) {
+            0 | 1 => choices.pick(&REQUESTS).to_vec(),
+            2 => http1_text::said(choices, false),
+            _ => choices.bytes(400).to_vec(),
+        });
+    }
+    let mut speech = pieces(choices, &text);
+    match choices.below(4) {
+        0 | 1 => {}
+        2 => speech.push((pause(choices), Say::Finish)),
+        _ => speech.push((pause(choices), Say::Close)),
+    }
+    speech.push((Duration::from_mins(2), Say::Close));
+    speech
+}
+
+/// The text, cut at some places.
+fn pieces(choices: &mut Choices, text: &[u8]) -> Speech {
+    let mut speech = Vec::new();
+    let mut rest = text;
+    for _ in 0..choices.below(4) {
+        let (left, right) = rest.split_at(choices.below(rest.len() + 1));
+        speech.push((pause(choices), Say::Bytes(left.to_vec())));
+        rest = right;
+    }
+    speech.push((pause(choices), Say::Bytes(rest.to_vec())));
+    speech.retain(|(_, say)| !matches!(say, Say::Bytes(bytes) if bytes.is_empty()));
+    speech
+}
+
+fn pause(choices: &mut Choices) -> Duration {
+    Duration::from_millis(*choices.pick(&[0, 1, 20, 700, 20_000]))
+}
+
+/// A node of one worker, and an agent with its service.
+fn build(seed: &Seed, answers: Vec<Answer>) -> (World, SeatId, SeatId, SeatId) {
+    let mut world = World::new(seed, Vec::new(), Trace::default());
+    let short = Duration::from_secs(30);
+    let limits = Limits { stall_timeout: short, idle_timeout: short, ..Limits::default() };
+    let limits = Arc::new(limits);
+    let process = world.process(PROXY.ip());
+    let settings = Arc::new(Settings { limits: Arc::clone(&limits), ..Settings::default() });
+    let id = WorkerId(0);
+    let place = Place { process, address: Address::Worker(id) };
+    let made = Arc::clone(&settings);
+    let worker = world.seat(place, "worker", |seed, now| Worker::new(now, id, made, seed));
+    world.listen(PROXY, Port::Proxy, vec![worker]);
+    world.listen(UPSTREAM, Port::Upstream, vec![worker]);
+    let place = Place { process, address: Address::Node };
+    world.seat(place, "node", |_, now| Node::new(now, 1, settings));
+    let to = agent::Service { host: SERVICE.ip().to_string(), port: SERVICE.port() };
+    let endpoint = "a".parse().expect("a name");
+    let listener = agent::Listener { endpoint, service: to, host_header: HostHeader::Keep };
+    let (host, port) = (UPSTREAM.ip().to_string(), UPSTREAM.port());
+    let server = agent::Server { host, port, prefix: String::new() };
+    let settings = agent::Settings::new(server, Identity::default(), vec![listener]);
+    let process = world.process("10.0.2.1".parse().expect("an address"));
+    let place = Place { process, address: Address::Worker(id) };
+    let agent = world.seat(place, "agent", |seed, now| {
+        Agent::new(now, settings, seed.clone(), limits).expect("settings that work")
+    });
+    let place = Place { process: world.process(SERVICE.ip()), address: Address::Node };
+    let service = world.seat(place, "service", |_, now| Talker::service(now, answers));
+    world.listen(SERVICE, Port::Proxy, vec![service]);
+    (world, worker, agent, service)
+}
+
+const PROXY: SocketAddr = SocketAddr::new(ip(1), 8001);
+const UPSTREAM: SocketAddr = SocketAddr::new(ip(1), 8002);
+const SERVICE: SocketAddr = SocketAddr::new(ip(3), 3000);
+
+/// Longer than any client speaks, and than any time-out that is met.
+const LIFE: Duration = Duration::from_mins(5);
+
+const fn ip(net: u8) -> core::net::IpAddr {
+    core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 0, net, 1))
+}
+
+const ANSWERS: [&[u8]; 6] = [
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
+    b"HTTP/1.1 103 Early\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nraw",
+];
+
+const REQUESTS: [&[u8]; 6] = [
+    b"GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    b"POST /x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello",
+    b"PUT /x HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n\
+      5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
+    b"HEAD /x HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    b"GET /x HTTP/1.0\r\nHost: a.example\r\n\r\n",
+    b"GET /x HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nraw",
+];

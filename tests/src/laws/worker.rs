@@ -1,0 +1,401 @@
+//! A worker under law: clients, agents and operators connect to it, and another worker and the
+//! node write to it.
+
+use super::tunnel::{Act, Call, Out, Peer, draw_act};
+use super::{Event, Seen, Subject};
+use crate::choices::Choices;
+use crate::fuzz::http1_text;
+use bytes::BytesMut;
+use http::Method;
+use pico_core::head::{Fields, RequestHead};
+use pico_core::host::{Action, Address, Fault, Host as _, Input, Port};
+use pico_core::id::{ConnId, ConnIds, Side, WorkerId};
+use pico_core::routing::{self, Change, Place, Routes};
+use pico_core::rpc::{Role, Word};
+use pico_core::server::{CallId, Letter, Settings, Sought, Worker as Machine};
+use pico_core::{Instant, Limits, Outbox, Seed};
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+const ME: WorkerId = WorkerId(0);
+const OTHER: WorkerId = WorkerId(1);
+
+/// Whom a worker meets.
+#[derive(Debug)]
+pub struct Worker {
+    settings: Arc<Settings>,
+    ids: ConnIds,
+    conns: Vec<Conn>,
+    /// Somebody else's connection: the other worker's tunnel.
+    elsewhere: ConnId,
+    /// Calls of the other worker so far.
+    serial: u64,
+    /// Calls between the workers, and the tunnel of those that began at the other.
+    calls: BTreeMap<CallId, (Option<ConnId>, Call)>,
+    routes: Routes,
+    sought: Vec<Sought>,
+    /// A client has sent its FIN. It is heard of behind the bytes for which there was room, and
+    /// so is its half-close: whether a body still comes depends on cuts from then on.
+    halved: bool,
+}
+
+#[derive(Debug)]
+struct Conn {
+    id: ConnId,
+    port: Port,
+    /// The driver still has it.
+    held: bool,
+    /// What came before the tunnel, and the agent's end of it.
+    head: Vec<u8>,
+    agent: Option<Peer>,
+}
+
+/// Something that happens to a worker. The first number says to which connection or call.
+#[derive(Debug)]
+pub enum Step {
+    /// Somebody connects.
+    Accept(Port),
+    /// Bytes arrive, whatever they mean.
+    Bytes(usize, Vec<u8>),
+    /// An agent's end of a tunnel does something.
+    Agent(usize, Act),
+    /// A peer sends its FIN.
+    Eof(usize),
+    /// A socket breaks.
+    Lost(usize),
+    /// A client's socket takes nothing, or everything again.
+    Stall(usize, bool),
+    /// A client's stalled socket takes some.
+    Take(usize, usize),
+    /// The node says who serves, with or without the other worker's tunnel.
+    Routes(bool),
+    /// The node gives a call back.
+    Sought,
+    /// The other worker calls.
+    Call(usize, bool),
+    /// The other worker says something of a call.
+    Say(usize, Act),
+    /// The node says something else.
+    Node(Said),
+}
+
+/// What the node says to its workers.
+#[derive(Clone, Copy, Debug)]
+pub enum Said {
+    /// Whether the node is ready.
+    Ready(bool),
+    /// Begin to stop.
+    Drain,
+    /// Stop.
+    Part,
+}
+
+impl Worker {
+    fn accept(&mut self, port: Port) -> Event<Self> {
+        let id = self.ids.issue();
+        self.conns.push(Conn { id, port, held: true, head: Vec::new(), agent: None });
+        let peer = "10.0.0.9:999".parse().expect("an address");
+        Event::Input(Input::Accepted { conn: id, port, peer })
+    }
+
+    fn conn(&mut self, which: usize) -> Option<&mut Conn> {
+        let held = self.conns.iter_mut().filter(|conn| conn.held);
+        let mut held: Vec<&mut Conn> = held.collect();
+        let at = which.checked_rem(held.len())?;
+        Some(held.swap_remove(at))
+    }
+
+    /// Has all agents answer, and the one chosen act.
+    fn agents(&mut self, now: Instant, chosen: Option<(usize, &Act)>) -> Vec<Event<Self>> {
+        let tunnels = self.conns.iter().filter(|conn| conn.agent.is_some()).count();
+        let chosen = chosen.and_then(|(at, act)| Some((at.checked_rem(tunnels)?, act)));
+        let agents = self.conns.iter_mut().filter_map(|c| Some((c.id, c.agent.as_mut()?)));
+        let turns = agents.enumerate().map(|(at, (id, agent))| {
+            let act = chosen.filter(|(chosen, _)| *chosen == at).map(|(_, act)| act);
+            Event::Bytes(id, agent.turn(now, act))
+        });
+        turns.collect()
+    }
+
+    fn letter(letter: Letter) -> Event<Self> {
+        Event::Input(Input::Letter(letter))
+    }
+
+    fn say(&mut self, which: usize, act: &Act) -> Option<Event<Self>> {
+        let at = which.checked_rem(self.calls.len())?;
+        let (id, (to, call)) = self.calls.iter_mut().nth(at)?;
+        let word = call.word(act, id.serial)?;
+        let (id, to) = (*id, *to);
+        if matches!(word, Word::Reset(_)) {
+            self.calls.remove(&id);
+        }
+        Some(Self::letter(match to {
+            Some(to) => Letter::Ask { to, call: id, word },
+            None => Letter::Answer { call: id, word },
+        }))
+    }
+
+    fn call(&mut self, which: usize, end: bool) -> Option<Event<Self>> {
+        let to = self.conn(which).filter(|conn| conn.port == Port::Upstream)?.id;
+        self.serial += 1;
+        let call = CallId { worker: OTHER, conn: self.elsewhere, serial: self.serial };
+        let out = if end { Out::Ended } else { Out::Body };
+        self.calls.insert(call, (Some(to), Call { out, credit: 0, owed: 0, sent: 0 }));
+        let head = RequestHead::new(Method::POST, b"/call", Fields::new());
+        Some(Self::letter(Letter::Ask { to, call, word: Word::Request { head, end } }))
+    }
+
+    fn letter_from(&mut self, letter: Letter, seen: &mut Seen) {
+        if let Letter::Ask { call, word, .. } | Letter::Answer { call, word } = &letter {
+            self.heard(*call, word);
+        }
+        if let Letter::Ask { call, word: Word::Data { bytes, end }, .. }
+        | Letter::Answer { call, word: Word::Data { bytes, end } } = &letter
+            && !self.halved
+        {
+            seen.bytes(&format!("call {call:?}"), "data", bytes);
+            return seen.exact(end);
+        }
+        seen.exact(&letter);
+        match letter {
+            Letter::Seek(sought) => self.sought.push(*sought),
+            Letter::Changed(change) => self.routes.apply(&change),
+            Letter::Ask { .. }
+            | Letter::Answer { .. }
+            | Letter::Draining(_)
+            | Letter::Quiet(_)
+            | Letter::Parted(_) => {}
+            Letter::Sought(_)
+            | Letter::Routes(_)
+            | Letter::Ready(_)
+            | Letter::Drain
+            | Letter::Part => panic!("{letter:?} by a worker"),
+        }
+    }
+
+    /// Learns of a word that the worker says to the other.
+    fn heard(&mut self, id: CallId, word: &Word) {
+        if matches!(word, Word::Request { .. }) {
+            let call = Call { out: Out::Head, credit: 0, owed: 64 * 1024, sent: 0 };
+            self.calls.insert(id, (None, call));
+        }
+        let Some((_, call)) = self.calls.get_mut(&id) else { return };
+        match word {
+            Word::Credit(count) => call.credit = call.credit.saturating_add(*count),
+            Word::Data { bytes, .. } => call.owed += bytes.len(),
+            Word::Reset(_) => drop(self.calls.remove(&id)),
+            Word::Request { .. } | Word::Response { .. } | Word::Trailers(_) => {}
+        }
+    }
+}
+
+impl Subject for Worker {
+    type Machine = Machine;
+    type Wire = ConnId;
+    type Step = Step;
+
+    const DEADLINES_HOLD: bool = false;
+
+    fn new(choices: &mut Choices, now: Instant) -> (Self, Machine) {
+        let limits = Limits {
+            connections: *choices.pick(&[65_536, 2]),
+            outbox_bytes: *choices.pick(&[256 * 1024, 4096]),
+            window_bytes: *choices.pick(&[64 * 1024, 1000]),
+            streams: *choices.pick(&[1024, 2]),
+            replay_bytes: *choices.pick(&[64 * 1024, 4]),
+            ..Limits::default()
+        };
+        let settings = Arc::new(Settings { limits: Arc::new(limits), ..Settings::default() });
+        let machine = Machine::new(now, ME, Arc::clone(&settings), &Seed::from_u64(3));
+        let elsewhere = ConnIds::new(Side::Accepted).issue();
+        let world = Self {
+            settings,
+            ids: ConnIds::new(Side::Accepted),
+            conns: Vec::new(),
+            elsewhere,
+            serial: 0,
+            calls: BTreeMap::new(),
+            routes: Routes::new(),
+            sought: Vec::new(),
+            halved: false,
+        };
+        (world, machine)
+    }
+
+    fn draw(choices: &mut Choices) -> Step {
+        let kind = choices.below(32);
+        let which = choices.below(8);
+        match kind {
+            0..=1 => Step::Accept(Port::Proxy),
+            2 => Step::Accept(Port::Upstream),
+            3 => Step::Accept(Port::Admin),
+            4..=6 => Step::Bytes(which, HANDSHAKE.to_vec()),
+            7..=9 => Step::Bytes(which, choices.pick(&REQUESTS).to_vec()),
+            10..=12 => Step::Bytes(which, http1_text::said(choices, false)),
+            13..=18 => Step::Agent(which, draw_act(choices)),
+            19 => Step::Eof(which),
+            20 => Step::Lost(which),
+            21 => Step::Stall(which, choices.chance(1, 2)),
+            22 => Step::Take(which, choices.size(10_000)),
+            23..=24 => Step::Routes(choices.chance(1, 2)),
+            25 => Step::Sought,
+            26 => Step::Call(which, choices.chance(1, 2)),
+            27..=30 => Step::Say(which, draw_act(choices)),
+            _ => Step::Node(match choices.below(8) {
+                7 => Said::Drain,
+                6 => Said::Part,
+                other => Said::Ready(other % 2 == 0),
+            }),
+        }
+    }
+
+    fn perform(&mut self, _machine: &mut Machine, now: Instant, step: &Step) -> Vec<Event<Self>> {
+        let chosen = if let Step::Agent(at, act) = step { Some((*at, act)) } else { None };
+        let mut events = self.agents(now, chosen);
+        let event = match step {
+            Step::Agent(..) => None,
+            Step::Accept(port) => Some(self.accept(*port)),
+            Step::Bytes(at, bytes) => self.conn(*at).map(|c| Event::Bytes(c.id, bytes.clone())),
+            Step::Eof(at) => {
+                self.halved = true;
+                self.conn(*at).map(|c| Event::Eof(c.id))
+            }
+            Step::Lost(at) => self.conn(*at).map(|conn| {
+                conn.held = false;
+                Event::Input(Input::Lost { conn: conn.id, fault: Fault::Reset })
+            }),
+            Step::Stall(at, on) => {
+                let client = self.conn(*at).filter(|conn| conn.port != Port::Upstream);
+                client.map(|conn| Event::Stall(conn.id, *on))
+            }
+            Step::Take(at, count) => {
+                let client = self.conn(*at).filter(|conn| conn.port != Port::Upstream);
+                client.map(|conn| Event::Take(conn.id, *count))
+            }
+            Step::Routes(other) => {
+                let mut routes = self.routes.clone();
+                if *other {
+                    let place = Place { worker: OTHER, conn: self.elsewhere };
+                    routes.apply(&Change::Put("a".parse().expect("a name"), serving(place)));
+                }
+                Some(Self::letter(Letter::Routes(Arc::new(routes))))
+            }
+            Step::Sought => {
+                self.sought.pop().map(|sought| Self::letter(Letter::Sought(Box::new(sought))))
+            }
+            Step::Call(at, end) => self.call(*at, *end),
+            Step::Say(at, act) => self.say(*at, act),
+            Step::Node(said) => Some(Self::letter(match said {
+                Said::Ready(ready) => Letter::Ready(*ready),
+                Said::Drain => Letter::Drain,
+                Said::Part => Letter::Part,
+            })),
+        };
+        events.extend(event);
+        events
+    }
+
+    fn observe(&mut self, action: Action<Letter>, seen: &mut Seen) {
+        match action {
+            Action::Letter { to, letter } => {
+                assert_ne!(to, Address::Worker(ME), "a worker does not write to itself");
+                self.letter_from(letter, seen);
+            }
+            Action::Close(id) => {
+                seen.exact(&action);
+                self.conns.iter_mut().filter(|conn| conn.id == id).for_each(|c| c.held = false);
+            }
+            Action::Dial { .. } | Action::Resolve { .. } => panic!("{action:?} by a worker"),
+            Action::Write(_)
+            | Action::Read(_)
+            | Action::Finish(_)
+            | Action::Unlisten(_)
+            | Action::Note(_)
+            | Action::Done => seen.exact(&action),
+        }
+    }
+
+    fn wrote(&mut self, wire: ConnId, bytes: &[u8], seen: &mut Seen) {
+        seen.exact(&(wire, bytes));
+        let Some(conn) = self.conns.iter_mut().find(|conn| conn.id == wire) else { return };
+        if let Some(agent) = &mut conn.agent {
+            agent.heard.extend_from_slice(bytes);
+        } else if conn.port == Port::Upstream {
+            conn.head.extend_from_slice(bytes);
+        }
+    }
+
+    fn drained(&mut self, _machine: &mut Machine, now: Instant, _seen: &mut Seen) {
+        for conn in &mut self.conns {
+            let end = conn.head.windows(4).position(|four| four == b"\r\n\r\n");
+            if let Some(end) = end.filter(|_| conn.head.starts_with(b"HTTP/1.1 101")) {
+                let mut agent = Peer::new(now, Role::Dialer, &self.settings.limits);
+                agent.heard = std::mem::take(&mut conn.head).split_off(end + 4);
+                conn.agent = Some(agent);
+            }
+            conn.agent.iter_mut().for_each(|agent| agent.actions.clear());
+        }
+    }
+
+    fn received(conn: ConnId, bytes: BytesMut) -> Input<Letter> {
+        Input::Received { conn, bytes }
+    }
+
+    fn eof(conn: ConnId) -> Input<Letter> {
+        Input::Eof { conn }
+    }
+
+    fn sent(conn: ConnId, count: usize) -> Input<Letter> {
+        Input::Sent { conn, count }
+    }
+
+    fn wires(&self) -> Vec<ConnId> {
+        self.conns.iter().filter(|conn| conn.held).map(|conn| conn.id).collect()
+    }
+
+    fn outbox(machine: &Machine, conn: ConnId) -> Option<&Outbox> {
+        machine.outbox(conn)
+    }
+
+    fn room(machine: &Machine, conn: ConnId) -> usize {
+        machine.room(conn)
+    }
+
+    fn closes(action: &Action<Letter>) -> bool {
+        matches!(action, Action::Done)
+    }
+
+    fn check(&self, machine: &Machine) -> Result<(), String> {
+        let limits = &self.settings.limits;
+        let len_max = limits.outbox_bytes * 4 + limits.message_bytes * 2;
+        for conn in &self.conns {
+            let len = machine.outbox(conn.id).map_or(0, Outbox::len);
+            if len > len_max {
+                return Err(format!("{len} bytes of {len_max} wait on {:?}", conn.id));
+            }
+        }
+        let (calls, clients) = (machine.calls(), self.conns.len() as u64);
+        if calls > clients {
+            return Err(format!("{calls} calls of {clients} clients"));
+        }
+        Ok(())
+    }
+}
+
+/// An upstream at `place`.
+const fn serving(place: Place) -> routing::Upstream {
+    routing::Upstream { place, weight: 1, remote: false, suspect: false }
+}
+
+const HANDSHAKE: &[u8] = b"GET /pico/v1/listener/a HTTP/1.1\r\nHost: node\r\n\
+    Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: pico.rpc.v1\r\n\r\n";
+
+const REQUESTS: [&[u8]; 5] = [
+    b"GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    b"POST /x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello",
+    b"PUT /x HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n\
+      5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
+    b"GET /ready HTTP/1.1\r\nHost: node\r\n\r\n",
+    b"GET /x HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nraw",
+];

@@ -1,0 +1,13 @@
+//! Workers keep the laws.
+
+use pico_sim::laws::{self, worker::Worker};
+use proptest::prelude::*;
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn a_worker_keeps_the_laws(choices in prop::collection::vec(any::<u8>(), 0..1500)) {
+        laws::hold::<Worker>(&choices);
+    }
+}
