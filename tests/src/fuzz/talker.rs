@@ -222,7 +222,7 @@ impl Machine for Talker {
             }
             Input::Lost { conn, .. } => self.forget(conn),
             Input::Unreachable { .. } => self.over = true,
-            Input::Resolved { .. } | Input::Letter(()) => {}
+            Input::Unlistened(_) | Input::Resolved { .. } | Input::Letter(()) => {}
         }
     }
 
