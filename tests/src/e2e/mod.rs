@@ -67,9 +67,9 @@ impl Runtime {
         let test = std::env::current_exe().expect("a process knows its own path");
         let folder = test.ancestors().nth(2).expect("a test lies in a target folder");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // The whole workspace, so that features come out as the tests' own build has them, and
-        // nothing is built twice.
-        cargo.args(["build", "--quiet", "--workspace", "--bins"]);
+        // As the tests themselves are built, so that features come out the same, and nothing is
+        // built twice.
+        cargo.args(["test", "--quiet", "--workspace", "--no-run"]);
         cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
         if folder.ends_with("release") {
             cargo.arg("--release");
