@@ -271,8 +271,21 @@ fn a_malformed_chunk_is_refused_or_cancels() {
 }
 
 #[test]
-fn an_abort_closes_at_once() {
+fn an_abort_sends_what_waits_and_then_fin_where_that_shows_the_cut() {
     let mut rig = after(GET);
+    rig.respond(200, &[], false);
+    rig.body(b"hello", false);
+    rig.input(Input::Abort);
+    assert_eq!(rig.actions(), [Action::Finish]);
+    let out = rig.out();
+    assert!(out.ends_with("5\r\nhello\r\n"), "{out}");
+    rig.input(Input::Eof);
+    assert_eq!(rig.actions().last(), Some(&Action::Closed(Reason::Canceled)));
+}
+
+#[test]
+fn an_abort_closes_at_once_where_a_fin_would_look_like_the_end() {
+    let mut rig = after("GET / HTTP/1.0\r\n\r\n");
     rig.respond(200, &[], false);
     rig.body(b"hello", false);
     rig.input(Input::Abort);

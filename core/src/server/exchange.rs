@@ -28,7 +28,8 @@ pub(super) struct Exchange {
     pub(super) upgrade: bool,
     /// What the log will say.
     pub(super) log: Log,
-    method: Method,
+    /// Unknown for what was refused before it was a request.
+    method: Option<Method>,
 }
 
 /// Where the call of an exchange stands.
@@ -76,7 +77,7 @@ pub(super) struct Log {
 
 impl Exchange {
     /// A request whose head has just come.
-    pub(super) fn new(id: String, method: Method, upload: Upload, upgrade: bool) -> Self {
+    pub(super) fn new(id: String, method: Option<Method>, upload: Upload, upgrade: bool) -> Self {
         Self {
             id,
             again: None,
@@ -93,7 +94,8 @@ impl Exchange {
     /// twice does no harm; nothing of its response was seen; its whole body so far is held.
     pub(super) fn may_retry(&self, reset: Reset) -> bool {
         let first = matches!(self.call, Call::Live(_, false));
-        let harmless = !reset.started || self.method.is_idempotent();
+        let idempotent = self.method.as_ref().is_some_and(Method::is_idempotent);
+        let harmless = !reset.started || idempotent;
         let whole = self.again.is_some() && self.upload.is_whole();
         first && harmless && whole && self.response == Response::None
     }
@@ -109,7 +111,7 @@ impl Exchange {
         note::Request {
             id: core::mem::take(&mut self.id),
             endpoint: log.endpoint,
-            method: String::from(self.method.as_str()),
+            method: self.method.as_ref().map_or("", Method::as_str).into(),
             path: log.path,
             status: log.status,
             reason: log.reason,

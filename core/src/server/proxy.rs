@@ -156,7 +156,7 @@ impl Proxy {
         let limits = &self.settings.limits;
         let id = forward::request_id(&head.fields, self.salt.wrapping_add(self.serial));
         let upload = Upload::new(end, limits.replay_bytes);
-        let mut exchange = Box::new(Exchange::new(id, head.method.clone(), upload, upgrade));
+        let mut exchange = Box::new(Exchange::new(id, Some(head.method.clone()), upload, upgrade));
         exchange.log.since = self.clock.now();
         let endpoint = endpoint_of(&head);
         if self.settings.log_requests {
@@ -384,7 +384,7 @@ impl Proxy {
         let exchange = self.exchange.get_or_insert_with(|| {
             let id = forward::new_id(salt);
             let upload = Upload::new(true, 0);
-            let mut exchange = Exchange::new(id, http::Method::GET, upload, false);
+            let mut exchange = Exchange::new(id, None, upload, false);
             exchange.log.since = since;
             Box::new(exchange)
         });

@@ -77,6 +77,7 @@ fn command(runtime: &'static str) -> Command {
     Command::new("pico")
         .version(format!("{} ({runtime})", env!("CARGO_PKG_VERSION")))
         .about("A reverse proxy for services that nobody can dial")
+        .propagate_version(true)
         .after_help(EXAMPLES)
         .styles(Styles::plain())
         .subcommand_required(true)

@@ -94,7 +94,7 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
         Key {
             name: "connect.timeout",
             value: "DURATION",
-            help: "For dialling one address, and for the handshake [default: 5s]",
+            help: "For dialling one address and for the handshake [default: 5s and 10s]",
             set: |a, text| {
                 let found = positive(text)?;
                 (a.limits.dial_timeout, a.limits.handshake_timeout) = (found, found);

@@ -43,11 +43,11 @@ impl Server {
 
     fn check(&mut self) -> Result<(), Refusal> {
         let limits = &self.limits;
-        let first = limits.streams.saturating_mul(limits.window_bytes);
+        let first = limits.streams.saturating_mul(limits.window_bytes).saturating_mul(2);
         if first > limits.tunnel_bytes {
             return Err(Refusal(format!(
                 "upstream.limit.tunnel-window must be at least {first} bytes: \
-                 upstream.limit.streams times 64KiB"
+                 twice upstream.limit.streams times 64KiB"
             )));
         }
         if limits.window_bytes_max < limits.window_bytes {
@@ -180,7 +180,7 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         Key {
             name: "upstream.limit.tunnel-window",
             value: "SIZE",
-            help: "Bytes that all calls of a tunnel may have under way [default: 128MiB]",
+            help: "Bytes that all calls of a tunnel may have under way [default: 256MiB]",
             set: |s, text| within(text, 1024, 1 << 36).map(|found| s.limits.tunnel_bytes = found),
         },
         Key {

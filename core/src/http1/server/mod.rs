@@ -49,7 +49,8 @@ pub enum Input {
     },
     /// The trailer section, which ends the response.
     Trailers(Fields),
-    /// Break off: what was begun must not look complete.
+    /// Break off: what was begun must not look complete. What waits still goes out if its framing
+    /// shows that it was cut; else the connection is closed at once.
     Abort,
     /// So many more bytes of the request's body (or raw bytes) are welcome; none are at first.
     Credit(usize),
@@ -325,7 +326,7 @@ impl crate::Machine for Machine {
                 Moved::Said
             }
             Input::Abort => {
-                self.close(Reason::Canceled);
+                self.abort();
                 Moved::Neither
             }
             Input::Credit(count) => {

@@ -32,7 +32,7 @@ impl Machine {
                 match encoder.data(&mut self.outbox, bytes) {
                     Ok(()) if end => self.end_response(None),
                     Ok(()) => {}
-                    Err(Mismatch) => self.cut_off(),
+                    Err(Mismatch) => self.cut_off(Reason::BadResponse),
                 }
             }
             Writing::Raw => {
@@ -55,7 +55,7 @@ impl Machine {
             None => encoder.end(&mut self.outbox),
         };
         if ended.is_err() {
-            return self.cut_off();
+            return self.cut_off(Reason::BadResponse);
         }
         self.writing = Writing::Done;
         if matches!(self.reading, Reading::Body(_)) {
@@ -156,11 +156,27 @@ impl Machine {
         self.exchange.persist &= !last;
     }
 
-    /// The response is not as long as was announced: what is out already is all that goes out.
-    fn cut_off(&mut self) {
+    /// Breaks the response off. A FIN behind a body with a length or in chunks shows that it was
+    /// cut; behind any other it would not.
+    pub(super) fn abort(&mut self) {
+        match self.writing {
+            Writing::Body(Encoder::Length { .. } | Encoder::Chunked { .. }) => {
+                self.cut_off(Reason::Canceled);
+            }
+            Writing::Idle
+            | Writing::Awaiting
+            | Writing::Body(Encoder::Nothing | Encoder::UntilClose)
+            | Writing::Done
+            | Writing::Raw
+            | Writing::RawDone => self.close(Reason::Canceled),
+        }
+    }
+
+    /// The response cannot be completed: what is out already is all that goes out.
+    fn cut_off(&mut self, reason: Reason) {
         self.writing = Writing::Done;
         self.ignore_input();
-        self.finish(Reason::BadResponse);
+        self.finish(reason);
     }
 }
 
