@@ -338,8 +338,8 @@ impl<P: Platform, L> Hands<P, L> {
     fn finish(&mut self, conn: ConnId, outbox: Option<&Outbox>) {
         let Some(link) = self.links.get_mut(conn) else { return };
         link.finish();
-        if outbox.is_some_and(Outbox::is_empty) {
-            // At once: should the machine close it now, then all was said.
+        if outbox.is_none_or(Outbox::is_empty) {
+            // At once: should the machine close it now, or have let go of it, then all was said.
             link.write(self.turn, None);
         }
         self.soil(conn);

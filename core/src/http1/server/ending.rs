@@ -97,6 +97,10 @@ impl Machine {
         if self.life == Life::Closed {
             return;
         }
+        if !self.outbox.is_empty() {
+            // What waits is lost: a FIN must not make it look complete.
+            self.actions.retain(|action| *action != Action::Finish);
+        }
         self.life = Life::Closed;
         self.reading = Reading::Discard(0);
         self.writing = Writing::Idle;
