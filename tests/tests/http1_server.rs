@@ -298,6 +298,16 @@ fn an_abort_closes_at_once_where_a_fin_would_look_like_the_end() {
 }
 
 #[test]
+fn a_fin_that_was_asked_for_is_taken_back_if_what_stood_before_it_is_lost() {
+    let mut rig = after(UPGRADE);
+    rig.respond(101, &[("Upgrade", "websocket")], false);
+    rig.out();
+    rig.body(b"hello", true);
+    rig.input(Input::Abort);
+    assert_eq!(rig.actions(), [Action::Closed(Reason::Canceled)]);
+}
+
+#[test]
 fn a_fin_in_a_request_cancels_it() {
     let mut rig = after(POST);
     rig.feed("hel");
