@@ -12,4 +12,5 @@ pub mod hash;
 pub mod kernel;
 pub mod laws;
 pub mod scenario;
+pub mod shrink;
 pub mod table;
