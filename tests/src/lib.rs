@@ -2,6 +2,7 @@
 //! and its actors, and what the tests of the real binaries share.
 
 pub mod actors;
+pub mod case;
 pub mod check;
 pub mod choices;
 pub mod draw;

@@ -14,6 +14,8 @@ macro_rules! each_runtime {
     ($then:ident $known:tt) => {
         $crate::$then! { $known tokio TOKIO (::pico_runtime_tokio::Tokio)
         ("tokio", "pico-runtime-tokio", "pico", "PICO_BIN") }
+        $crate::$then! { $known async_std ASYNC_STD (::pico_runtime_async_std::AsyncStd)
+        ("async-std", "pico-runtime-async-std", "pico-async-std", "PICO_ASYNC_STD_BIN") }
     };
 }
 

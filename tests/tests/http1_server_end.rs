@@ -4,8 +4,8 @@
 mod http1_kit;
 
 use http1_kit::{Rig, data};
+use pico_core::Reason;
 use pico_core::http1::server::{Action, Input, Machine};
-use pico_core::{Machine as _, Reason};
 use std::time::Duration;
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
