@@ -11,5 +11,6 @@ pub mod fuzz;
 pub mod hash;
 pub mod kernel;
 pub mod laws;
+mod runtimes;
 pub mod scenario;
 pub mod table;
