@@ -12,13 +12,13 @@ mod rpc_wire;
 mod talker;
 mod ws;
 
-use crate::laws;
+use crate::{laws, model};
 
 /// What a fuzz target does with any bytes.
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 14] = [
     ("agent", agent),
     ("chain", chain),
     ("endpoint", endpoint),
@@ -27,7 +27,9 @@ pub const TARGETS: [(&str, Target); 12] = [
     ("http1_server", http1_server),
     ("rpc", rpc),
     ("rpc_blocks", rpc_blocks),
+    ("rpc_model", rpc_model),
     ("tunnel", tunnel),
+    ("tunnel_model", tunnel_model),
     ("worker", worker),
     ("ws_client", ws_client),
     ("ws_server", ws_server),
@@ -73,9 +75,19 @@ pub fn rpc_blocks(data: &[u8]) {
     rpc::carry(data);
 }
 
+/// Two ends of a tunnel without its WebSocket, held against the model of one.
+pub fn rpc_model(data: &[u8]) {
+    model::rpc::pair::play::<pico_core::rpc::Machine<u64>>(data);
+}
+
 /// A tunnel whose peer is another.
 pub fn tunnel(data: &[u8]) {
     laws::hold::<laws::tunnel::Tunnel>(data);
+}
+
+/// Two tunnels that are each other's peer, held against the model of one.
+pub fn tunnel_model(data: &[u8]) {
+    model::rpc::pair::play::<pico_core::tunnel::Machine<u64>>(data);
 }
 
 /// A worker among clients, agents and another worker.
