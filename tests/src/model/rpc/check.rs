@@ -133,8 +133,10 @@ impl Model {
 
     /// `side` shows that the tunnel is over, for a reason.
     fn ends(&mut self, side: usize, now: Instant, reason: Reason) {
+        // The other may have been the first, and have said so in its close frame.
+        let either = [0, 1].into_iter().any(|side| self.is_late(side, now));
+        let late = reason == Reason::HeartbeatTimeout && either;
         let state = &mut self.sides[side];
-        let late = reason == Reason::HeartbeatTimeout && now >= state.patience().0;
         if let Some(why) = state.ending {
             // A tunnel may have lost patience before, and be closing its WebSocket.
             assert!(reason == why || late, "side {side} ends otherwise than it began to");

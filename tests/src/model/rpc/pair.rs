@@ -316,8 +316,11 @@ impl<E: End> Pair<E> {
     /// `side` reads up to so many bytes. Returns whether anything was there.
     pub fn read(&mut self, side: usize, most: usize) -> bool {
         let before = self.pipes[side].len();
-        if before > 0 && self.ends[side].read(self.now, most, &mut self.pipes[side]) > 0 {
-            self.model.arrived(side, self.now);
+        if before > 0 {
+            let count = self.ends[side].read(self.now, most, &mut self.pipes[side]);
+            if count > 0 && !self.doomed {
+                self.model.arrived(side, self.now);
+            }
         }
         self.listen(side);
         self.pipes[side].len() < before
@@ -483,6 +486,8 @@ fn limits(choices: &mut Choices) -> Limits {
         window_bytes,
         window_bytes_max,
         tunnel_bytes: first + *choices.pick(&[0, 100, 10_000]),
+        // A matter of sockets, of which the model knows nothing.
+        write_timeout: Duration::from_hours(24),
         ..Limits::default()
     }
 }
