@@ -232,6 +232,8 @@ impl<T: Copy> crate::Machine for Machine<T> {
     fn poll(&mut self) -> Option<Action<T>> {
         if self.actions.is_empty() {
             self.flush();
+            // The last of an answer that goes out can be the end of its call, and of a drain.
+            self.drain_rpc();
             self.drain_ws();
         }
         self.actions.pop_front()
