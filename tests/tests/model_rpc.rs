@@ -4,7 +4,7 @@ use pico_sim::fuzz;
 use proptest::prelude::*;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(20000))]
+    #![proptest_config(ProptestConfig::with_cases(4000))]
 
     #[test]
     fn two_rpc_machines_tell_what_was_said(

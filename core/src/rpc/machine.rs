@@ -162,6 +162,12 @@ impl<T: Copy> Machine<T> {
         self.sender.take_message()
     }
 
+    /// Takes note that bytes came, whatever they carry.
+    pub(crate) fn hear(&mut self, now: Instant) {
+        self.clock.advance(now);
+        self.heard();
+    }
+
     fn open(&mut self, id: StreamId, tag: T, head: &RequestHead, end: bool) {
         assert_eq!(id, self.next_stream(), "calls are opened in the order of their numbers");
         let may_open = self.may_open();
