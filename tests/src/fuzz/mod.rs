@@ -18,11 +18,12 @@ use crate::{laws, model};
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 14] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("agent", agent),
     ("chain", chain),
     ("endpoint", endpoint),
     ("http1_client", http1_client),
+    ("http1_model", http1_model),
     ("http1_relay", http1_relay),
     ("http1_server", http1_server),
     ("rpc", rpc),
@@ -53,6 +54,11 @@ pub fn endpoint(data: &[u8]) {
 /// An HTTP/1 connection to a service.
 pub fn http1_client(data: &[u8]) {
     laws::hold::<http1_client::World>(data);
+}
+
+/// Messages, right and nearly right, held against a plain reader of whole texts.
+pub fn http1_model(data: &[u8]) {
+    model::http::against::read(data);
 }
 
 /// The bytes are what a client sends: what is forwarded of it means the same to the next server.
