@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(100_000))]
+    #![proptest_config(ProptestConfig::with_cases(20_000))]
 
     #[test]
     fn a_text_means_to_a_machine_what_it_means_to_the_reader(
