@@ -11,6 +11,7 @@ pub mod fuzz;
 pub mod hash;
 pub mod kernel;
 pub mod laws;
+pub mod record;
 mod runtimes;
 pub mod scenario;
 pub mod table;
