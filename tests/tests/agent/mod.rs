@@ -89,7 +89,9 @@ impl Rig {
                     self.dials.retain(|(dialed, _)| *dialed != conn);
                     self.closed.push(conn);
                 }
-                Action::Letter { .. } | Action::Unlisten(_) => panic!("not an agent's business"),
+                Action::Letter { .. } | Action::Unlisten(_) | Action::Datagram { .. } => {
+                    panic!("not an agent's business")
+                }
                 Action::Note(note) => self.notes.push(note),
                 Action::Done => self.done = true,
             }

@@ -148,7 +148,7 @@ impl Machine for Mover {
                 self.accepted(conn);
                 let _ = self.seen.send(Seen::Accepted);
             }
-            Input::Connected { .. } | Input::Unlistened(_) => {}
+            Input::Connected { .. } | Input::Unlistened(_) | Input::Datagram { .. } => {}
             Input::Unreachable { conn, fault } => {
                 let _ = self.seen.send(Seen::Unreachable(fault));
                 self.gone(conn);
@@ -244,6 +244,7 @@ where
             post: post.clone(),
             me: Address::Worker(WorkerId(worker)),
             ports: vec![(Port::Proxy, bound.try_clone().unwrap())],
+            datagrams: None,
             notes: Arc::new(|_: Note| {}),
         };
         threads.push(std::thread::spawn(move || {
