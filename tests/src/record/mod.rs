@@ -148,6 +148,7 @@ fn copy_of_input<L: Clone>(input: &Input<L>) -> Input<L> {
         Input::Lost { conn, fault } => Input::Lost { conn: *conn, fault: *fault },
         Input::Unlistened(port) => Input::Unlistened(*port),
         Input::Resolved { ask, result } => Input::Resolved { ask: *ask, result: result.clone() },
+        Input::Datagram { from, bytes } => Input::Datagram { from: *from, bytes: bytes.clone() },
         Input::Letter(letter) => Input::Letter(letter.clone()),
     }
 }
@@ -164,6 +165,7 @@ fn copy_of_action<L: Clone>(action: &Action<L>) -> Action<L> {
         Action::Close(conn) => Action::Close(*conn),
         Action::Unlisten(port) => Action::Unlisten(*port),
         Action::Letter { to, letter } => Action::Letter { to: *to, letter: letter.clone() },
+        Action::Datagram { to, bytes } => Action::Datagram { to: *to, bytes: bytes.clone() },
         Action::Note(note) => Action::Note(note.clone()),
         Action::Done => Action::Done,
     }

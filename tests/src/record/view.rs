@@ -98,6 +98,7 @@ impl View<'_> {
             Input::Sent { .. } => {}
             Input::Unlistened(port) => self.event("ports", &("closed", port)),
             Input::Resolved { result, .. } => self.event("look-ups", result),
+            Input::Datagram { from, bytes } => self.event("datagrams", &(from, bytes)),
             Input::Letter(letter) => letter.spoken("from", self),
         }
     }
@@ -116,6 +117,7 @@ impl View<'_> {
             Action::Resolve { host, port, .. } => self.event("look-ups", &(host, port)),
             Action::Unlisten(port) => self.event("ports", &("close", port)),
             Action::Letter { to, letter } => letter.spoken(&format!("to {to:?}"), self),
+            Action::Datagram { to, bytes } => self.event("datagrams", &(to, bytes)),
             Action::Note(note) => self.event("notes", &timeless(note)),
             Action::Done => self.event("life", &"done"),
         }

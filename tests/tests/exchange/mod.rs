@@ -177,7 +177,7 @@ pub fn record<S: Platform, A: Platform>(shape: Shape, seed: u64) -> Recording {
     let post = Post::new(workers);
     let wiring = |me, ports| {
         let (post, notes) = (post.clone(), Arc::new(|_| {}));
-        Wiring { clock, post, me, ports, notes }
+        Wiring { clock, post, me, ports, datagrams: None, notes }
     };
     let control = run::<S, _>(node(began, workers), wiring(Address::Node, Vec::new()));
     let workers = (0..workers).zip(ports).map(|(id, ports)| {
@@ -186,8 +186,8 @@ pub fn record<S: Platform, A: Platform>(shape: Shape, seed: u64) -> Recording {
     let workers = workers.collect();
     let me = Address::Worker(WorkerId(0));
     let mail = Post::new(1);
-    let wiring =
-        Wiring { clock, post: mail.clone(), me, ports: Vec::new(), notes: Arc::new(|_| {}) };
+    let (ports, notes) = (Vec::new(), Arc::new(|_| {}));
+    let wiring = Wiring { clock, post: mail.clone(), me, ports, datagrams: None, notes };
     let tunnel = run::<A, _>(agent(began, &names, seed), wiring);
     let mut stage = Stage { to, service, node: control, workers, agent: tunnel, post, mail };
     stage.play();
