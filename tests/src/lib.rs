@@ -13,7 +13,9 @@ pub mod hash;
 pub mod kernel;
 pub mod laws;
 pub mod model;
-mod runtimes;
+pub mod record;
 pub mod scenario;
 pub mod shrink;
 pub mod table;
+
+mod runtimes;
