@@ -91,7 +91,7 @@ fn main() -> ExitCode {
 }
 
 fn run(seed: u64, trace: bool, scenario: &Scenario) -> io::Result<ExitCode> {
-    let trace = if trace { Trace::with_lines() } else { Trace::default() };
+    let trace = if trace { Trace::recorded() } else { Trace::default() };
     let run = scenario.play(seed, trace);
     let mut out = io::stdout().lock();
     for line in run.world.trace().lines() {

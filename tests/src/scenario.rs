@@ -2,8 +2,9 @@
 //! behind them, and clients.
 
 use crate::actors::{Client, Service, Workload};
+use crate::case::{Case, Fault, Link, Member, Role, Span, Way};
 use crate::draw::Draw as _;
-use crate::kernel::{Fault, Place, ProcessId, SeatId, Storm, Trace, World};
+use crate::kernel::{Place, SeatId, Trace, World};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use pico_core::agent::{self, Agent, HostHeader};
@@ -14,6 +15,49 @@ use pico_core::rpc::Identity;
 use pico_core::server::{Letter, Node, Settings, Worker};
 use pico_core::{Dice, Instant, Limits, Seed};
 use std::sync::Arc;
+
+/// How much of what goes wrong.
+#[derive(Clone, Debug)]
+pub struct Storm {
+    /// Faults are spread over the links of these numbers.
+    pub links: u64,
+    /// At most so many faults.
+    pub faults: u64,
+    /// Bytes before a fault, at most; most faults come early.
+    pub bytes: u64,
+    /// The longest stall that ends.
+    pub stall: Duration,
+    /// Whether links may fall silent for good.
+    pub silence: bool,
+}
+
+impl Storm {
+    /// The faults of this storm under `seed`. Each kind is on or off for a whole run.
+    pub fn faults(&self, seed: &Seed, who: &[&str]) -> Vec<Fault> {
+        let mut kinds = seed.fork("kinds").roll();
+        let on: Vec<u8> = (0..5).filter(|_| kinds.chance(1, 2)).collect();
+        let count = if on.is_empty() { 0 } else { kinds.between(0, self.faults) };
+        (0..count).map(|at| self.fault(&on, &seed.fork_at("fault", at), who)).collect()
+    }
+
+    fn fault(&self, on: &[u8], seed: &Seed, who: &[&str]) -> Fault {
+        let mut dice = seed.clone().roll();
+        let dial = dice.below(self.links);
+        let way = if dice.chance(1, 2) { Way::Up } else { Way::Down };
+        let scale = *dice.pick(&[200, 5_000, self.bytes]);
+        let byte = dice.below(scale.min(self.bytes));
+        let span = dice.span(Duration::from_millis(1), self.stall);
+        let who = (*dice.pick(who)).to_owned();
+        match *dice.pick(on) {
+            0 => Fault::Reset { who, dial, way, byte },
+            1 => Fault::Stall { who, dial, way, byte, lasts: Some(Span(span)) },
+            2 if self.silence => Fault::Stall { who, dial, way, byte, lasts: None },
+            3 => Fault::Refuse { who, dial },
+            4 if self.silence => Fault::Blackhole { who, dial },
+            _ => Fault::Reset { who, dial, way, byte: byte / 8 },
+        }
+    }
+}
 
 /// How large an installation is, and how hard its life.
 #[derive(Clone, Debug)]
@@ -49,7 +93,7 @@ impl Scenario {
     /// Everything goes wrong.
     pub const ROUGH: Self = Self {
         storm: Storm {
-            links: 24,
+            links: 8,
             faults: 10,
             bytes: 400_000,
             stall: Duration::from_secs(8),
@@ -99,6 +143,7 @@ pub struct Run {
     /// What was left at rest before the drain, in words; empty if all is well.
     pub left: Vec<String>,
     faults: Vec<Fault>,
+    death: Option<(Member, Instant)>,
     lanes: Vec<usize>,
     seed: Seed,
 }
@@ -114,16 +159,20 @@ impl Run {
         let endpoints = 1 + dice.index(agents.min(2));
         let endpoints = (0..endpoints).map(|at| format!("endpoint-{at}")).collect();
         let clients = 1 + dice.index(scenario.clients);
-        let mut faults = scenario.storm.faults(&seed.fork("storm"));
-        if scenario.deaths && dice.chance(1, 4) {
-            let process = agent_process(dice.index(agents));
-            let at = Instant::ZERO + dice.span(Duration::ZERO, Duration::from_secs(5));
-            faults.push(Fault::Kill { process, at });
-        }
-        let calm = faults.is_empty();
+        let who = ["agent-0", "agent-1", "client-0", "client-1"];
+        let faults = scenario.storm.faults(&seed.fork("storm"), &who);
+        let death = (scenario.deaths && dice.chance(1, 4)).then(|| {
+            let member = Member { role: Role::Agent, at: dice.index(agents) };
+            (member, Instant::ZERO + dice.span(Duration::ZERO, Duration::from_secs(5)))
+        });
+        let calm = faults.is_empty() && death.is_none();
+        let latency = *dice.pick(&[Span::micros(20), Span::millis(1), Span::millis(20)]);
+        let link = Link { latency, ..Link::default() };
+        let heal = Span(LIFE);
+        let case = Case { seed: number, faults: faults.clone(), link, heal, ..Case::default() };
         let work = Workload { seed: seed.fork("work"), endpoints, early: scenario.early };
         let mut run = Self {
-            world: World::new(&seed.fork("world"), faults.clone(), trace),
+            world: World::new(&case, trace),
             number,
             work,
             requests: scenario.requests,
@@ -138,6 +187,7 @@ impl Run {
             cold: false,
             left: Vec::new(),
             faults,
+            death,
             lanes: (0..clients).map(|_| 1 + dice.index(4)).collect(),
             seed,
         };
@@ -147,7 +197,7 @@ impl Run {
     }
 
     fn add_node(&mut self, dice: &mut Dice) {
-        let process = self.world.process(PROXY.ip());
+        let process = self.world.process(Member { role: Role::Node, at: 0 });
         let settings = Arc::new(Settings { limits: limits(dice), ..Settings::default() });
         for id in (0..WORKERS).map(WorkerId) {
             let place = Place { process, address: Address::Worker(id) };
@@ -164,9 +214,8 @@ impl Run {
 
     fn add_agent(&mut self, at: usize, dice: &mut Dice) {
         let number = u8::try_from(at).expect("a handful of agents");
-        let process = self.world.process(address(2, number, 0).ip());
-        debug_assert_eq!(process, agent_process(at));
-        let to = address(3, number, 3000);
+        let process = self.world.process(Member { role: Role::Agent, at });
+        let to = address(3, number + 1, 3000);
         let endpoint = at % self.work.endpoints.len();
         let name = EndpointId::parse(self.work.endpoints[endpoint].as_bytes());
         let service = agent::Service { host: to.ip().to_string(), port: to.port() };
@@ -189,7 +238,8 @@ impl Run {
             Agent::new(now, settings, seed.clone(), limits).expect("settings that work")
         });
         self.agents.push(seat);
-        let place = Place { process: self.world.process(to.ip()), address: Address::Node };
+        let process = self.world.process(Member { role: Role::Service, at });
+        let place = Place { process, address: Address::Node };
         let (name, work) = (format!("service-{at}"), self.work.clone());
         let seat = self
             .world
@@ -201,8 +251,8 @@ impl Run {
     fn add_clients(&mut self) {
         let count = self.lanes.len() as u64;
         for (at, lanes) in (0..count).zip(self.lanes.clone()) {
-            let number = u8::try_from(at).expect("a handful of clients");
-            let process = self.world.process(address(4, number, 0).ip());
+            let number = usize::try_from(at).expect("a handful of clients");
+            let process = self.world.process(Member { role: Role::Client, at: number });
             let place = Place { process, address: Address::Node };
             let ids = (at..self.requests).step_by(self.lanes.len());
             let work = self.work.clone();
@@ -242,6 +292,11 @@ impl Run {
         self.add_clients();
         let clients = self.clients.clone();
         let over = |world: &World| clients.iter().all(|id| world.host::<Client>(*id).is_over());
+        if let Some((member, at)) = self.death {
+            self.world.run(at.max(self.world.now()), &over);
+            let process = self.world.process(member);
+            self.world.crash(process);
+        }
         self.world.run(self.world.now() + LIFE, over);
         // Half-open tunnels need two heartbeats, and half-open clients the idle time-out.
         self.world.run(self.world.now() + REST, |_| false);
@@ -291,13 +346,8 @@ fn limits(dice: &mut Dice) -> Arc<Limits> {
     Arc::new(Limits { window_bytes, outbox_bytes, stall_timeout, ..Limits::default() })
 }
 
-/// The node's process is the first, and each agent has its service's behind its own.
-const fn agent_process(at: usize) -> ProcessId {
-    ProcessId(1 + 2 * at)
-}
-
 const fn address(net: u8, host: u8, port: u16) -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, net, host)), port)
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, net, 0, host)), port)
 }
 
 const WORKERS: u16 = 2;

@@ -1,25 +1,29 @@
 //! The kernel itself: clients and services that talk to each other without Pico.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 use pico_core::host::{Address, Port};
 use pico_core::{Instant, Seed};
 use pico_sim::actors::{Client, Outcome, Record, Service, Workload};
-use pico_sim::kernel::{Place, SeatId, Storm, Trace, World};
+use pico_sim::case::{Case, Member, Role, Span};
+use pico_sim::kernel::{Place, SeatId, Trace, World};
+use pico_sim::scenario::Storm;
 
 const REQUESTS: u64 = 40;
 
 /// A client and a service, and when all is over.
 fn talk(seed: u64, storm: &Storm) -> (World, SeatId, SeatId) {
-    let seed = Seed::from_u64(seed);
+    let (number, seed) = (seed, Seed::from_u64(seed));
     let work = Workload { seed: seed.fork("work"), endpoints: vec!["one".into()], early: true };
-    let faults = storm.faults(&seed.fork("storm"));
-    let mut world = World::new(&seed, faults, Trace::default());
-    let [left, right] = [1, 2].map(|at| {
-        let process = world.process(IpAddr::V4(Ipv4Addr::new(10, 0, 0, at)));
+    let faults = storm.faults(&seed.fork("storm"), &["client-0"]);
+    let heal = Span::secs(7_200);
+    let mut world =
+        World::new(&Case { seed: number, faults, heal, ..Case::default() }, Trace::default());
+    let [left, right] = [Role::Client, Role::Service].map(|role| {
+        let process = world.process(Member { role, at: 0 });
         Place { process, address: Address::Node }
     });
-    let to = SocketAddr::from(([10, 0, 0, 2], 80));
+    let to = SocketAddr::new(Member { role: Role::Service, at: 0 }.ip(), 80);
     let service = world
         .seat(right, "service", |seed, now| Service::new(now, seed, work.clone(), "service", 0));
     world.listen(to, Port::Proxy, vec![service]);
@@ -76,7 +80,7 @@ fn with_faults_every_request_ends_and_no_byte_is_wrong() {
     let mut hits = 0;
     for number in 0..300 {
         let (world, client, service) = talk(number, &ROUGH);
-        hits += world.net().hits();
+        hits += world.net().counts().hits;
         let records = world.host::<Client>(client).records();
         assert_eq!(records.len() as u64, REQUESTS, "seed {number}");
         for record in records {
