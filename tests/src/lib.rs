@@ -14,7 +14,7 @@ pub mod kernel;
 pub mod laws;
 pub mod model;
 pub mod record;
-pub mod scenario;
+pub mod run;
 pub mod shrink;
 pub mod table;
 
