@@ -75,6 +75,11 @@ pub(super) fn input<L: Debug + 'static>(hash: &mut Hash, input: &Input<L>) {
                 Err(fault) => add(hash, 0, fault),
             }
         }
+        Input::Datagram { from, bytes } => {
+            hash.number(11);
+            address(hash, from);
+            hash.bytes(bytes);
+        }
         Input::Letter(written) => {
             hash.number(10);
             letter(hash, written);
@@ -98,6 +103,11 @@ pub(super) fn action<L: Debug + 'static>(hash: &mut Hash, action: &Action<L>) {
         Action::Finish(conn) => add(hash, 25, conn),
         Action::Close(conn) => add(hash, 26, conn),
         Action::Unlisten(port) => add(hash, 27, port),
+        Action::Datagram { to, bytes } => {
+            hash.number(31);
+            address(hash, to);
+            hash.bytes(bytes);
+        }
         Action::Letter { to, letter: written } => {
             add(hash, 28, to);
             letter(hash, written);
