@@ -1,7 +1,7 @@
 //! The hands of the simulated driver: what they bring to a machine in one turn, and what they do
 //! for it.
 
-use super::net::{Caller, Read, Socket};
+use super::net::{Caller, Datagram, Read, Socket};
 use super::seat::{Conn, Delivery, Desk, Line};
 use super::world::{Event, Outside};
 use crate::draw::Draw as _;
@@ -9,7 +9,7 @@ use core::any::Any;
 use core::fmt::Debug;
 use core::net::SocketAddr;
 use core::time::Duration;
-use pico_core::host::{Action, Address, Fault, Host, Input};
+use pico_core::host::{Action, Address, DATAGRAM_MAX, Fault, Host, Input};
 use pico_core::id::{AskId, ConnId, Side};
 use pico_core::{Instant, Outbox, Turn};
 
@@ -47,6 +47,7 @@ where
             .inbox
             .pop_front()
             .or_else(|| self.accept(1, 4))
+            .or_else(|| self.receive())
             .or_else(|| self.look_at_sockets(host))
             .or_else(|| self.accept(1, 1))
             .or_else(|| Some((Input::Unlistened(self.desk.closing.pop()?), self.turn)))?;
@@ -75,7 +76,7 @@ where
                 self.out.net.unlisten(self.desk.id, Some(port));
                 self.desk.closing.push(port);
             }
-            Action::Datagram { .. } => {}
+            Action::Datagram { to, bytes } => self.cast(to, &bytes),
             Action::Letter { to, letter } => self.post(to, Box::new(letter)),
             Action::Note(note) => self.out.notes.push((self.now, self.desk.id, note)),
             Action::Done => self.desk.done = true,
@@ -96,6 +97,25 @@ impl<L: Debug + 'static> Hands<'_, L> {
         self.out.net.accept(socket, (self.desk.id, conn));
         self.desk.soil(conn);
         Some((Input::Accepted { conn, port, peer }, cause))
+    }
+
+    fn receive(&mut self) -> Option<(Input<L>, u64)> {
+        while self.left > 0 {
+            let Datagram { from, bytes, cause, .. } = self.desk.take()?;
+            self.left -= 1;
+            if bytes.len() <= DATAGRAM_MAX {
+                self.bytes += bytes.len() as u64;
+                return Some((Input::Datagram { from, bytes }, cause));
+            }
+        }
+        None
+    }
+
+    fn cast(&mut self, to: SocketAddr, bytes: &[u8]) {
+        let Some(from) = self.desk.bound.filter(|_| bytes.len() <= DATAGRAM_MAX) else { return };
+        let datagram = Datagram { from, to, bytes: bytes.into(), cause: self.turn };
+        let Outside { net, events, .. } = &mut *self.out;
+        net.cast(self.now, self.desk.home.process, datagram, events);
     }
 
     /// The next input that a socket has.

@@ -4,10 +4,11 @@ use super::SeatId;
 use super::clock::Clock;
 use super::hands::Hands;
 use super::lots::Lots;
-use super::net::{Caller, Dialling, Knocked, Socket};
+use super::net::{Caller, Datagram, Dialling, Knocked, Socket};
 use super::world::{Home, Outside};
 use core::any::Any;
 use core::fmt::Debug;
+use core::net::SocketAddr;
 use pico_core::host::{Address, Fault, Host, Input, Port};
 use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side};
 use pico_core::{Instant, Outbox, settle};
@@ -40,6 +41,10 @@ pub(super) struct Desk<L> {
     pub(super) ready: VecDeque<ConnId>,
     /// When the last letter to each address arrives.
     pub(super) posted: BTreeMap<Address, Instant>,
+    /// The machine's own UDP socket, and what it holds.
+    pub(super) bound: Option<SocketAddr>,
+    pub(super) datagrams: VecDeque<Datagram>,
+    datagram_bytes: usize,
     pub(super) done: bool,
 }
 
@@ -66,8 +71,9 @@ pub(super) enum Line {
 pub(super) enum Delivery {
     Knocked(Knocked),
     Caller(Caller),
-    Resolved { ask: AskId, result: Result<Vec<core::net::SocketAddr>, Fault>, cause: u64 },
+    Resolved { ask: AskId, result: Result<Vec<SocketAddr>, Fault>, cause: u64 },
     Letter(Box<dyn Any>, u64),
+    Datagram(Datagram),
     Poke(ConnId),
 }
 
@@ -82,6 +88,8 @@ pub(super) struct Turned {
 
 /// A seat, whatever host sits on it.
 pub(super) trait AnySeat {
+    /// Gives the machine a UDP socket.
+    fn bind(&mut self, addr: SocketAddr);
     fn deliver(&mut self, delivery: Delivery);
     fn turn(&mut self, now: Instant, out: &mut Outside) -> Turned;
     /// The driver has ended, with its machine: its sockets are let go.
@@ -119,6 +127,9 @@ impl<H: Host> Seat<H> {
             inbox: VecDeque::new(),
             ready: VecDeque::new(),
             posted: BTreeMap::new(),
+            bound: None,
+            datagrams: VecDeque::new(),
+            datagram_bytes: 0,
             done: false,
         };
         Self { host, desk }
@@ -129,6 +140,10 @@ impl<H: Host + 'static> AnySeat for Seat<H>
 where
     H::Letter: Debug + 'static,
 {
+    fn bind(&mut self, addr: SocketAddr) {
+        self.desk.bound = Some(addr);
+    }
+
     fn deliver(&mut self, delivery: Delivery) {
         let desk = &mut self.desk;
         match delivery {
@@ -152,6 +167,7 @@ where
                 let letter = letter.downcast().expect("a process's machines share their letters");
                 desk.inbox.push_back((Input::Letter(*letter), cause));
             }
+            Delivery::Datagram(datagram) => desk.receive(datagram),
             Delivery::Poke(conn) => desk.soil(conn),
         }
     }
@@ -167,7 +183,8 @@ where
         let (spent, inputs, bytes) = (hands.is_spent(), hands.inputs, hands.bytes);
         // Only what exceeds a turn's share is left to the next one: whatever else `settle` leaves
         // undone waits for an event, as it would in a real driver.
-        let more = spent && !self.desk.ready.is_empty();
+        let desk = &self.desk;
+        let more = spent && !(desk.ready.is_empty() && desk.datagrams.is_empty());
         let next = if more { Some(now) } else { deadline.map(|at| clock.world(at).max(now)) };
         Turned { next, inputs, bytes }
     }
@@ -250,6 +267,22 @@ impl<L> Desk<L> {
         }
     }
 
+    /// Puts a datagram into the socket, if it has room.
+    fn receive(&mut self, datagram: Datagram) {
+        let held = self.datagram_bytes + datagram.bytes.len() + DATAGRAM_COST;
+        if held <= SOCKET_MAX {
+            self.datagram_bytes = held;
+            self.datagrams.push_back(datagram);
+        }
+    }
+
+    /// Takes a datagram out of the socket.
+    pub(super) fn take(&mut self) -> Option<Datagram> {
+        let datagram = self.datagrams.pop_front()?;
+        self.datagram_bytes -= datagram.bytes.len() + DATAGRAM_COST;
+        Some(datagram)
+    }
+
     /// Forgets a connection, and gives its number back if we counted it.
     pub(super) fn drop_conn(&mut self, conn: ConnId) -> Option<Conn> {
         let held = self.conns.remove(conn)?;
@@ -259,3 +292,7 @@ impl<L> Desk<L> {
         Some(held)
     }
 }
+
+/// What the socket of datagrams holds, in bytes, and what each datagram counts beside its own.
+const SOCKET_MAX: usize = 208 * 1024;
+const DATAGRAM_COST: usize = 768;

@@ -5,7 +5,7 @@ use super::cpu::Cpu;
 use super::events::Events;
 use super::faults::Plan;
 use super::lots::Lots;
-use super::net::{Dialling, Knocked, Landed, Net, Socket};
+use super::net::{Datagram, Dialling, Knocked, Landed, Net, Socket};
 use super::seat::{AnySeat, Delivery, Seat, Turned};
 use super::trace::Trace;
 use super::{ProcessId, SeatId};
@@ -100,6 +100,7 @@ pub(super) enum Event {
     Refuse(Dialling),
     Answer(Dialling, Socket),
     Deliver(SeatId, Delivery),
+    Datagram(Datagram),
     Post {
         home: Home,
         to: Address,
@@ -190,6 +191,12 @@ impl World {
     pub fn listen(&mut self, addr: SocketAddr, port: Port, seats: Vec<SeatId>) {
         let process = seats.first().map(|id| self.seats[id.0].process).expect("somebody listens");
         self.out.net.listen(process, addr, port, seats);
+    }
+
+    /// Gives a machine its UDP socket, at `addr`.
+    pub fn bind(&mut self, addr: SocketAddr, seat: SeatId) {
+        self.seats[seat.0].seat.bind(addr);
+        self.out.net.bind(addr, seat);
     }
 
     /// Gives a host name its addresses, instead of those that it had.
@@ -366,6 +373,11 @@ impl World {
                 self.knocked(knocked);
             }
             Event::Deliver(id, delivery) => self.deliver(id, delivery),
+            Event::Datagram(datagram) => {
+                if let Some(id) = net.bound(datagram.to) {
+                    self.deliver(id, Delivery::Datagram(datagram));
+                }
+            }
             Event::Post { home, to, letter, cause } => {
                 if self.processes[home.process.0].life == home.life
                     && let Some(id) = self.places.get(&(home.process, to))

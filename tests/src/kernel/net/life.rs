@@ -42,6 +42,7 @@ impl Net {
     /// Closes its doors and takes back its dials; says which of its sockets are open.
     fn leave(&mut self, process: ProcessId) -> Vec<Socket> {
         self.cancel_all(process);
+        self.unbind(process);
         let mut sockets = Vec::new();
         for (key, link) in self.links.iter() {
             for way in [Way::Up, Way::Down] {

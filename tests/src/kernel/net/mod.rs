@@ -1,11 +1,13 @@
 //! The net between the hosts: ways that lose, delay and cut, streams and datagrams on them, names.
 
+mod datagram;
 mod door;
 mod life;
 mod path;
 mod shake;
 mod stream;
 
+pub(super) use datagram::Datagram;
 pub(super) use door::{Caller, Door};
 pub(super) use shake::{Dialling, Knocked};
 pub(super) use stream::{Landed, Read, Socket};
@@ -35,6 +37,7 @@ pub struct Net {
     links: Slab<Link>,
     dials: Slab<Dial>,
     doors: BTreeMap<SocketAddr, Door>,
+    bound: BTreeMap<SocketAddr, SeatId>,
     names: BTreeMap<String, Vec<IpAddr>>,
     window_max: usize,
     heal: Instant,
@@ -56,6 +59,12 @@ pub struct Counts {
     pub late: u64,
     /// Streams and dials that a fault befell.
     pub hits: u64,
+    /// Datagrams that were sent.
+    pub datagrams: u64,
+    /// Those of them that were lost, for whatever reason.
+    pub datagrams_lost: u64,
+    /// Those of them that no way would carry.
+    pub datagrams_too_long: u64,
 }
 
 /// What the net knows of a host.
@@ -84,6 +93,7 @@ impl Net {
             links: Slab::new(),
             dials: Slab::new(),
             doors: BTreeMap::new(),
+            bound: BTreeMap::new(),
             names: BTreeMap::new(),
             window_max: *lots.fork(1).pick(&[4_000, 20_000, 200_000]),
             heal: plan.heal,

@@ -204,11 +204,11 @@ impl Paths {
         if !path.spells.is_empty() && self.is_cut(id, at, Traffic::Streams) {
             return packets;
         }
-        let loss = self.wire(id, at).loss;
-        if loss.is_never() {
+        let chance = self.wire(id, at).loss;
+        if chance.is_never() {
             return 0;
         }
-        (0..packets).filter(|_| loss.next(burst, lots)).count()
+        (0..packets).filter(|_| chance.next(burst, lots)).count()
     }
 
     /// When what leaves now arrives.
@@ -278,12 +278,20 @@ impl Paths {
         Some(end + streams)
     }
 
-    /// The lots of one datagram, and the state of bursts.
-    pub(super) fn toss(&mut self, id: PathId) -> (Lots, &mut bool, &mut Instant) {
+    /// The lots of the next datagram, and whether a row of losses is on.
+    pub(super) fn toss(&mut self, id: PathId) -> (Lots, &mut bool) {
         let path = &mut self.list[id.0];
-        (path.lots.apart(), &mut path.burst, &mut path.last)
+        (path.lots.apart(), &mut path.burst)
     }
 
+    /// When a datagram lands that does not overtake those before it.
+    pub(super) fn behind(&mut self, id: PathId, land: Instant) -> Instant {
+        let last = &mut self.list[id.0].last;
+        *last = land.max(*last);
+        *last
+    }
+
+    /// Whether it is within one host.
     pub(super) fn is_inside(&self, id: PathId) -> bool {
         self.list[id.0].inside
     }

@@ -242,9 +242,11 @@ impl Net {
         };
         // What nobody acknowledges has not arrived, as far as its sender knows.
         let mut lots = flow.lots.apart();
-        let echo = echo(&self.paths, [flow.path, back.path], land, &mut lots);
-        if echo.is_none_or(|at| at.since(depart) > PATIENCE) {
-            flow.doom(depart, socket, events);
+        if self.paths.has_spells(back.path) {
+            let echo = echo(&self.paths, [flow.path, back.path], land, &mut lots);
+            if echo.is_none_or(|at| at.since(depart) > PATIENCE) {
+                flow.doom(depart, socket, events);
+            }
         }
         flow.flights.push_back(Flight { leave, land, what, cause });
         events.add(land, Event::Arrive(socket));
