@@ -11,6 +11,7 @@ pub mod fuzz;
 pub mod hash;
 pub mod kernel;
 pub mod laws;
+pub mod mutants;
 pub mod scenario;
 pub mod shrink;
 pub mod table;
