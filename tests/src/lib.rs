@@ -12,6 +12,7 @@ pub mod hash;
 pub mod kernel;
 pub mod laws;
 pub mod mutants;
+mod runtimes;
 pub mod scenario;
 pub mod shrink;
 pub mod table;

@@ -440,9 +440,12 @@ impl Machine for Worker {
             Input::Sent { conn, count } => self.event(conn, Event::Sent(count)),
             Input::Lost { conn, .. } => self.event(conn, Event::Lost),
             Input::Letter(letter) => self.letter(letter),
-            // A worker dials nobody and asks for no names.
             Input::Unlistened(port) => self.listening &= port != Port::Proxy,
-            Input::Connected { .. } | Input::Unreachable { .. } | Input::Resolved { .. } => {}
+            // A worker dials nobody, asks for no names and has no UDP socket.
+            Input::Connected { .. }
+            | Input::Unreachable { .. }
+            | Input::Resolved { .. }
+            | Input::Datagram { .. } => {}
         }
     }
 

@@ -427,6 +427,7 @@ impl Machine for Client {
             Input::Accepted { .. }
             | Input::Unlistened(_)
             | Input::Resolved { .. }
+            | Input::Datagram { .. }
             | Input::Letter(()) => {}
         }
     }

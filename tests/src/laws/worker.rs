@@ -305,7 +305,9 @@ impl Subject for Worker {
                 seen.exact(&action);
                 self.conns.iter_mut().filter(|conn| conn.id == id).for_each(|c| c.held = false);
             }
-            Action::Dial { .. } | Action::Resolve { .. } => panic!("{action:?} by a worker"),
+            Action::Dial { .. } | Action::Resolve { .. } | Action::Datagram { .. } => {
+                panic!("{action:?} by a worker")
+            }
             Action::Write(_)
             | Action::Read(_)
             | Action::Finish(_)

@@ -210,6 +210,7 @@ impl Rig {
             Action::Note(note) => self.notes.push(note),
             Action::Done => self.done[who] = true,
             Action::Dial { .. } | Action::Resolve { .. } => panic!("a node dials nobody"),
+            Action::Datagram { .. } => panic!("a node of one has nobody to tell"),
         }
     }
 

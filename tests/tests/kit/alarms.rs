@@ -31,7 +31,8 @@ impl Machine for Alarms {
             | Input::Eof { .. }
             | Input::Lost { .. }
             | Input::Unlistened(_)
-            | Input::Resolved { .. } => {}
+            | Input::Resolved { .. }
+            | Input::Datagram { .. } => {}
         }
     }
 

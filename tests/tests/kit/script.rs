@@ -117,7 +117,7 @@ impl Machine for Script {
                 self.gone.push(conn);
                 self.tell(Saw::Lost(fault));
             }
-            Input::Unlistened(_) | Input::Resolved { .. } => {}
+            Input::Unlistened(_) | Input::Resolved { .. } | Input::Datagram { .. } => {}
             Input::Letter(order) => self.order(order),
         }
     }
