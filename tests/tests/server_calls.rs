@@ -24,7 +24,9 @@ fn status(rig: &mut Rig, client: At) -> u16 {
 
 /// Which of two agents was called, and how.
 fn called(rig: &mut Rig, agents: &mut [Agent; 2]) -> (usize, pico_core::id::StreamId) {
-    agents.iter_mut().for_each(|agent| agent.pump(rig));
+    for agent in agents.iter_mut() {
+        agent.pump(rig);
+    }
     let at = agents.iter().position(|agent| !agent.called.is_empty()).expect("one is called");
     (at, agents[at].called.pop_front().unwrap().0)
 }
@@ -77,7 +79,9 @@ fn whatever_never_started_goes_elsewhere_once() {
         }
         agents[second].reset(&mut rig, stream, false);
         assert_eq!(status(&mut rig, client), 502);
-        agents.iter_mut().for_each(|agent| agent.pump(&mut rig));
+        for agent in &mut agents {
+            agent.pump(&mut rig);
+        }
         assert!(agents.iter().all(|agent| agent.called.is_empty()), "once");
         assert_eq!(rig.calls(), 0);
     }
@@ -114,13 +118,16 @@ fn nothing_is_tried_again_once_some_of_its_response_was_seen() {
 fn a_second_try_sends_no_more_than_its_own_callee_takes() {
     let window = Limits::default().window_bytes;
     let body = "x".repeat(window);
+    let some = window / 2 + 1;
     let head = "PUT / HTTP/1.1\r\nHost: x\r\nX-Pico-Endpoint: a\r\n";
     let mut rig = Rig::new(1);
     let mut agents = [Agent::online(&mut rig, 0, "a"), Agent::online(&mut rig, 0, "a")];
     let client = rig.ask(0, &format!("{head}Content-Length: {}\r\n\r\n", 3 * window));
     let (first, stream) = called(&mut rig, &mut agents);
-    rig.receive(client, &body.as_bytes()[..10]);
-    agents[first].reset(&mut rig, stream, false);
+    rig.receive(client, &body.as_bytes()[..some]);
+    agents[first].pump(&mut rig);
+    agents[first].say(&mut rig, stream, Word::Credit(some));
+    agents[first].reset(&mut rig, stream, true);
     let (second, stream) = called(&mut rig, &mut agents);
     rig.receive(client, body.as_bytes());
     let words = agents[second].heard(&mut rig, stream);
@@ -178,9 +185,9 @@ fn a_tunnel_that_dies_takes_its_calls_and_its_route_along() {
         agent.pump(&mut rig);
         assert_eq!(rig.calls(), 2);
         if lost {
-            rig.lose(agent.at)
+            rig.lose(agent.at);
         } else {
-            rig.eof(agent.at)
+            rig.eof(agent.at);
         }
         for client in clients {
             assert_eq!(status(&mut rig, client), 502);

@@ -1,7 +1,7 @@
 //! Whether a fault is found.
 
 use super::killer::{self, Built, Ended, Limits};
-use super::list::{Killers, Mutant, Tests};
+use super::list::{Killers, Mutant, Seeds, Tests};
 use super::tree::Tree;
 use std::collections::BTreeSet;
 use std::io;
@@ -59,20 +59,16 @@ impl Judges {
         }
         let mut wrong = Vec::new();
         for tests in tests {
-            let name = named(tests);
-            match self.try_tests(tests)? {
-                Tried::Ended(Ended::Well(0)) => wrong.push(format!("{name} is no test")),
-                Tried::Ended(Ended::Well(_)) => {}
-                other => wrong.push(other.sentence(&name)),
-            }
+            let tried = self.try_tests(tests)?;
+            let none = matches!(tried, Tried::Ended(Ended::Well(0)));
+            wrong.extend(none.then(|| format!("{} is no test", named(tests))));
+            wrong.extend(tried.objection(&named(tests)));
         }
         // The more seeds, the more can fail: the longest sweep of each kind stands for all.
         for calm in [true, false] {
             let most = seeds.iter().filter(|s| s.calm == calm).max_by_key(|s| s.count);
-            let Some(most) = most else { continue };
-            match self.try_killers(&Killers::Seeds(*most))? {
-                Verdict::Survived => {}
-                other => wrong.push(format!("{most:?}: {other:?}")),
+            if let Some(most) = most {
+                wrong.extend(self.try_seeds(*most)?.objection(swept(*most)));
             }
         }
         Ok(wrong)
@@ -99,16 +95,15 @@ impl Judges {
                 }
                 Ok(Verdict::Survived)
             }
-            Killers::Seeds(seeds) => {
-                let tried = match killer::build_simulator(&self.tree)? {
-                    Built::Broken(why) => Tried::Broken(why),
-                    Built::Ready(path) => {
-                        Tried::Ended(killer::run_seeds(path, *seeds, self.limits)?)
-                    }
-                };
-                Ok(tried.verdict(if seeds.calm { "calm seeds" } else { "seeds" }))
-            }
+            Killers::Seeds(seeds) => Ok(self.try_seeds(*seeds)?.verdict(swept(*seeds))),
         }
+    }
+
+    fn try_seeds(&self, seeds: Seeds) -> io::Result<Tried> {
+        Ok(match killer::build_simulator(&self.tree)? {
+            Built::Broken(why) => Tried::Broken(why),
+            Built::Ready(path) => Tried::Ended(killer::run_seeds(path, seeds, self.limits)?),
+        })
     }
 
     fn try_tests(&self, tests: &Tests) -> io::Result<Tried> {
@@ -165,14 +160,19 @@ impl Tried {
         }
     }
 
-    fn sentence(self, name: &str) -> String {
+    /// What is wrong, if it should have ended well.
+    fn objection(self, name: &str) -> Option<String> {
         match self {
-            Self::Broken(why) => format!("{name} does not compile: {why}"),
-            Self::Ended(Ended::Well(count)) => format!("{name}: {count} tests passed"),
-            Self::Ended(Ended::Failed(by)) => format!("{name} fails as it is: {by}"),
-            Self::Ended(Ended::Hung) => format!("{name} takes too long as it is"),
+            Self::Broken(why) => Some(format!("{name} does not compile: {why}")),
+            Self::Ended(Ended::Well(_)) => None,
+            Self::Ended(Ended::Failed(by)) => Some(format!("{name} fails as it is: {by}")),
+            Self::Ended(Ended::Hung) => Some(format!("{name} takes too long as it is")),
         }
     }
+}
+
+fn swept(seeds: Seeds) -> &'static str {
+    if seeds.calm { "calm seeds" } else { "seeds" }
 }
 
 fn named(tests: &Tests) -> String {

@@ -58,7 +58,7 @@ pub(super) fn run_tests(
     tests: &Tests,
     limits: Limits,
 ) -> io::Result<Ended> {
-    let mut command = Command::new(built);
+    let mut command = bounded(built);
     command
         .args(&tests.filter)
         .current_dir(tree.sources().join("tests"))
@@ -70,7 +70,7 @@ pub(super) fn run_tests(
 
 /// Plays seeds with a simulator that was built.
 pub(super) fn run_seeds(built: PathBuf, seeds: Seeds, limits: Limits) -> io::Result<Ended> {
-    let mut command = Command::new(built);
+    let mut command = bounded(built);
     command.args(swarm(seeds));
     run(command, limits.run)
 }
@@ -108,6 +108,13 @@ fn executable(line: &str, name: &str) -> Option<PathBuf> {
     let told: serde_json::Value = serde_json::from_str(line).ok()?;
     let path = told.get("executable")?.as_str()?;
     (told.get("target")?.get("name")?.as_str()? == name).then(|| path.into())
+}
+
+/// A command that fails before it has eaten the machine: a fault may fill memory for ever.
+fn bounded(program: PathBuf) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "ulimit -v 8388608; exec \"$0\" \"$@\""]).arg(program);
+    command
 }
 
 /// Runs it to its end or to the end of its time.
