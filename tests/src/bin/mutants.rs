@@ -11,6 +11,7 @@ use std::time::Duration;
 
 /// Plants the faults of tests/mutants.yaml one by one and expects what is named there to fail
 #[derive(Parser)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag")]
 #[command(name = "mutants", version)]
 struct Cli {
     /// Where the copy of the tree is kept and built
@@ -48,11 +49,11 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         return Err(flaws.join("\n").into());
     }
     let tree = Tree::copy(&root, &cli.work)?;
-    let judges = Judges::new(tree, Limits { run: Duration::from_secs(cli.limit) });
+    let bench = Judges::new(tree, Limits { run: Duration::from_secs(cli.limit) });
     let mut err = io::stderr();
     if !cli.no_baseline {
         writeln!(err, "as it is ...")?;
-        let wrong = judges.partial(&chosen)?;
+        let wrong = bench.partial(&chosen)?;
         if !wrong.is_empty() {
             return Err(wrong.join("\n").into());
         }
@@ -61,15 +62,15 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     for (at, mutant) in chosen.iter().enumerate() {
         write!(err, "{}/{} {} ... ", at + 1, chosen.len(), mutant.name)?;
         err.flush()?;
-        let one = judges.judge(mutant)?;
+        let one = bench.judge(mutant)?;
         let seconds = one.took.as_secs();
         writeln!(err, "{} {} ({seconds} s)", one.verdict.word(), one.verdict.by())?;
         judged.push(one);
     }
     if cli.json {
-        print_json(&judged)?
+        print_json(&judged)?;
     } else {
-        print_table(&judged)?
+        print_table(&judged)?;
     }
     let found = judged.iter().all(|one| one.verdict.is_found());
     Ok(if found { ExitCode::SUCCESS } else { ExitCode::FAILURE })
