@@ -3,8 +3,8 @@
 
 mod kit;
 
-use kit::alarms::Alarms;
-use kit::script::{End, Saw, halt};
+use kit::alarms::{Alarms, NEVER, PAST};
+use kit::script::{End, Order, Saw, halt, unlisten};
 use kit::{PATIENCE, Seen, Way, client, drive, movers, nobody, reset, script};
 use pico_core::host::Fault;
 use pico_core::id::WorkerId;
@@ -28,6 +28,10 @@ pico_sim::on_each_platform!(
     names_and_literal_addresses_are_resolved,
     letters_cross_between_workers_and_to_oneself,
     alarms_go_off_in_order_also_when_an_earlier_one_is_set_later,
+    an_alarm_at_the_end_of_time_or_in_the_past_harms_no_other,
+    either_end_of_a_relay_may_finish_first,
+    who_waits_when_a_port_is_closed_is_let_in_and_who_comes_later_is_refused,
+    a_machine_ends_while_a_name_is_looked_up,
     a_port_in_use_is_an_error,
     an_ended_worker_drops_its_connections,
 );
@@ -212,6 +216,80 @@ fn alarms_go_off_in_order_also_when_an_earlier_one_is_set_later<P: Platform>() {
     let mut order = [0; 4];
     client.read_exact(&mut order).unwrap();
     assert_eq!(order, [1, 30, 60, 90]);
+}
+
+fn an_alarm_at_the_end_of_time_or_in_the_past_harms_no_other<P: Platform>() {
+    for bytes in [&[NEVER, 30, PAST][..], &[PAST, NEVER, 20], &[40, NEVER, PAST]] {
+        let alarms = drive::<P, _, _>(vec![|_| Alarms::default()], || ());
+        let mut client = alarms.client();
+        for byte in bytes {
+            // One after the other, so that each is set while the one before is.
+            client.write_all(&[*byte]).unwrap();
+        }
+        let mut order = [1; 2];
+        client.read_exact(&mut order).unwrap();
+        let timed = *bytes.iter().find(|byte| ![PAST, NEVER].contains(byte)).unwrap();
+        let mut expected = [PAST, timed];
+        if order[0] == timed {
+            // The host may have been slow to hear of the other.
+            expected.reverse();
+        }
+        assert_eq!(order, expected);
+    }
+}
+
+fn either_end_of_a_relay_may_finish_first<P: Platform>() {
+    for first in [0, 1] {
+        let service = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (relay, _) = movers::<P>(&[Way::Relay(service.local_addr().unwrap())]);
+        let client = relay.client();
+        let service = service.accept().unwrap().0;
+        service.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut ends = [client, service];
+        ends.rotate_left(first);
+        let [mut one, mut two] = ends;
+        one.write_all(b"the last").unwrap();
+        one.shutdown(Shutdown::Write).unwrap();
+        let mut got = Vec::new();
+        two.read_to_end(&mut got).unwrap();
+        assert_eq!(got, b"the last");
+        // The other way goes on for as long as it likes.
+        let long = pattern(1_000_000);
+        let got = thread::scope(|scope| {
+            scope.spawn(|| {
+                two.write_all(&long).unwrap();
+                two.shutdown(Shutdown::Write).unwrap();
+            });
+            let mut got = Vec::new();
+            one.read_to_end(&mut got).unwrap();
+            got
+        });
+        assert!(got == long, "{} bytes", got.len());
+    }
+}
+
+fn who_waits_when_a_port_is_closed_is_let_in_and_who_comes_later_is_refused<P: Platform>() {
+    let (host, saw) = script::<P>(b"hi", End::Not);
+    let (order, halted) = unlisten();
+    host.tell(order);
+    let go = halted();
+    // More than one turn accepts.
+    let mut waiting: Vec<_> = (0..40).map(|_| host.client()).collect();
+    go.on();
+    for client in &mut waiting {
+        client.read_exact(&mut [0; 2]).unwrap();
+    }
+    let seen: Vec<_> = (0..41).map(|_| saw.recv_timeout(PATIENCE).unwrap()).collect();
+    assert_eq!(seen.last(), Some(&Saw::Unlistened));
+    let refused = std::net::TcpStream::connect(host.address).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+}
+
+fn a_machine_ends_while_a_name_is_looked_up<P: Platform>() {
+    let (host, _saw) = script::<P>(b"", End::Not);
+    host.tell(Order::ResolveAndStop("nowhere.invalid"));
+    // Joins its thread.
+    drop(host);
 }
 
 fn a_port_in_use_is_an_error<P: Platform>() {
