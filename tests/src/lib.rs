@@ -13,6 +13,7 @@ pub mod hash;
 pub mod kernel;
 pub mod laws;
 pub mod model;
+pub mod mutants;
 pub mod record;
 pub mod run;
 pub mod shrink;
