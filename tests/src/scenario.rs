@@ -1,7 +1,8 @@
 //! A whole installation in a simulated world: a node with its workers, agents with services
 //! behind them, and clients.
 
-use crate::actors::{Client, Service, Workload};
+use crate::actors::{Client, Orders, Served, Service, Target, Watch, Workload};
+use crate::case::{Kind, Load};
 use crate::draw::Draw as _;
 use crate::kernel::{Fault, Place, ProcessId, SeatId, Storm, Trace, World};
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -121,7 +122,9 @@ impl Run {
             faults.push(Fault::Kill { process, at });
         }
         let calm = faults.is_empty();
-        let work = Workload { seed: seed.fork("work"), endpoints, early: scenario.early };
+        let mut load = Load { requests: scenario.requests, ..Load::default() };
+        load.kinds.retain(|kind| scenario.early || *kind != Kind::Early);
+        let work = Workload::new(seed.fork("work"), endpoints, load);
         let mut run = Self {
             world: World::new(&seed.fork("world"), faults.clone(), trace),
             number,
@@ -190,24 +193,25 @@ impl Run {
         });
         self.agents.push(seat);
         let place = Place { process: self.world.process(to.ip()), address: Address::Node };
-        let (name, work) = (format!("service-{at}"), self.work.clone());
-        let seat = self
-            .world
-            .seat(place, &name, |seed, now| Service::new(now, seed, work, &name, endpoint));
+        let (name, work, born) = (format!("service-{at}"), self.work.clone(), self.world.now());
+        let served = Served { name: name.clone(), life: 0 };
+        let seat = self.world.seat(place, &name, |seed, now| {
+            Service::new(Watch::new(now, born), seed, work, served, endpoint)
+        });
         self.world.listen(to, Port::Proxy, vec![seat]);
         self.services.push(seat);
     }
 
     fn add_clients(&mut self) {
-        let count = self.lanes.len() as u64;
-        for (at, lanes) in (0..count).zip(self.lanes.clone()) {
+        let (count, born) = (self.lanes.len(), self.world.now());
+        for (at, lanes) in self.lanes.clone().into_iter().enumerate() {
             let number = u8::try_from(at).expect("a handful of clients");
             let process = self.world.process(address(4, number, 0).ip());
             let place = Place { process, address: Address::Node };
-            let ids = (at..self.requests).step_by(self.lanes.len());
-            let work = self.work.clone();
+            let to = Target::Addresses(vec![PROXY]);
+            let orders = Orders::new(self.work.clone(), false, (at, count), lanes, to);
             let seat = self.world.seat(place, &format!("client-{at}"), |seed, now| {
-                Client::new(now, seed, work, PROXY, ids, lanes)
+                Client::new(Watch::new(now, born), seed, orders)
             });
             self.clients.push(seat);
         }
@@ -221,7 +225,7 @@ impl Run {
         }
         for seat in &self.services {
             let service = self.world.host::<Service>(*seat);
-            let name = service.name();
+            let name = service.served();
             story.extend(service.arrivals().iter().map(|a| format!("{name}: {a:?}")));
         }
         for (at, seat) in self.clients.iter().enumerate() {

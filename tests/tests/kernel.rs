@@ -4,15 +4,21 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use core::time::Duration;
 use pico_core::host::{Address, Port};
 use pico_core::{Instant, Seed};
-use pico_sim::actors::{Client, Outcome, Record, Service, Workload};
+use pico_sim::actors::{Client, Orders, Outcome, Record, Served, Service, Target, Watch, Workload};
+use pico_sim::case::{Kind, Load};
 use pico_sim::kernel::{Place, SeatId, Storm, Trace, World};
 
 const REQUESTS: u64 = 40;
 
+fn work(seed: &Seed) -> Workload {
+    let load = Load { requests: REQUESTS, ..Load::default() };
+    Workload::new(seed.fork("work"), vec!["one".into()], load)
+}
+
 /// A client and a service, and when all is over.
 fn talk(seed: u64, storm: &Storm) -> (World, SeatId, SeatId) {
     let seed = Seed::from_u64(seed);
-    let work = Workload { seed: seed.fork("work"), endpoints: vec!["one".into()], early: true };
+    let work = work(&seed);
     let faults = storm.faults(&seed.fork("storm"));
     let mut world = World::new(&seed, faults, Trace::default());
     let [left, right] = [1, 2].map(|at| {
@@ -20,11 +26,14 @@ fn talk(seed: u64, storm: &Storm) -> (World, SeatId, SeatId) {
         Place { process, address: Address::Node }
     });
     let to = SocketAddr::from(([10, 0, 0, 2], 80));
-    let service = world
-        .seat(right, "service", |seed, now| Service::new(now, seed, work.clone(), "service", 0));
+    let watch = |now| Watch::new(now, Instant::ZERO);
+    let served = Served { name: "service".into(), life: 0 };
+    let service = world.seat(right, "service", |seed, now| {
+        Service::new(watch(now), seed, work.clone(), served, 0)
+    });
     world.listen(to, Port::Proxy, vec![service]);
-    let client = world
-        .seat(left, "client", |seed, now| Client::new(now, seed, work.clone(), to, 0..REQUESTS, 4));
+    let orders = Orders::new(work, false, (0, 1), 4, Target::Addresses(vec![to]));
+    let client = world.seat(left, "client", |seed, now| Client::new(watch(now), seed, orders));
     let over = |world: &World| world.host::<Client>(client).is_over();
     world.run(Instant::ZERO + Duration::from_hours(2), over);
     world.run(world.now() + Duration::from_mins(5), |_| false);
@@ -37,16 +46,14 @@ const ROUGH: Storm =
     Storm { links: 12, faults: 12, bytes: 300_000, stall: Duration::from_secs(5), silence: true };
 
 fn planned(record: &Record, work: &Workload) -> bool {
-    use pico_sim::actors::Flaw;
-    match work.plan(record.id).flaw {
-        Flaw::None => matches!(record.outcome, Outcome::Complete { .. }),
-        Flaw::ClientAborts(_) => {
-            matches!(record.outcome, Outcome::Aborted | Outcome::Complete { .. })
-        }
-        Flaw::ServiceCuts(_) | Flaw::ServiceCloses => {
-            matches!(record.outcome, Outcome::Broken { .. } | Outcome::Complete { .. })
-        }
-        Flaw::ServiceBabbles => matches!(record.outcome, Outcome::Wrong(_)),
+    let plan = work.plan(record.id);
+    match record.outcome {
+        Outcome::Complete { .. } => true,
+        Outcome::Aborted => plan.is(Kind::ClientAborts),
+        Outcome::Broken { .. } => plan.is(Kind::ServiceCuts) || plan.is(Kind::ServiceCloses),
+        Outcome::Silence => plan.is(Kind::ServiceHangs),
+        Outcome::Wrong(_) => plan.is(Kind::ServiceBabbles),
+        Outcome::Error { .. } | Outcome::Unreachable => false,
     }
 }
 
@@ -54,11 +61,7 @@ fn planned(record: &Record, work: &Workload) -> bool {
 fn without_faults_every_request_ends_as_planned() {
     for number in 0..100 {
         let (world, client, service) = talk(number, &CALM);
-        let work = Workload {
-            seed: Seed::from_u64(number).fork("work"),
-            endpoints: vec!["one".into()],
-            early: true,
-        };
+        let work = work(&Seed::from_u64(number));
         let records = world.host::<Client>(client).records();
         assert_eq!(records.len() as u64, REQUESTS, "seed {number}");
         for record in records {

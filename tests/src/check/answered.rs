@@ -1,7 +1,8 @@
 //! Whether everybody was answered.
 
 use super::Invariant;
-use crate::actors::{Client, Flaw, Outcome, Plan, Record, Service};
+use crate::actors::{Client, Outcome, Plan, Record, Service};
+use crate::case::Kind;
 use crate::kernel::SeatId;
 use crate::scenario::Run;
 use pico_core::Reason;
@@ -41,7 +42,7 @@ fn fair(run: &Run, seat: SeatId, record: &Record) -> Result<(), String> {
         }
         Outcome::Unreachable => hit,
         Outcome::Silence => hit || (run.patient && saw(run, record.id)),
-        Outcome::Aborted => matches!(plan.flaw, Flaw::ClientAborts(_)),
+        Outcome::Aborted => plan.is(Kind::ClientAborts),
         Outcome::Wrong(_) => false,
     };
     if fair { Ok(()) } else { Err(format!("{record:?}, though {plan:?}")) }
@@ -49,11 +50,8 @@ fn fair(run: &Run, seat: SeatId, record: &Record) -> Result<(), String> {
 
 /// Whether anything was planned that keeps this request from its response.
 fn may_fail(run: &Run, plan: &Plan) -> bool {
-    !run.calm
-        || match plan.flaw {
-            Flaw::None | Flaw::ClientAborts(_) => run.cold,
-            Flaw::ServiceCuts(_) | Flaw::ServiceCloses | Flaw::ServiceBabbles => true,
-        }
+    // Where the response may be late, a client that has sent FIN may be let go.
+    !run.calm || run.cold || plan.is_failed() || plan.is_half_closed()
 }
 
 /// Whether any service saw the request.

@@ -14,16 +14,19 @@ pub(super) const INVARIANT: Invariant = Invariant {
 fn look(run: &Run) -> Result<(), String> {
     for seat in &run.services {
         let service = run.world.host::<Service>(*seat);
-        let wrong = service.arrivals().iter().find(|a| a.wrong.is_some() || a.leaked);
+        let wrong = service.arrivals().iter().find(|a| a.wrong.is_some() || !a.leaked.is_empty());
         if let Some(arrival) = wrong {
             let plan = run.work.plan(arrival.id);
-            return Err(format!("{} got {arrival:?}, though {plan:?}", service.name()));
+            return Err(format!("{} got {arrival:?}, though {plan:?}", service.served()));
         }
     }
     for seat in &run.clients {
-        let records = run.world.host::<Client>(*seat).records();
-        if let Some(record) = records.iter().find(|record| record.leaked) {
+        let client = run.world.host::<Client>(*seat);
+        if let Some(record) = client.records().iter().find(|record| !record.leaked.is_empty()) {
             return Err(format!("{record:?}"));
+        }
+        if let Some(stray) = client.strays().first() {
+            return Err(format!("{stray:?}"));
         }
     }
     Ok(())

@@ -7,6 +7,7 @@ mod once;
 mod placed;
 mod rest;
 
+use crate::case::Kind;
 use crate::scenario::Run;
 
 /// Something that must hold.
@@ -29,7 +30,7 @@ pub fn broken(run: &Run) -> Option<String> {
         let detail = (invariant.look)(run).err()?;
         let Invariant { name, sentence, .. } = invariant;
         let faults = if run.storm { " --faults swarm" } else { "" };
-        let early = if run.work.early { "" } else { " --no-early" };
+        let early = if run.work.load.kinds.contains(&Kind::Early) { "" } else { " --no-early" };
         let patient = if run.patient { " --patient" } else { "" };
         Some(format!(
             "broken: {name} ({sentence})\n  {detail}\n  seed {number}: \

@@ -16,16 +16,16 @@ fn look(run: &Run) -> Result<(), String> {
     for service in services() {
         // The service itself compares the endpoint of each arrival with its own.
         if let Some(a) = service.arrivals().iter().find(|a| a.wrong.is_some()) {
-            return Err(format!("{} got {a:?}", service.name()));
+            return Err(format!("{} got {a:?}", service.served()));
         }
     }
     for seat in &run.clients {
         for record in run.world.host::<Client>(*seat).records() {
-            let Outcome::Complete { service: name } = &record.outcome else { continue };
-            let service = services().find(|service| service.name() == name);
+            let Outcome::Complete { service: served } = &record.outcome else { continue };
+            let service = services().find(|service| service.served() == served);
             let saw = |s: &Service| s.arrivals().iter().any(|a| a.id == record.id);
             if !service.is_some_and(saw) {
-                return Err(format!("{record:?}, but {name} never saw it"));
+                return Err(format!("{record:?}, but {served} never saw it"));
             }
         }
     }

@@ -380,6 +380,10 @@ impl Subject for Worker {
         if calls > clients {
             return Err(format!("{calls} calls of {clients} clients"));
         }
+        let counts = machine.counts();
+        if counts.begun != counts.answered + counts.failed + counts.under_way {
+            return Err(format!("they do not add up: {counts:?}"));
+        }
         Ok(())
     }
 }
