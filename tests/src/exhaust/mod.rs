@@ -186,8 +186,7 @@ struct Shown<'a>(&'a Odometer);
 impl Drop for Shown<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let hex: String = self.0.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-            eprintln!("digits: {:?}\nbytes: {hex}", self.0.digits());
+            eprintln!("digits: {:?}\nbytes: {:02x?}", self.0.digits(), self.0.bytes());
         }
     }
 }
