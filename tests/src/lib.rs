@@ -2,6 +2,7 @@
 //! and its actors, and what the tests of the real binaries share.
 
 pub mod actors;
+pub mod case;
 pub mod check;
 pub mod choices;
 pub mod draw;
@@ -12,5 +13,10 @@ pub mod hash;
 pub mod kernel;
 pub mod laws;
 pub mod model;
-pub mod scenario;
+pub mod mutants;
+pub mod record;
+pub mod run;
+pub mod shrink;
 pub mod table;
+
+mod runtimes;

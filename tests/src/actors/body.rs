@@ -1,62 +1,97 @@
 //! A body on its way out of an actor.
 
+use super::heads::TRAILER;
+use super::plan::Body;
 use super::wire::chunk;
 use crate::draw::Draw as _;
+use core::time::Duration;
 use pico_core::Dice;
 
 /// How far a body was written.
 #[derive(Debug)]
 pub(super) struct Writing {
+    body: Body,
     at: usize,
-    len: usize,
-    chunked: bool,
+    /// Where the last pause was made.
+    rested: usize,
+    /// Where it breaks off instead of ending.
+    cut: Option<usize>,
+    trailer: String,
     ended: bool,
-    /// Whether it breaks off instead of ending.
-    cut: bool,
+}
+
+/// What comes next of a body.
+#[derive(Debug)]
+pub(super) enum Step {
+    /// These bytes.
+    Bytes(Vec<u8>),
+    /// A pause.
+    Rest(Duration),
+    /// It breaks off here.
+    Cut,
+    /// Nothing more.
+    Over,
 }
 
 impl Writing {
-    pub(super) const fn new(len: usize, chunked: bool) -> Self {
-        Self { at: 0, len, chunked, ended: false, cut: false }
+    /// A body, with the value of its trailer if it has one.
+    pub(super) fn new(body: Body, trailer: String) -> Self {
+        let ended = body.len == 0 && !body.chunked;
+        Self { body, at: 0, rested: 0, cut: None, trailer, ended }
     }
 
     /// Nothing, at all.
-    pub(super) const fn empty() -> Self {
-        Self { ended: true, ..Self::new(0, false) }
+    pub(super) fn empty(body: Body) -> Self {
+        Self::new(Body { len: 0, chunked: false, ..body }, String::new())
     }
 
-    /// One that breaks off after `len` bytes.
-    pub(super) const fn cut(len: usize, chunked: bool) -> Self {
-        Self { cut: true, ..Self::new(len, chunked) }
-    }
-
-    /// Whether the moment has come to break off.
-    pub(super) const fn is_cut(&self) -> bool {
-        self.cut && self.at == self.len
+    /// Breaks off after `at` bytes.
+    pub(super) fn cut(mut self, at: usize) -> Self {
+        self.cut = Some(at);
+        self.ended = false;
+        self
     }
 
     pub(super) const fn is_ended(&self) -> bool {
         self.ended
     }
 
-    /// The next piece as it goes to the wire, of the bytes that `content` gives for a place and
+    /// What comes next as it goes to the wire, of the bytes that `content` gives for a place and
     /// a length.
-    pub(super) fn next(
+    pub(super) fn step(
         &mut self,
         dice: &mut Dice,
         content: impl Fn(usize, usize) -> Vec<u8>,
-    ) -> Vec<u8> {
-        let left = self.len - self.at;
-        if left == 0 {
-            let end: &[u8] = if self.ended || !self.chunked { b"" } else { b"0\r\n\r\n" };
-            self.ended = true;
-            return end.to_vec();
+    ) -> Step {
+        let Self { body, at, .. } = self;
+        if self.ended {
+            return Step::Over;
         }
-        let count = dice.piece(left.min(PIECE_MAX));
-        let bytes = content(self.at, count);
-        self.at += count;
-        self.ended = self.at == self.len && !self.chunked && !self.cut;
-        if self.chunked { chunk(&bytes) } else { bytes }
+        if self.cut == Some(*at) {
+            return Step::Cut;
+        }
+        if *at == body.len {
+            self.ended = true;
+            return Step::Bytes(self.end());
+        }
+        let pause = body.pace.pause_at(*at);
+        if self.rested != *at && !pause.is_zero() {
+            self.rested = *at;
+            return Step::Rest(pause);
+        }
+        let most = (self.cut.unwrap_or(body.len) - *at).min(PIECE_MAX);
+        let bytes = content(*at, dice.piece(most.min(body.pace.until_pause(*at))));
+        *at += bytes.len();
+        self.ended = *at == body.len && !body.chunked && self.cut.is_none();
+        Step::Bytes(if body.chunked { chunk(&bytes) } else { bytes })
+    }
+
+    fn end(&self) -> Vec<u8> {
+        match self.body {
+            Body { chunked: false, .. } => Vec::new(),
+            Body { trailer: false, .. } => b"0\r\n\r\n".to_vec(),
+            Body { .. } => format!("0\r\n{TRAILER}: {}\r\n\r\n", self.trailer).into_bytes(),
+        }
     }
 }
 

@@ -1,14 +1,28 @@
-//! Scripted hosts: the clients and the services between which Pico stands.
+//! Scripted hosts: the clients and the services between which Pico stands, and what stands
+//! before it.
 //!
 //! They write and check every byte themselves, with a codec of their own, so that an error of
 //! Pico's cannot hide behind the same error in its tests.
+//!
+//! Whoever means a good end sends FIN ([`Action::Finish`](pico_core::host::Action::Finish)) and
+//! closes when the peer's has come, or after a moment; whoever means a cut just closes.
 
+mod balancer;
 mod body;
 mod client;
+mod exchange;
+mod heads;
+mod pace;
 mod plan;
+mod record;
 mod service;
 pub mod wire;
+mod workload;
 
-pub use client::{Client, Outcome, Record, Workload};
-pub use plan::{Flaw, Plan};
-pub use service::{Arrival, Service};
+pub use balancer::{Backend, Balancer, Passage};
+pub use client::Client;
+pub use pace::Pace;
+pub use plan::{Abort, Body, Parting, Plan};
+pub use record::{Arrival, End, Outcome, Record, Served, Stray, Watch};
+pub use service::{Defect, Service};
+pub use workload::{Orders, Target, Workload};

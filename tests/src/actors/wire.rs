@@ -48,6 +48,8 @@ enum State {
     ChunkEnd,
     Trailers,
     End,
+    /// Behind an upgrade.
+    Raw,
     Over,
 }
 
@@ -72,6 +74,12 @@ impl Reader {
     /// The next response answers a HEAD.
     pub fn expect_no_body(&mut self, bodiless: bool) {
         self.bodiless = bodiless;
+    }
+
+    /// From here on come bytes of another protocol: each is a [`Event::Body`], and there is no
+    /// end but FIN. What answers a request does this by itself behind a 101.
+    pub fn upgrade(&mut self) {
+        self.state = State::Raw;
     }
 
     /// Takes bytes.
@@ -126,6 +134,7 @@ impl Reader {
                     self.state = State::ChunkLine;
                 }
                 State::Trailers => return self.trailers(),
+                State::Raw => return self.take(usize::MAX).map(Event::Body),
                 State::Over => return None,
             }
         }
@@ -161,6 +170,9 @@ impl Reader {
 
     /// How the body behind `head` is delimited.
     fn framing(&self, head: &Head) -> Result<State, String> {
+        if head.status == 101 {
+            return Ok(State::Raw);
+        }
         if !self.requests && (100..200).contains(&head.status) {
             return Ok(State::Head);
         }

@@ -1,0 +1,402 @@
+//! A worker: connections and the calls between them.
+
+mod drain;
+
+use super::admin::{self, Admin};
+use super::counts::Counts;
+use super::entry::{Entry, Event, Kind};
+use super::letter::{CallId, Letter, Sought};
+use super::proxy::{self, Proxy};
+use super::settings::Settings;
+use super::upstream::{self, Upstream};
+use crate::host::{Action, Address, Host, Input, Port};
+use crate::id::{ConnId, ConnMap, WorkerId};
+use crate::machine::Machine;
+use crate::note::Note;
+use crate::outbox::Outbox;
+use crate::reason::Reason;
+use crate::routing::{self, Change, Loads, Place, Routes, choose};
+use crate::rpc::{Reset, Word};
+use crate::seed::{Dice, Seed};
+use crate::time::{Instant, Monotonic};
+use crate::timers::Agenda;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use drain::Life;
+
+/// One thread's share of a node: its connections, and the calls between them.
+///
+/// Clients' connections are served before tunnels within a turn, so that all the calls which a
+/// turn begins on one tunnel share a message.
+#[derive(Debug)]
+pub struct Worker {
+    id: WorkerId,
+    conns: ConnMap<Entry>,
+    /// How many connections there are of each kind.
+    clients: usize,
+    routes: Arc<Routes>,
+    loads: Loads,
+    agenda: Agenda<ConnId>,
+    /// Clients' and operators' connections that may have something to ask for.
+    touched: VecDeque<ConnId>,
+    /// Agents' connections that may.
+    touched_tunnels: VecDeque<ConnId>,
+    actions: VecDeque<Action<Letter>>,
+    clock: Monotonic,
+    seed: Seed,
+    dice: Dice,
+    accepted: u64,
+    /// Of the connections that are gone.
+    counts: Counts,
+    ready: bool,
+    /// Whether clients may still come.
+    listening: bool,
+    life: Life,
+    settings: Arc<Settings>,
+}
+
+impl Worker {
+    /// A worker without connections, routes or readiness.
+    pub fn new(now: Instant, id: WorkerId, settings: Arc<Settings>, seed: &Seed) -> Self {
+        let mut clock = Monotonic::default();
+        clock.advance(now);
+        let seed = seed.fork_at("worker", u64::from(id.0));
+        Self {
+            id,
+            conns: ConnMap::new(),
+            clients: 0,
+            routes: Arc::default(),
+            loads: Loads::new(),
+            agenda: Agenda::new(),
+            touched: VecDeque::new(),
+            touched_tunnels: VecDeque::new(),
+            actions: VecDeque::new(),
+            clock,
+            dice: seed.fork("dice").roll(),
+            seed,
+            accepted: 0,
+            counts: Counts::default(),
+            ready: false,
+            listening: true,
+            life: Life::Serving,
+            settings,
+        }
+    }
+
+    /// Connections, of all kinds.
+    pub fn connections(&self) -> usize {
+        self.conns.len()
+    }
+
+    /// Calls under way that began here.
+    pub fn calls(&self) -> u64 {
+        self.loads.total()
+    }
+
+    /// What became of all requests so far.
+    pub fn counts(&self) -> Counts {
+        let mut all = self.counts;
+        for (_, entry) in self.conns.iter() {
+            match &entry.kind {
+                Kind::Proxy(proxy) => all.add(proxy.counts()),
+                Kind::Upstream(_) | Kind::Admin(_) => {}
+            }
+        }
+        all
+    }
+
+    fn accept(&mut self, conn: ConnId, port: Port, peer: core::net::SocketAddr) {
+        let now = self.clock.now();
+        let limit = self.settings.limits.connections;
+        let full = self.conns.len() >= limit;
+        let reserve = limit.saturating_add(RESERVE);
+        if self.conns.len() >= reserve && port != Port::Admin {
+            let reason = Reason::Overloaded;
+            self.actions.push_back(Action::Note(Note::Refused { peer, reason }));
+            return self.actions.push_back(Action::Close(conn));
+        }
+        self.accepted += 1;
+        let settings = Arc::clone(&self.settings);
+        let kind = match port {
+            Port::Proxy => {
+                self.clients += 1;
+                let me = (self.id, conn);
+                let salt = self.dice.long();
+                Kind::Proxy(Box::new(Proxy::new(now, me, peer, salt, full, settings)))
+            }
+            Port::Upstream => {
+                let seed = self.seed.fork_at("upstream", self.accepted);
+                Kind::Upstream(Box::new(Upstream::new(now, peer, seed, full, settings)))
+            }
+            Port::Admin => Kind::Admin(Box::new(Admin::new(now, self.ready, &settings))),
+        };
+        self.conns.insert(conn, Entry::new(kind));
+        if self.life != Life::Serving {
+            self.drain_one(conn);
+        }
+        self.touch(conn);
+    }
+
+    fn event(&mut self, conn: ConnId, event: Event) {
+        if let Some(entry) = self.conns.get_mut(conn) {
+            entry.event(self.clock.now(), event);
+            self.touch(conn);
+        }
+    }
+
+    /// Notes that a connection may have something to ask for.
+    fn touch(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.get_mut(conn) else { return };
+        if !core::mem::replace(&mut entry.touched, true) {
+            match entry.kind {
+                Kind::Proxy(_) | Kind::Admin(_) => self.touched.push_back(conn),
+                Kind::Upstream(_) => self.touched_tunnels.push_back(conn),
+            }
+        }
+    }
+
+    /// Carries out what one touched connection asks for. Returns whether there was one.
+    fn step(&mut self) -> bool {
+        let next = self.touched.pop_front().or_else(|| self.touched_tunnels.pop_front());
+        let Some(conn) = next else { return false };
+        let Some(entry) = self.conns.get_mut(conn) else { return true };
+        entry.touched = false;
+        match entry.kind {
+            Kind::Proxy(_) => self.drain_proxy(conn),
+            Kind::Upstream(_) => self.drain_upstream(conn),
+            Kind::Admin(_) => self.drain_admin(conn),
+        }
+        self.look(conn);
+        true
+    }
+
+    fn drain_proxy(&mut self, conn: ConnId) {
+        while let Some(Kind::Proxy(proxy)) = self.conns.get_mut(conn).map(|e| &mut e.kind) {
+            match proxy.poll() {
+                Some(proxy::Action::Begin(sought)) => self.begin(sought, false),
+                Some(proxy::Action::Say(place, call, word)) => self.ask(place, call, word),
+                Some(proxy::Action::Over(place)) => self.loads.end(place),
+                Some(proxy::Action::Note(note)) => self.actions.push_back(Action::Note(note)),
+                Some(proxy::Action::Finish) => self.actions.push_back(Action::Finish(conn)),
+                Some(proxy::Action::Closed) => self.remove(conn),
+                None => return,
+            }
+        }
+    }
+
+    fn drain_upstream(&mut self, conn: ConnId) {
+        while let Some(Kind::Upstream(up)) = self.conns.get_mut(conn).map(|e| &mut e.kind) {
+            match up.poll() {
+                Some(upstream::Action::Serves(endpoint)) => {
+                    let upstream = routing::Upstream {
+                        place: Place { worker: self.id, conn },
+                        weight: 1,
+                        remote: false,
+                        suspect: false,
+                    };
+                    self.write_node(Letter::Changed(Change::Put(endpoint, upstream)));
+                }
+                Some(upstream::Action::Leaves(endpoint)) => {
+                    let place = Place { worker: self.id, conn };
+                    self.write_node(Letter::Changed(Change::Remove(endpoint, place)));
+                }
+                Some(upstream::Action::Answer(call, word)) => self.answer(call, word),
+                Some(upstream::Action::Note(note)) => self.actions.push_back(Action::Note(note)),
+                Some(upstream::Action::Finish) => self.actions.push_back(Action::Finish(conn)),
+                Some(upstream::Action::Closed) => self.remove(conn),
+                None => return,
+            }
+        }
+    }
+
+    fn drain_admin(&mut self, conn: ConnId) {
+        while let Some(Kind::Admin(admin)) = self.conns.get_mut(conn).map(|e| &mut e.kind) {
+            match admin.poll() {
+                Some(admin::Action::Finish) => self.actions.push_back(Action::Finish(conn)),
+                Some(admin::Action::Closed) => self.remove(conn),
+                None => return,
+            }
+        }
+    }
+
+    /// Tells the driver and the agenda what has changed about a connection.
+    fn look(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.get_mut(conn) else { return };
+        entry.tell(conn, &mut self.actions);
+        self.agenda.want(conn, entry.deadline());
+    }
+
+    fn remove(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.remove(conn) else { return };
+        self.agenda.forget(conn);
+        if let Kind::Proxy(proxy) = entry.kind {
+            self.clients -= 1;
+            self.counts.add(proxy.counts().given_up());
+        }
+        self.actions.push_back(Action::Close(conn));
+    }
+
+    /// Begins a call at the best upstream. One that is not found here is sought at the node,
+    /// which hears of new upstreams first: an agent that is online can be reached from every
+    /// worker.
+    fn begin(&mut self, sought: Sought, last: bool) {
+        let caller = self.conns.get(sought.call.conn).map(|entry| &entry.kind);
+        if !matches!(caller, Some(Kind::Proxy(proxy)) if !proxy.is_closed()) {
+            return;
+        }
+        let upstreams = self.routes.get(&sought.endpoint);
+        let found = choose(upstreams, &self.loads, sought.avoid, &mut self.dice);
+        if found.is_none() && !last {
+            return self.write_node(Letter::Seek(Box::new(sought)));
+        }
+        let Sought { call, head, end, .. } = sought;
+        let place = found.map(|upstream| upstream.place);
+        let caller = self.conns.get_mut(call.conn).map(|entry| &mut entry.kind);
+        let Some(Kind::Proxy(proxy)) = caller else { return };
+        if let Some(place) = place {
+            self.loads.begin(place);
+        }
+        proxy.handle(self.clock.now(), proxy::Input::Placed(call.serial, place));
+        self.touch(call.conn);
+        if let Some(place) = place {
+            self.ask(place, call, Word::Request { head, end });
+        }
+    }
+
+    /// Sends a caller's word to the tunnel.
+    fn ask(&mut self, place: Place, call: CallId, word: Word) {
+        if place.worker == self.id {
+            return self.asked(place.conn, call, word);
+        }
+        let to = Address::Worker(place.worker);
+        let letter = Letter::Ask { to: place.conn, call, word };
+        self.actions.push_back(Action::Letter { to, letter });
+    }
+
+    /// Hands a caller's word to a tunnel of this worker; a call for one that is gone never
+    /// started.
+    fn asked(&mut self, conn: ConnId, call: CallId, word: Word) {
+        match self.conns.get_mut(conn).map(|entry| &mut entry.kind) {
+            Some(Kind::Upstream(upstream)) => {
+                upstream.handle(self.clock.now(), upstream::Input::Ask(call, word));
+                self.touch(conn);
+            }
+            Some(Kind::Proxy(_) | Kind::Admin(_)) | None => {
+                if matches!(word, Word::Request { .. }) {
+                    let reset = Reset { reason: Reason::UpstreamLost, started: false };
+                    self.answer(call, Word::Reset(reset));
+                }
+            }
+        }
+    }
+
+    /// Sends a callee's word to the caller.
+    fn answer(&mut self, call: CallId, word: Word) {
+        if call.worker == self.id {
+            return self.answered(call, word);
+        }
+        let to = Address::Worker(call.worker);
+        self.actions.push_back(Action::Letter { to, letter: Letter::Answer { call, word } });
+    }
+
+    /// Hands a callee's word to a caller of this worker. If it is gone, its reset is on its way.
+    fn answered(&mut self, call: CallId, word: Word) {
+        if let Some(Kind::Proxy(proxy)) = self.conns.get_mut(call.conn).map(|e| &mut e.kind) {
+            proxy.handle(self.clock.now(), proxy::Input::Word(call.serial, word));
+            self.touch(call.conn);
+        }
+    }
+
+    fn write_node(&mut self, letter: Letter) {
+        self.actions.push_back(Action::Letter { to: Address::Node, letter });
+    }
+
+    fn letter(&mut self, letter: Letter) {
+        match letter {
+            Letter::Ask { to, call, word } => self.asked(to, call, word),
+            Letter::Answer { call, word } => self.answered(call, word),
+            Letter::Routes(routes) => self.routes = routes,
+            Letter::Ready(ready) => {
+                self.ready = ready;
+                self.each(|kind, now| match kind {
+                    Kind::Admin(admin) => admin.handle(now, admin::Input::Ready(ready)),
+                    Kind::Proxy(_) | Kind::Upstream(_) => {}
+                });
+            }
+            Letter::Drain => self.linger(),
+            Letter::Part => self.part(),
+            Letter::Sought(sought) => self.begin(*sought, true),
+            Letter::Changed(_)
+            | Letter::Seek(_)
+            | Letter::Draining(_)
+            | Letter::Quiet(_)
+            | Letter::Parted(_) => {}
+        }
+    }
+}
+
+impl Machine for Worker {
+    type Input = Input<Letter>;
+    type Action = Action<Letter>;
+
+    fn handle(&mut self, now: Instant, input: Input<Letter>) {
+        self.clock.advance(now);
+        if self.life == Life::Over {
+            return;
+        }
+        match input {
+            Input::Accepted { conn, port, peer } => self.accept(conn, port, peer),
+            Input::Received { conn, bytes } => self.event(conn, Event::Received(bytes)),
+            Input::Eof { conn } => self.event(conn, Event::Eof),
+            Input::Sent { conn, count } => self.event(conn, Event::Sent(count)),
+            Input::Lost { conn, .. } => self.event(conn, Event::Lost),
+            Input::Letter(letter) => self.letter(letter),
+            Input::Unlistened(port) => self.listening &= port != Port::Proxy,
+            // A worker dials nobody, asks for no names and has no UDP socket.
+            Input::Connected { .. }
+            | Input::Unreachable { .. }
+            | Input::Resolved { .. }
+            | Input::Datagram { .. } => {}
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let now = self.clock.advance(now);
+        while let Some(conn) = self.agenda.pop(now) {
+            if let Some(entry) = self.conns.get_mut(conn) {
+                entry.tick(now);
+                self.touch(conn);
+            }
+        }
+        self.tick_life(now);
+    }
+
+    fn poll(&mut self) -> Option<Action<Letter>> {
+        while self.actions.is_empty() && self.step() {}
+        if self.actions.is_empty() {
+            self.settle_life();
+        }
+        self.actions.pop_front()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let next = self.agenda.deadline().into_iter().chain(self.due()).min();
+        next.filter(|_| self.life != Life::Over)
+    }
+}
+
+impl Host for Worker {
+    type Letter = Letter;
+
+    fn outbox(&self, conn: ConnId) -> Option<&Outbox> {
+        self.conns.get(conn)?.outbox()
+    }
+
+    fn room(&self, conn: ConnId) -> usize {
+        self.conns.get(conn).map_or(0, Entry::room)
+    }
+}
+
+/// Connections above the limit that are told so instead of being dropped without a word.
+const RESERVE: usize = 64;

@@ -1,0 +1,281 @@
+//! What goes wrong in a run, as a list.
+
+use super::{Link, Span};
+use serde::{Deserialize, Serialize};
+
+/// One thing that goes wrong.
+///
+/// Hosts are named as in [`Shape`](super::Shape), or as a group: `all`, `nodes`, `agents`,
+/// `services`, `clients`, `zone-0`. What lasts ends at the case's `heal` at the latest.
+///
+/// Some faults wait at a byte of a stream, which is named by who dialled it and as how manyeth of
+/// their dials; so such a fault hits the same place of a conversation whatever its timing, and
+/// other faults do not shift it.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(tag = "fault", deny_unknown_fields, rename_all = "kebab-case")]
+pub enum Fault {
+    /// A process dies without a word; its peers see resets.
+    Crash {
+        /// Whose process.
+        who: String,
+        /// When.
+        at: Span,
+        /// After how long it is started again; never without one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        back: Option<Span>,
+        /// Whether it comes back under another name.
+        #[serde(default, skip_serializing_if = "is_false")]
+        renamed: bool,
+    },
+    /// A machine loses its power: as a crash, but nobody hears of it.
+    PowerLoss {
+        /// Whose machine.
+        who: String,
+        /// When.
+        at: Span,
+        /// After how long it is started again; never without one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        back: Option<Span>,
+    },
+    /// A process is told to stop in good order.
+    Stop {
+        /// Whose process.
+        who: String,
+        /// When.
+        at: Span,
+        /// How long after its end it is started again; never without one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        back: Option<Span>,
+    },
+    /// A process gets no processor, and its peers' bytes pile up.
+    Pause {
+        /// Whose process.
+        who: String,
+        /// When.
+        at: Span,
+        /// For how long.
+        lasts: Span,
+    },
+    /// A process runs so many times slower.
+    Slow {
+        /// Whose process.
+        who: String,
+        /// When.
+        at: Span,
+        /// For how long.
+        lasts: Span,
+        /// How many times slower.
+        times: u32,
+    },
+    /// A clock runs fast or slow from the beginning.
+    Drift {
+        /// Whose clock.
+        who: String,
+        /// Millionths by which it is faster.
+        ppm: i32,
+    },
+    /// Nothing passes between two groups of hosts.
+    Cut {
+        /// Those whose packets are lost.
+        from: String,
+        /// Those who would have got them.
+        to: String,
+        /// Whether the other direction is cut too.
+        #[serde(default, skip_serializing_if = "is_false")]
+        both: bool,
+        /// What is cut.
+        #[serde(default, skip_serializing_if = "Traffic::is_all")]
+        only: Traffic,
+        /// When.
+        at: Span,
+        /// For how long.
+        lasts: Span,
+        /// With this, it is cut for so long, open for so long, and so on, while it lasts.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        flaps: Option<Span>,
+    },
+    /// Links between two groups of hosts are otherwise for a while.
+    Weather {
+        /// Those whose packets suffer.
+        from: String,
+        /// Those who get them.
+        to: String,
+        /// Whether the other direction suffers too.
+        #[serde(default, skip_serializing_if = "is_false")]
+        both: bool,
+        /// When.
+        at: Span,
+        /// For how long.
+        lasts: Span,
+        /// What they are like.
+        link: Link,
+    },
+    /// A stream is reset, for both ends, when this byte is sent.
+    Reset {
+        /// Who dialled.
+        who: String,
+        /// Which of their dials, from 0.
+        dial: u64,
+        /// Which direction's bytes count.
+        way: Way,
+        /// So many bytes pass before.
+        byte: u64,
+    },
+    /// From this byte on, bytes are late.
+    Stall {
+        /// Who dialled.
+        who: String,
+        /// Which of their dials, from 0.
+        dial: u64,
+        /// Which direction stalls.
+        way: Way,
+        /// So many bytes pass before.
+        byte: u64,
+        /// For how long; for ever without one, as when the peer's machine has vanished.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        lasts: Option<Span>,
+    },
+    /// A dial is refused.
+    Refuse {
+        /// Who dials.
+        who: String,
+        /// Which of their dials, from 0.
+        dial: u64,
+    },
+    /// A dial is never answered.
+    Blackhole {
+        /// Who dials.
+        who: String,
+        /// Which of their dials, from 0.
+        dial: u64,
+    },
+    /// Names are answered otherwise.
+    Names {
+        /// To whom.
+        who: String,
+        /// When.
+        at: Span,
+        /// For how long.
+        lasts: Span,
+        /// How.
+        answer: Answer,
+    },
+}
+
+/// A direction of a stream.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Way {
+    /// From whoever dialled.
+    Up,
+    /// To whoever dialled.
+    Down,
+}
+
+/// What a cut concerns.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Traffic {
+    /// Everything.
+    #[default]
+    All,
+    /// Datagrams; streams pass.
+    Datagrams,
+    /// Streams; datagrams pass.
+    Streams,
+}
+
+/// How names are answered when something is wrong with them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// That there is no such name.
+    Fails,
+    /// Not at all.
+    Never,
+    /// With one of the addresses only.
+    Partial,
+    /// With an address that nobody has any more, before the right ones.
+    Stale,
+}
+
+impl Way {
+    /// The opposite direction.
+    #[must_use]
+    pub const fn other(self) -> Self {
+        match self {
+            Self::Up => Self::Down,
+            Self::Down => Self::Up,
+        }
+    }
+}
+
+impl Traffic {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+    const fn is_all(&self) -> bool {
+        matches!(self, Self::All)
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+const fn is_false(yes: &bool) -> bool {
+    !*yes
+}
+
+impl Fault {
+    /// When it begins, if it is one of a time and not of a byte.
+    pub const fn at(&self) -> Option<Span> {
+        match self {
+            Self::Crash { at, .. }
+            | Self::PowerLoss { at, .. }
+            | Self::Stop { at, .. }
+            | Self::Pause { at, .. }
+            | Self::Slow { at, .. }
+            | Self::Cut { at, .. }
+            | Self::Weather { at, .. }
+            | Self::Names { at, .. } => Some(*at),
+            Self::Drift { .. }
+            | Self::Reset { .. }
+            | Self::Stall { .. }
+            | Self::Refuse { .. }
+            | Self::Blackhole { .. } => None,
+        }
+    }
+
+    /// How long it lasts, if it ends by itself.
+    pub const fn lasts(&self) -> Option<Span> {
+        match self {
+            Self::Pause { lasts, .. }
+            | Self::Slow { lasts, .. }
+            | Self::Cut { lasts, .. }
+            | Self::Weather { lasts, .. }
+            | Self::Names { lasts, .. } => Some(*lasts),
+            Self::Stall { lasts, .. } => *lasts,
+            Self::Crash { .. }
+            | Self::PowerLoss { .. }
+            | Self::Stop { .. }
+            | Self::Drift { .. }
+            | Self::Reset { .. }
+            | Self::Refuse { .. }
+            | Self::Blackhole { .. } => None,
+        }
+    }
+
+    /// The hosts and groups that it names.
+    pub fn names(&self) -> Vec<&str> {
+        match self {
+            Self::Cut { from, to, .. } | Self::Weather { from, to, .. } => vec![from, to],
+            Self::Crash { who, .. }
+            | Self::PowerLoss { who, .. }
+            | Self::Stop { who, .. }
+            | Self::Pause { who, .. }
+            | Self::Slow { who, .. }
+            | Self::Drift { who, .. }
+            | Self::Reset { who, .. }
+            | Self::Stall { who, .. }
+            | Self::Refuse { who, .. }
+            | Self::Blackhole { who, .. }
+            | Self::Names { who, .. } => vec![who],
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! Who takes part, and what they are called.
+
+use super::Span;
+use core::net::{IpAddr, Ipv4Addr};
+use serde::{Deserialize, Serialize};
+
+/// Who takes part. Hosts are named by kind and number: `node-0`, `agent-2`, `service-2`,
+/// `client-1`, `balancer`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Shape {
+    /// Nodes.
+    pub nodes: usize,
+    /// Workers of each node.
+    pub workers: u16,
+    /// Agents, each with one service beside it.
+    pub agents: usize,
+    /// Endpoints; agent `n` serves endpoint `n % endpoints`.
+    pub endpoints: usize,
+    /// Clients.
+    pub clients: usize,
+    /// Connections that each client uses at once.
+    pub lanes: usize,
+    /// Zones; the hosts of each kind are dealt to them in turn, an agent's service with it.
+    pub zones: usize,
+    /// Whether a load balancer stands before the nodes. Otherwise clients and agents find them by
+    /// name.
+    pub balancer: bool,
+    /// How long a balancer goes on sending to a node that has left.
+    pub retires_late: Span,
+    /// How long a node that was told to stop takes new requests.
+    pub drain_delay: Span,
+    /// How long a drain may take in all.
+    pub grace_period: Span,
+    /// Bytes that a peer may send on a new stream before it is granted more.
+    pub window_bytes: usize,
+    /// Bytes that wait before a socket.
+    pub outbox_bytes: usize,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            nodes: 1,
+            workers: 2,
+            agents: 3,
+            endpoints: 2,
+            clients: 2,
+            lanes: 3,
+            zones: 1,
+            balancer: false,
+            retires_late: Span::secs(3),
+            drain_delay: Span::secs(5),
+            grace_period: Span::secs(60),
+            window_bytes: 64 * 1024,
+            outbox_bytes: 256 * 1024,
+        }
+    }
+}
+
+/// What a host is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Role {
+    /// A node of Pico.
+    Node,
+    /// An agent.
+    Agent,
+    /// What an agent forwards to.
+    Service,
+    /// A client.
+    Client,
+    /// The load balancer before the nodes.
+    Balancer,
+}
+
+impl Role {
+    const ALL: [Self; 5] = [Self::Node, Self::Agent, Self::Service, Self::Client, Self::Balancer];
+
+    /// What hosts of this role are called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Node => "node",
+            Self::Agent => "agent",
+            Self::Service => "service",
+            Self::Client => "client",
+            Self::Balancer => "balancer",
+        }
+    }
+
+    /// The second byte of the addresses of its hosts.
+    const fn net(self) -> u8 {
+        match self {
+            Self::Node => 1,
+            Self::Agent => 2,
+            Self::Service => 3,
+            Self::Client => 4,
+            Self::Balancer => 5,
+        }
+    }
+}
+
+impl Shape {
+    /// All hosts, by name.
+    pub fn hosts(&self) -> Vec<Member> {
+        let of = |role: Role| (0..self.count(role)).map(move |at| Member { role, at });
+        Role::ALL.into_iter().flat_map(of).collect()
+    }
+
+    /// How many hosts of a role there are.
+    pub fn count(&self, role: Role) -> usize {
+        match role {
+            Role::Node => self.nodes,
+            Role::Agent | Role::Service => self.agents,
+            Role::Client => self.clients,
+            Role::Balancer => usize::from(self.balancer),
+        }
+    }
+
+    /// The zone of a host.
+    pub fn zone(&self, member: Member) -> usize {
+        member.at % self.zones
+    }
+
+    /// Whether `who`, a host's name or a group's, means this host.
+    pub fn means(&self, who: &str, member: Member) -> bool {
+        let group = |role: Role| who.strip_suffix('s') == Some(role.name());
+        who == "all"
+            || group(member.role)
+            || who == member.name()
+            || who == format!("zone-{}", self.zone(member))
+    }
+
+    /// Whether `who` means any host.
+    pub fn knows(&self, who: &str) -> bool {
+        self.hosts().iter().any(|member| self.means(who, *member))
+    }
+}
+
+/// One host.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Member {
+    /// What it is.
+    pub role: Role,
+    /// Which of those, from 0.
+    pub at: usize,
+}
+
+impl Member {
+    /// Its name: `node-0`, `balancer`.
+    pub fn name(self) -> String {
+        match self.role {
+            Role::Balancer => self.role.name().to_owned(),
+            Role::Node | Role::Agent | Role::Service | Role::Client => {
+                format!("{}-{}", self.role.name(), self.at)
+            }
+        }
+    }
+
+    /// Its address.
+    pub fn ip(self) -> IpAddr {
+        let at = u16::try_from(self.at + 1).expect("cases have at most 60,000 hosts of a role");
+        let [high, low] = at.to_be_bytes();
+        Ipv4Addr::new(10, self.role.net(), high, low).into()
+    }
+}
