@@ -11,7 +11,7 @@ use core::fmt::Debug;
 use core::net::SocketAddr;
 use pico_core::host::{Address, Fault, Host, Input, Port};
 use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side};
-use pico_core::{Instant, settle};
+use pico_core::{Instant, Outbox, settle};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A host with everything that a driver keeps for it.
@@ -98,6 +98,8 @@ pub(super) trait AnySeat {
     /// The process is gone, and all that it held.
     fn die(&mut self);
     fn connections(&self) -> usize;
+    /// The most that waits before any one socket, in bytes.
+    fn waiting_max(&self) -> usize;
     fn is_done(&self) -> bool;
     fn any(&self) -> &dyn Any;
     fn any_mut(&mut self) -> &mut dyn Any;
@@ -213,6 +215,11 @@ where
 
     fn connections(&self) -> usize {
         self.desk.conns.len()
+    }
+
+    fn waiting_max(&self) -> usize {
+        let waits = |conn| self.host.outbox(conn).map_or(0, Outbox::len);
+        self.desk.conns.ids().map(waits).max().unwrap_or_default()
     }
 
     fn is_done(&self) -> bool {

@@ -283,6 +283,11 @@ impl World {
         self.seats[seat.0].seat.connections()
     }
 
+    /// The most bytes that wait before any one socket of the machine at `seat`.
+    pub fn waiting_max(&self, seat: SeatId) -> usize {
+        self.seats[seat.0].seat.waiting_max()
+    }
+
     /// Whether the machine at `seat` said that it is done, or its process ended.
     pub fn is_done(&self, seat: SeatId) -> bool {
         self.seats[seat.0].seat.is_done()
