@@ -2,7 +2,7 @@
 
 use super::{Broken, Invariant, Judge as Look};
 use crate::case::Role;
-use crate::run::Run;
+use crate::run::{Life, Run};
 use pico_core::server::Worker;
 
 /// Adds up what workers count.
@@ -19,7 +19,7 @@ impl Look for Judge {
     }
 
     fn look(&mut self, run: &Run) -> Result<(), Broken> {
-        for seat in run.cast.of(Role::Node).flat_map(|life| life.workers()) {
+        for seat in run.cast.of(Role::Node).flat_map(Life::workers) {
             let counts = run.world.host::<Worker>(*seat).counts();
             if counts.begun != counts.answered + counts.failed + counts.under_way {
                 return Err(self.broken(run, format!("{counts:?}")).by(*seat));

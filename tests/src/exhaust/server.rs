@@ -167,7 +167,9 @@ impl Server {
             }
             Action::Finish(conn) => self.conns.entry(conn).or_default().finished = true,
             Action::Close(conn) => self.conns.entry(conn).or_default().closed = true,
-            Action::Dial { .. } | Action::Resolve { .. } => panic!("{action:?} by a worker"),
+            Action::Dial { .. } | Action::Resolve { .. } | Action::Datagram { .. } => {
+                panic!("{action:?} by a worker")
+            }
             Action::Write(_)
             | Action::Read(_)
             | Action::Unlisten(_)
