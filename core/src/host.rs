@@ -10,7 +10,7 @@ use crate::outbox::Outbox;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use core::net::SocketAddr;
 
 /// A machine with connections.
@@ -91,6 +91,14 @@ pub enum Input<L> {
         /// The addresses, or why there are none. Never `Ok` and empty.
         result: Result<Vec<SocketAddr>, Fault>,
     },
+    /// A datagram arrived, whole, in a buffer that is ours alone. Any may be lost, doubled or
+    /// late.
+    Datagram {
+        /// Who sent it, or says so.
+        from: SocketAddr,
+        /// At most [`DATAGRAM_MAX`] bytes: longer ones are lost.
+        bytes: BytesMut,
+    },
     /// Another machine of this process wrote.
     Letter(L),
 }
@@ -127,6 +135,14 @@ pub enum Action<L> {
     Close(ConnId),
     /// Stop listening on this port once those who are already waiting there were accepted.
     Unlisten(Port),
+    /// Send a datagram from the machine's own UDP socket. Nothing answers, and nothing waits: one
+    /// that the system does not take now, or for which there is no socket, is lost.
+    Datagram {
+        /// To whom.
+        to: SocketAddr,
+        /// At most [`DATAGRAM_MAX`] bytes: longer ones are lost.
+        bytes: Bytes,
+    },
     /// Deliver to another machine of this process.
     Letter {
         /// To which.
@@ -217,3 +233,6 @@ pub enum Fault {
     #[error("i/o error")]
     Other,
 }
+
+/// Bytes of one datagram: what crosses any path in one piece, headers and a tunnel or two aside.
+pub const DATAGRAM_MAX: usize = 1_200;

@@ -206,7 +206,13 @@ impl<T: Copy> crate::Machine for Machine<T> {
     fn handle(&mut self, now: Instant, input: Input<T>) {
         let now = self.clock.advance(now);
         match input {
-            Input::Received(bytes) => self.ws.handle(now, ws::Input::Received(bytes)),
+            Input::Received(bytes) => {
+                // Any byte is a sign of life, one of a WebSocket header or ping too.
+                if !bytes.is_empty() {
+                    self.rpc.hear(now);
+                }
+                self.ws.handle(now, ws::Input::Received(bytes));
+            }
             Input::Eof => self.ws.handle(now, ws::Input::Eof),
             Input::Sent(count) => self.ws.handle(now, ws::Input::Sent(count)),
             Input::Lost => self.closed(Reason::ConnectionLost),
@@ -232,6 +238,8 @@ impl<T: Copy> crate::Machine for Machine<T> {
     fn poll(&mut self) -> Option<Action<T>> {
         if self.actions.is_empty() {
             self.flush();
+            // The last of an answer that goes out can be the end of its call, and of a drain.
+            self.drain_rpc();
             self.drain_ws();
         }
         self.actions.pop_front()

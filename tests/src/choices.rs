@@ -1,35 +1,55 @@
-//! Bytes as decisions: what proptest, libFuzzer and a corpus file have in common.
+//! Decisions: what proptest, libFuzzer, a corpus file and the exhaustive tests have in common.
 
+use crate::exhaust::Odometer;
 use core::time::Duration;
 
-/// Decodes bytes into bounded decisions, front to back.
+/// Decodes bytes into bounded decisions, front to back; or takes them from an [`Odometer`], which
+/// goes through all of them.
 ///
 /// Any bytes decode to something, small changes of the bytes to small changes of the decisions,
 /// and exhausted choices are zeros: so that a fuzzer can mutate and proptest can shrink.
 #[derive(Clone, Debug)]
 pub struct Choices<'a> {
-    rest: &'a [u8],
+    source: Source<'a>,
+}
+
+#[derive(Clone, Debug)]
+enum Source<'a> {
+    Bytes(&'a [u8]),
+    /// The wheels of an odometer, of which so many were read.
+    Wheels(&'a Odometer, usize),
 }
 
 impl<'a> Choices<'a> {
     /// The decisions that `bytes` stand for.
     pub const fn new(bytes: &'a [u8]) -> Self {
-        Self { rest: bytes }
+        Self { source: Source::Bytes(bytes) }
+    }
+
+    /// The decisions that `odometer` shows at present.
+    pub const fn shown_by(odometer: &'a Odometer) -> Self {
+        Self { source: Source::Wheels(odometer, 0) }
     }
 
     /// Whether every further choice is a zero.
-    pub const fn is_empty(&self) -> bool {
-        self.rest.is_empty()
+    pub fn is_empty(&self) -> bool {
+        match &self.source {
+            Source::Bytes(rest) => rest.is_empty(),
+            Source::Wheels(odometer, at) => odometer.is_beyond(*at),
+        }
     }
 
     /// One byte.
     pub fn byte(&mut self) -> u8 {
-        match self.rest.split_first() {
-            Some((first, rest)) => {
-                self.rest = rest;
-                *first
-            }
-            None => 0,
+        match &mut self.source {
+            Source::Bytes(rest) => match rest.split_first() {
+                Some((first, others)) => {
+                    *rest = others;
+                    *first
+                }
+                None => 0,
+            },
+            Source::Wheels(..) => u8::try_from(self.below(256)).expect("below 256"),
         }
     }
 
@@ -40,6 +60,9 @@ impl<'a> Choices<'a> {
 
     /// A number below `bound`, which uses as few bytes as hold it; 0 if `bound` is 0.
     pub fn below(&mut self, bound: usize) -> usize {
+        if let Source::Wheels(odometer, at) = &mut self.source {
+            return odometer.digit(at, bound);
+        }
         let mut value: usize = 0;
         let mut most: usize = 0;
         while most < bound.saturating_sub(1) {
@@ -82,11 +105,16 @@ impl<'a> Choices<'a> {
         Duration::from_nanos(unit * u64::from(self.byte()) / 255)
     }
 
-    /// Up to `max` bytes, taken as they are.
+    /// Up to `max` bytes, taken as they are. None from an odometer, which would never be through
+    /// with them.
     pub fn bytes(&mut self, max: usize) -> &'a [u8] {
-        let count = self.below(max + 1).min(self.rest.len());
-        let (taken, rest) = self.rest.split_at(count);
-        self.rest = rest;
+        if matches!(self.source, Source::Wheels(..)) {
+            return &[];
+        }
+        let count = self.below(max + 1);
+        let Source::Bytes(rest) = &mut self.source else { return &[] };
+        let (taken, others) = rest.split_at(count.min(rest.len()));
+        *rest = others;
         taken
     }
 }

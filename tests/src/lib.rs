@@ -7,9 +7,15 @@ pub mod check;
 pub mod choices;
 pub mod draw;
 pub mod e2e;
+pub mod exhaust;
 pub mod fuzz;
 pub mod hash;
 pub mod kernel;
 pub mod laws;
+pub mod model;
+pub mod record;
 pub mod scenario;
+pub mod shrink;
 pub mod table;
+
+mod runtimes;

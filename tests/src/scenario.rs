@@ -209,7 +209,7 @@ impl Run {
             let process = self.world.process(address(4, number, 0).ip());
             let place = Place { process, address: Address::Node };
             let to = Target::Addresses(vec![PROXY]);
-            let orders = Orders::new(self.work.clone(), at, count, lanes, to);
+            let orders = Orders::new(self.work.clone(), false, (at, count), lanes, to);
             let seat = self.world.seat(place, &format!("client-{at}"), |seed, now| {
                 Client::new(Watch::new(now, born), seed, orders)
             });

@@ -1,7 +1,19 @@
 //! Clients and agents that do not keep to the rules. Each gets a defined answer, and what they
 //! sent never reaches the service.
 
-use pico_sim::e2e::{Agent, Client, Server, Service, TOKIO, closing_answer};
+use pico_sim::e2e::{Agent, Client, Pair, Runtime, Server, Service, closing_answer};
+
+pico_sim::on_each_pair!(
+    garbage_on_either_port_is_refused_and_harms_nobody,
+    a_request_cut_anywhere_is_never_taken_for_a_whole_one,
+    an_endpoint_id_that_is_none_reaches_nobody,
+);
+
+pico_sim::on_each_runtime!(
+    a_handshake_cut_anywhere_registers_nothing,
+    garbage_inside_a_tunnel_ends_it,
+    the_upstream_port_serves_one_path_and_one_subprotocol,
+);
 
 /// The status code of the answer in `bytes`; 0 if there is none.
 fn status(bytes: &[u8]) -> u16 {
@@ -22,11 +34,10 @@ const GARBAGE: [&[u8]; 9] = [
     b"POST / HTTP/1.1\r\nhost: a.b\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab",
 ];
 
-#[test]
-fn garbage_on_either_port_is_refused_and_harms_nobody() {
+fn garbage_on_either_port_is_refused_and_harms_nobody(on: Pair) {
     let service = Service::start("calm");
-    let server = Server::start(&TOKIO, &[]);
-    let _agent = Agent::start(&TOKIO, &server, "a", &service.target());
+    let server = Server::start(on.server, &[]);
+    let _agent = Agent::start(on.agent, &server, "a", &service.target());
     for port in [server.proxy, server.upstream] {
         for garbage in GARBAGE {
             let answer = closing_answer(port, garbage);
@@ -42,11 +53,10 @@ fn garbage_on_either_port_is_refused_and_harms_nobody() {
     assert_eq!(server.client().call("GET", "/", "a", "").text(), "calm");
 }
 
-#[test]
-fn a_request_cut_anywhere_is_never_taken_for_a_whole_one() {
+fn a_request_cut_anywhere_is_never_taken_for_a_whole_one(on: Pair) {
     let service = Service::start("whole");
-    let server = Server::start(&TOKIO, &[]);
-    let _agent = Agent::start(&TOKIO, &server, "a", &service.target());
+    let server = Server::start(on.server, &[]);
+    let _agent = Agent::start(on.agent, &server, "a", &service.target());
     let head = "POST /sink HTTP/1.1\r\nhost: localhost\r\nx-pico-endpoint: a\r\n\
                 content-length: 4\r\n\r\n";
     for cut in 0..head.len() {
@@ -60,9 +70,8 @@ fn a_request_cut_anywhere_is_never_taken_for_a_whole_one() {
     assert_eq!(server.client().call("GET", "/", "a", "").text(), "whole");
 }
 
-#[test]
-fn a_handshake_cut_anywhere_registers_nothing() {
-    let server = Server::start(&TOKIO, &[]);
+fn a_handshake_cut_anywhere_registers_nothing(on: &'static Runtime) {
+    let server = Server::start(on, &[]);
     let handshake = handshake("/pico/v1/listener/cut", "pico.rpc.v1");
     for cut in 0..handshake.len() {
         let answer = closing_answer(server.upstream, &handshake.as_bytes()[..cut]);
@@ -72,9 +81,8 @@ fn a_handshake_cut_anywhere_registers_nothing() {
     assert_eq!((got.status, got.code()), (502, "no_upstream".to_owned()));
 }
 
-#[test]
-fn garbage_inside_a_tunnel_ends_it() {
-    let server = Server::start(&TOKIO, &[]);
+fn garbage_inside_a_tunnel_ends_it(on: &'static Runtime) {
+    let server = Server::start(on, &[]);
     let handshake = handshake("/pico/v1/listener/garbage", "pico.rpc.v1");
     let wrong: [&[u8]; 3] = [
         b"\xff\xff\xff\xff\xff\xff\xff\xff",
@@ -99,9 +107,8 @@ fn garbage_inside_a_tunnel_ends_it() {
     assert_eq!((got.status, got.code()), (502, "no_upstream".to_owned()));
 }
 
-#[test]
-fn the_upstream_port_serves_one_path_and_one_subprotocol() {
-    let server = Server::start(&TOKIO, &[]);
+fn the_upstream_port_serves_one_path_and_one_subprotocol(on: &'static Runtime) {
+    let server = Server::start(on, &[]);
     let ask = |request: &str| {
         let mut client = Client::connect(server.upstream);
         client.send(request).expect("it is taken");
@@ -123,11 +130,10 @@ fn the_upstream_port_serves_one_path_and_one_subprotocol() {
     }
 }
 
-#[test]
-fn an_endpoint_id_that_is_none_reaches_nobody() {
+fn an_endpoint_id_that_is_none_reaches_nobody(on: Pair) {
     let service = Service::start("nobody");
-    let server = Server::start(&TOKIO, &[]);
-    let _agent = Agent::start(&TOKIO, &server, "a", &service.target());
+    let server = Server::start(on.server, &[]);
+    let _agent = Agent::start(on.agent, &server, "a", &service.target());
     let ids = [&"a".repeat(2000), &"a".repeat(129), "a%", "%61", "a/b", "../a", "a b", "", "a,a"];
     for id in ids {
         let got = server.client().call("GET", "/", id, "");

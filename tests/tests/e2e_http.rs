@@ -1,12 +1,21 @@
 //! Ordinary requests through real processes.
 
-use pico_sim::e2e::{Agent, Client, Process, Server, Service, TOKIO, Upgrades};
+use pico_sim::e2e::{Agent, Client, Pair, Process, Runtime, Server, Service, Upgrades};
 use std::process::Command;
 use tungstenite::Message;
 use tungstenite::client::IntoClientRequest;
 
-#[test]
-fn a_python_file_server_is_reached_as_if_it_were_dialled() {
+pico_sim::on_each_pair!(
+    a_python_file_server_is_reached_as_if_it_were_dialled,
+    a_posted_body_comes_back_and_the_connection_is_kept,
+    pipelined_requests_are_answered_in_order,
+    the_host_names_the_endpoint_if_the_header_does_not,
+    web_socket_messages_cross_the_tunnel_both_ways,
+);
+
+pico_sim::on_each_runtime!(an_endpoint_that_nobody_serves_is_a_502,);
+
+fn a_python_file_server_is_reached_as_if_it_were_dialled(on: Pair) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec");
     if Command::new("python3").arg("--version").output().is_err() {
         println!("python3 is not here: skipped");
@@ -17,8 +26,8 @@ fn a_python_file_server_is_reached_as_if_it_were_dialled() {
     let mut python = Process::start("python3 -m http.server", &mut python);
     let port: u16 = python
         .wait_for("its port", |line| line.split_once(" port ")?.1.split(' ').next()?.parse().ok());
-    let server = Server::start(&TOKIO, &[]);
-    let _agent = Agent::start(&TOKIO, &server, "files", &port.to_string());
+    let server = Server::start(on.server, &[]);
+    let _agent = Agent::start(on.agent, &server, "files", &port.to_string());
 
     let file = std::fs::read(format!("{folder}/errors.md")).expect("the file is there");
     let mut client = server.client();
@@ -34,11 +43,10 @@ fn a_python_file_server_is_reached_as_if_it_were_dialled() {
     assert_eq!(missing.code(), "", "and not one of Pico's");
 }
 
-#[test]
-fn a_posted_body_comes_back_and_the_connection_is_kept() {
+fn a_posted_body_comes_back_and_the_connection_is_kept(on: Pair) {
     let service = Service::start("echo");
-    let server = Server::start(&TOKIO, &[]);
-    let _agent = Agent::start(&TOKIO, &server, "echo", &service.target());
+    let server = Server::start(on.server, &[]);
+    let _agent = Agent::start(on.agent, &server, "echo", &service.target());
     let mut client = server.client();
     for round in 0..20 {
         let body = format!("round {round} ").repeat(round * 50);
@@ -51,11 +59,10 @@ fn a_posted_body_comes_back_and_the_connection_is_kept() {
     assert_eq!(service.requests(), 21);
 }
 
-#[test]
-fn pipelined_requests_are_answered_in_order() {
+fn pipelined_requests_are_answered_in_order(on: Pair) {
     let service = Service::start("ordered");
-    let server = Server::start(&TOKIO, &[]);
-    let _agent = Agent::start(&TOKIO, &server, "ordered", &service.target());
+    let server = Server::start(on.server, &[]);
+    let _agent = Agent::start(on.agent, &server, "ordered", &service.target());
     let mut client = server.client();
     for count in 1..=20 {
         client.head("GET", &format!("/bytes/{count}"), "ordered", "");
@@ -65,31 +72,28 @@ fn pipelined_requests_are_answered_in_order() {
     }
 }
 
-#[test]
-fn the_host_names_the_endpoint_if_the_header_does_not() {
+fn the_host_names_the_endpoint_if_the_header_does_not(on: Pair) {
     let service = Service::start("by-host");
-    let server = Server::start(&TOKIO, &[]);
-    let _agent = Agent::start(&TOKIO, &server, "by-host", &service.target());
+    let server = Server::start(on.server, &[]);
+    let _agent = Agent::start(on.agent, &server, "by-host", &service.target());
     let mut client = server.client();
     client.send("GET / HTTP/1.1\r\nhost: By-Host.example.com:80\r\n\r\n").expect("it is taken");
     let got = client.response("GET");
     assert_eq!((got.status, got.text()), (200, "by-host".to_owned()));
 }
 
-#[test]
-fn an_endpoint_that_nobody_serves_is_a_502() {
-    let server = Server::start(&TOKIO, &[]);
+fn an_endpoint_that_nobody_serves_is_a_502(on: &'static Runtime) {
+    let server = Server::start(on, &[]);
     let got = server.client().call("GET", "/", "nobody", "");
     assert_eq!((got.status, got.code()), (502, "no_upstream".to_owned()));
     assert_eq!(got.head.get("content-type"), Some("application/json"));
     assert!(got.text().contains("\"request_id\":\""), "{}", got.text());
 }
 
-#[test]
-fn web_socket_messages_cross_the_tunnel_both_ways() {
+fn web_socket_messages_cross_the_tunnel_both_ways(on: Pair) {
     let service = Upgrades::start();
-    let server = Server::start(&TOKIO, &[]);
-    let _agent = Agent::start(&TOKIO, &server, "sockets", &service.address.to_string());
+    let server = Server::start(on.server, &[]);
+    let _agent = Agent::start(on.agent, &server, "sockets", &service.address.to_string());
 
     let stream = Client::connect(server.proxy).writer();
     let url = format!("ws://{}/chat", server.proxy);

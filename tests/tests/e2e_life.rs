@@ -1,16 +1,31 @@
 //! Processes that start, fail to start, share, and die.
 
-use pico_sim::e2e::{Agent, Client, Ended, Server, Service, TOKIO, dead_address};
+use pico_sim::e2e::{Agent, Client, Ended, Pair, Runtime, Server, Service, dead_address};
 use pico_sim::table;
 use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::PathBuf;
 
-#[test]
-fn two_agents_of_one_endpoint_share_its_requests() {
+pico_sim::on_each_pair!(
+    two_agents_of_one_endpoint_share_its_requests,
+    the_calls_of_a_killed_agent_end_at_once_and_the_next_go_elsewhere,
+    an_agent_dials_again_when_the_server_is_back,
+    a_dead_local_port_is_a_502_and_not_the_end_of_the_agent,
+    a_response_that_is_cut_does_not_look_complete,
+);
+
+pico_sim::on_each_runtime!(
+    a_port_in_use_is_one_line_and_status_2,
+    an_unknown_configuration_key_is_refused_with_the_nearest_one,
+    an_unknown_flag_or_command_is_a_usage_error,
+    every_key_in_the_table_of_limits_is_in_the_help,
+    help_and_version_are_not_errors,
+);
+
+fn two_agents_of_one_endpoint_share_its_requests(on: Pair) {
     let (one, two) = (Service::start("one"), Service::start("two"));
-    let server = Server::start(&TOKIO, &[]);
-    let _agents = [&one, &two].map(|to| Agent::start(&TOKIO, &server, "shared", &to.target()));
+    let server = Server::start(on.server, &[]);
+    let _agents = [&one, &two].map(|to| Agent::start(on.agent, &server, "shared", &to.target()));
     let mut counts = BTreeMap::<String, usize>::new();
     let mut client = server.client();
     for _ in 0..200 {
@@ -23,11 +38,10 @@ fn two_agents_of_one_endpoint_share_its_requests() {
     assert!(counts.len() == 2 && counts.values().all(|count| *count >= 50), "{counts:?}");
 }
 
-#[test]
-fn the_calls_of_a_killed_agent_end_at_once_and_the_next_go_elsewhere() {
+fn the_calls_of_a_killed_agent_end_at_once_and_the_next_go_elsewhere(on: Pair) {
     let (dies, stays) = (Service::start("dies"), Service::start("stays"));
-    let server = Server::start(&TOKIO, &[]);
-    let mut agent = Agent::start(&TOKIO, &server, "pair", &dies.target());
+    let server = Server::start(on.server, &[]);
+    let mut agent = Agent::start(on.agent, &server, "pair", &dies.target());
     // These can only be where the one agent is.
     let mut calls: Vec<Client> = (0..10)
         .map(|at| {
@@ -39,7 +53,7 @@ fn the_calls_of_a_killed_agent_end_at_once_and_the_next_go_elsewhere() {
     for _ in &calls {
         dies.arrival();
     }
-    let _other = Agent::start(&TOKIO, &server, "pair", &stays.target());
+    let _other = Agent::start(on.agent, &server, "pair", &stays.target());
     agent.process.kill();
     for call in &mut calls {
         // A time-out would be a 504.
@@ -52,24 +66,22 @@ fn the_calls_of_a_killed_agent_end_at_once_and_the_next_go_elsewhere() {
     assert_eq!(stays.requests(), 20, "none of the calls was made twice");
 }
 
-#[test]
-fn an_agent_dials_again_when_the_server_is_back() {
+fn an_agent_dials_again_when_the_server_is_back(on: Pair) {
     let service = Service::start("patient");
-    let server = Server::start(&TOKIO, &[]);
+    let server = Server::start(on.server, &[]);
     let (proxy, upstream) = (server.proxy.to_string(), server.upstream.to_string());
-    let mut agent = Agent::start(&TOKIO, &server, "patient", &service.target());
+    let mut agent = Agent::start(on.agent, &server, "patient", &service.target());
     drop(server);
     let args = ["server", "--admin.bind-addr", "127.0.0.1:0", "--proxy.bind-addr", &proxy];
-    let _again = TOKIO.run(&[&args[..], &["--upstream.bind-addr", &upstream]].concat());
+    let _again = on.server.run(&[&args[..], &["--upstream.bind-addr", &upstream]].concat());
     agent.wait_until_online();
     let address = proxy.parse().expect("an address");
     assert_eq!(Client::connect(address).call("GET", "/", "patient", "").text(), "patient");
 }
 
-#[test]
-fn a_dead_local_port_is_a_502_and_not_the_end_of_the_agent() {
-    let server = Server::start(&TOKIO, &[]);
-    let agent = Agent::start(&TOKIO, &server, "dead", &dead_address().to_string());
+fn a_dead_local_port_is_a_502_and_not_the_end_of_the_agent(on: Pair) {
+    let server = Server::start(on.server, &[]);
+    let agent = Agent::start(on.agent, &server, "dead", &dead_address().to_string());
     for _ in 0..3 {
         let got = server.client().call("GET", "/", "dead", "");
         assert_eq!((got.status, got.code()), (502, "service_unreachable".to_owned()));
@@ -78,11 +90,10 @@ fn a_dead_local_port_is_a_502_and_not_the_end_of_the_agent() {
     assert_eq!(agent.process.wait().status.code(), Some(0), "a signal is how an agent ends");
 }
 
-#[test]
-fn a_response_that_is_cut_does_not_look_complete() {
+fn a_response_that_is_cut_does_not_look_complete(on: Pair) {
     let service = Service::start("cut");
-    let server = Server::start(&TOKIO, &[]);
-    let mut agent = Agent::start(&TOKIO, &server, "cut", &service.target());
+    let server = Server::start(on.server, &[]);
+    let mut agent = Agent::start(on.agent, &server, "cut", &service.target());
     let mut client = server.client();
     client.head("GET", "/events", "cut", "");
     let head = client.response_head();
@@ -94,8 +105,7 @@ fn a_response_that_is_cut_does_not_look_complete() {
     assert!(rest.is_err(), "the end is missing, and seen to be: {rest:?}");
 }
 
-#[test]
-fn a_port_in_use_is_one_line_and_status_2() {
+fn a_port_in_use_is_one_line_and_status_2(on: &'static Runtime) {
     let holder = TcpListener::bind("127.0.0.1:0").expect("a loopback port can be bound");
     let taken = holder.local_addr().expect("it is bound").to_string();
     for port in ["proxy", "upstream", "admin"] {
@@ -104,38 +114,36 @@ fn a_port_in_use_is_one_line_and_status_2() {
             let address = if other == port { &taken } else { "127.0.0.1:0" };
             args.extend([format!("--{other}.bind-addr"), address.to_owned()]);
         }
-        let ended = TOKIO.run(&args.iter().map(String::as_str).collect::<Vec<_>>()).wait();
+        let ended = on.run(&args.iter().map(String::as_str).collect::<Vec<_>>()).wait();
         assert_eq!(ended.status.code(), Some(2), "{ended:?}");
         assert_eq!(complaint(&ended).len(), 1, "{ended:?}");
         assert!(complaint(&ended)[0].contains(&taken), "{ended:?}");
     }
 }
 
-#[test]
-fn an_unknown_configuration_key_is_refused_with_the_nearest_one() {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("unknown-key.yaml");
+fn an_unknown_configuration_key_is_refused_with_the_nearest_one(on: &'static Runtime) {
+    let path =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("unknown-key-{}.yaml", on.name));
     std::fs::write(&path, "proxy:\n  bind-adr: 127.0.0.1:0\n").expect("a file can be written");
     let path = path.to_string_lossy();
-    let ended = TOKIO.run(&["server", "--config", &path]).wait();
+    let ended = on.run(&["server", "--config", &path]).wait();
     assert_eq!(ended.status.code(), Some(2), "{ended:?}");
     let said = complaint(&ended).join("\n");
     assert!(said.contains("bind-adr") && said.contains("bind-addr"), "{said}");
     assert!(said.contains('2'), "the line's number: {said}");
 }
 
-#[test]
-fn an_unknown_flag_or_command_is_a_usage_error() {
+fn an_unknown_flag_or_command_is_a_usage_error(on: &'static Runtime) {
     for args in [&["server", "--proxy.bind-adr", "127.0.0.1:0"][..], &["serve"], &["agent", "http"]]
     {
-        let ended = TOKIO.run(args).wait();
+        let ended = on.run(args).wait();
         assert_eq!(ended.status.code(), Some(2), "{ended:?}");
         assert!(!complaint(&ended).is_empty(), "{ended:?}");
     }
 }
 
-#[test]
-fn every_key_in_the_table_of_limits_is_in_the_help() {
-    let help = |args: &[&str]| TOKIO.run(args).wait().stdout.join("\n");
+fn every_key_in_the_table_of_limits_is_in_the_help(on: &'static Runtime) {
+    let help = |args: &[&str]| on.run(args).wait().stdout.join("\n");
     let help = help(&["server", "--help"]) + &help(&["agent", "http", "--help"]);
     for row in table::rows(&table::page("limits.md"), "limit") {
         for key in row[2].split(',').map(|key| key.trim().trim_matches('`')) {
@@ -144,16 +152,15 @@ fn every_key_in_the_table_of_limits_is_in_the_help() {
     }
 }
 
-#[test]
-fn help_and_version_are_not_errors() {
-    let help = TOKIO.run(&["--help"]).wait();
+fn help_and_version_are_not_errors(on: &'static Runtime) {
+    let help = on.run(&["--help"]).wait();
     assert_eq!(help.status.code(), Some(0));
     for word in ["server", "agent"] {
         assert!(help.stdout.iter().any(|line| line.contains(word)), "{help:?}");
     }
-    let version = TOKIO.run(&["--version"]).wait();
+    let version = on.run(&["--version"]).wait();
     assert_eq!(version.status.code(), Some(0));
-    assert!(version.stdout.join(" ").contains("tokio"), "it names the runtime: {version:?}");
+    assert!(version.stdout.join(" ").contains(on.name), "it names the runtime: {version:?}");
 }
 
 /// What a process said on its standard error, empty lines aside.

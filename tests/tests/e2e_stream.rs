@@ -1,17 +1,23 @@
 //! Bodies that are long, slow or many.
 
-use pico_sim::e2e::{Agent, Check, Client, Pattern, Server, Service, TOKIO, affordable};
+use pico_sim::e2e::{Agent, Check, Client, Pair, Pattern, Server, Service, affordable};
 use std::io::{self, Read};
 use std::sync::Barrier;
 use std::thread;
 
+pico_sim::on_each_pair!(
+    a_hundred_megabytes_arrive_unchanged_in_each_direction,
+    a_body_is_echoed_while_it_is_sent,
+    an_event_arrives_before_the_next_one_is_produced,
+    a_thousand_requests_are_under_way_at_once_on_one_tunnel,
+);
+
 const HUNDRED_MB: u64 = 100 * 1000 * 1000;
 
-#[test]
-fn a_hundred_megabytes_arrive_unchanged_in_each_direction() {
+fn a_hundred_megabytes_arrive_unchanged_in_each_direction(on: Pair) {
     let service = Service::start("bulk");
-    let server = Server::start(&TOKIO, &[]);
-    let _agent = Agent::start(&TOKIO, &server, "bulk", &service.target());
+    let server = Server::start(on.server, &[]);
+    let _agent = Agent::start(on.agent, &server, "bulk", &service.target());
 
     let mut client = server.client();
     client.head("GET", &format!("/bytes/{HUNDRED_MB}"), "bulk", "");
@@ -27,11 +33,10 @@ fn a_hundred_megabytes_arrive_unchanged_in_each_direction() {
     assert_eq!((got.status, got.text()), (200, HUNDRED_MB.to_string()));
 }
 
-#[test]
-fn a_body_is_echoed_while_it_is_sent() {
+fn a_body_is_echoed_while_it_is_sent(on: Pair) {
     let service = Service::start("duplex");
-    let server = Server::start(&TOKIO, &[]);
-    let _agent = Agent::start(&TOKIO, &server, "duplex", &service.target());
+    let server = Server::start(on.server, &[]);
+    let _agent = Agent::start(on.agent, &server, "duplex", &service.target());
     let len = 20_000_000;
     let mut client = server.client();
     client.head("POST", "/echo", "duplex", &format!("content-length: {len}\r\n"));
@@ -44,11 +49,10 @@ fn a_body_is_echoed_while_it_is_sent() {
     assert_eq!(sender.join().expect("no panic").expect("all is taken"), len);
 }
 
-#[test]
-fn an_event_arrives_before_the_next_one_is_produced() {
+fn an_event_arrives_before_the_next_one_is_produced(on: Pair) {
     let service = Service::start("events");
-    let server = Server::start(&TOKIO, &[]);
-    let _agent = Agent::start(&TOKIO, &server, "events", &service.target());
+    let server = Server::start(on.server, &[]);
+    let _agent = Agent::start(on.agent, &server, "events", &service.target());
     let mut client = server.client();
     client.head("GET", "/events", "events", "accept: text/event-stream\r\n");
     let head = client.response_head();
@@ -64,11 +68,10 @@ fn an_event_arrives_before_the_next_one_is_produced() {
     assert_eq!(rest, "data: two\n\n");
 }
 
-#[test]
-fn a_thousand_requests_are_under_way_at_once_on_one_tunnel() {
+fn a_thousand_requests_are_under_way_at_once_on_one_tunnel(on: Pair) {
     let service = Service::start("many");
-    let server = Server::start(&TOKIO, &[]);
-    let _agent = Agent::start(&TOKIO, &server, "many", &service.target());
+    let server = Server::start(on.server, &[]);
+    let _agent = Agent::start(on.agent, &server, "many", &service.target());
     let count = affordable(1000);
     let target = format!("/gather/{count}");
     let start = Barrier::new(count);

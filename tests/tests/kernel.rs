@@ -32,7 +32,7 @@ fn talk(seed: u64, storm: &Storm) -> (World, SeatId, SeatId) {
         Service::new(watch(now), seed, work.clone(), served, 0)
     });
     world.listen(to, Port::Proxy, vec![service]);
-    let orders = Orders::new(work, 0, 1, 4, Target::Addresses(vec![to]));
+    let orders = Orders::new(work, false, (0, 1), 4, Target::Addresses(vec![to]));
     let client = world.seat(left, "client", |seed, now| Client::new(watch(now), seed, orders));
     let over = |world: &World| world.host::<Client>(client).is_over();
     world.run(Instant::ZERO + Duration::from_hours(2), over);

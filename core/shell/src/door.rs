@@ -45,7 +45,10 @@ impl<P: Platform> Door<P> {
         match self.bound.accept() {
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Poll::Pending,
             Err(error) => Poll::Ready(Err(error)),
-            Ok((stream, peer)) => Poll::Ready(P::stream(stream).map(|stream| (stream, peer))),
+            Ok((stream, peer)) => {
+                let stream = stream.set_nonblocking(true).and_then(|()| P::stream(stream));
+                Poll::Ready(stream.map(|stream| (stream, peer)))
+            }
         }
     }
 

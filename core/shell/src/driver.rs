@@ -6,6 +6,7 @@
 //! that has something to its socket once, so calls per request fall as concurrency rises.
 
 use crate::clock::Clock;
+use crate::datagrams::Datagrams;
 use crate::door::Door;
 use crate::hands::Hands;
 use crate::log;
@@ -17,7 +18,7 @@ use pico_core::note::Note;
 use pico_core::{Instant, settle};
 use std::future::Future;
 use std::io;
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -32,6 +33,8 @@ pub struct Wiring<L> {
     pub me: Address,
     /// Bound, listening, non-blocking sockets, and what they are for.
     pub ports: Vec<(Port, TcpListener)>,
+    /// A bound, non-blocking socket for its datagrams, if it speaks in such.
+    pub datagrams: Option<UdpSocket>,
     /// Where its notes go.
     pub notes: Notes,
 }
@@ -60,7 +63,7 @@ impl<P: Platform, H: Host> Driver<P, H> {
     /// Connects `host`. Call it on the thread that will poll the driver, within the platform's
     /// `block_on`.
     pub fn new(host: H, wiring: Wiring<H::Letter>) -> io::Result<Self> {
-        let Wiring { clock, post, me, ports, notes } = wiring;
+        let Wiring { clock, post, me, ports, datagrams, notes } = wiring;
         let ready = match post.letterbox(me) {
             Some(letterbox) => Arc::clone(&letterbox.ready),
             None => return Err(io::Error::other("this machine has no letterbox")),
@@ -69,9 +72,10 @@ impl<P: Platform, H: Host> Driver<P, H> {
         for (place, (port, bound)) in ports.into_iter().enumerate() {
             doors.push(Door::open(place, port, bound, &ready)?);
         }
+        let datagrams = datagrams.map(|bound| Datagrams::open(bound, &ready)).transpose()?;
         let waker = Spur::waker(Token::Alarm, &ready);
         let alarm = Alarm { timer: P::timer(), set: None, waker };
-        let hands = Hands::new(ready, post.clone(), me, doors, notes);
+        let hands = Hands::new(ready, post.clone(), me, doors, datagrams, notes);
         Ok(Self { host, hands, alarm, clock, post, spurs: Vec::new() })
     }
 
@@ -97,7 +101,7 @@ impl<P: Platform, H: Host> Driver<P, H> {
         if self.hands.done {
             return Poll::Ready(());
         }
-        let deadline = deadline.into_iter().chain(self.hands.closed_until()).min();
+        let deadline = deadline.into_iter().chain(self.hands.again()).min();
         if !self.alarm.set(deadline, self.clock) {
             self.hands.later.push(Token::Alarm);
         }

@@ -1,5 +1,6 @@
 //! The hands of a driver: what they bring to a machine in one turn, and what they do for it.
 
+use crate::datagrams::Datagrams;
 use crate::door::Door;
 use crate::driver::Notes;
 use crate::link::{Brought, Link, Look, fault};
@@ -37,6 +38,9 @@ pub(crate) struct Hands<P: Platform, L> {
     /// Out of descriptors: nothing is accepted before one is free, or this time has come.
     closed_until: Option<Instant>,
     accepted: usize,
+    datagrams: Option<Datagrams<P>>,
+    /// The system refused to receive: nothing is tried before this time.
+    deaf_until: Option<Instant>,
     ids: ConnIds,
     /// Whose slots are free from the next turn on: until then the machine may hold them.
     freed: Vec<ConnId>,
@@ -63,10 +67,11 @@ impl<P: Platform, L> Hands<P, L> {
         post: Post<L>,
         me: Address,
         doors: Vec<Door<P>>,
+        datagrams: Option<Datagrams<P>>,
         notes: Notes,
     ) -> Self {
         let mut todo: VecDeque<Token> = (0..doors.len()).map(Token::Accept).collect();
-        todo.push_back(Token::Mail);
+        todo.extend([Token::Mail, Token::Datagram]);
         Self {
             me,
             ready,
@@ -80,6 +85,8 @@ impl<P: Platform, L> Hands<P, L> {
             doors: doors.into_iter().map(Some).collect(),
             closed_until: None,
             accepted: 0,
+            datagrams,
+            deaf_until: None,
             ids: ConnIds::new(Side::Accepted),
             freed: Vec::new(),
             links: ConnMap::new(),
@@ -107,11 +114,15 @@ impl<P: Platform, L> Hands<P, L> {
         if self.closed_until.is_some_and(|until| until <= now) {
             self.open_doors();
         }
+        if self.deaf_until.is_some_and(|until| until <= now) {
+            self.deaf_until = None;
+            self.todo.push_back(Token::Datagram);
+        }
     }
 
-    /// When accepting may be tried again, if it had to stop.
-    pub(crate) fn closed_until(&self) -> Option<Instant> {
-        self.closed_until
+    /// When what the system refused may be tried again.
+    pub(crate) fn again(&self) -> Option<Instant> {
+        self.closed_until.into_iter().chain(self.deaf_until).min()
     }
 
     /// Moves what was put off to the next turn, and says whether there is any.
@@ -162,6 +173,7 @@ impl<P: Platform, L> Hands<P, L> {
             Token::Accept(door) => self.accept(door),
             Token::Read(conn) => self.read(conn, host.room(conn)),
             Token::Ask(ask) => self.ask(ask),
+            Token::Datagram => self.datagram(),
             Token::Mail => return self.letter(),
             Token::Write(conn) => {
                 self.soil(conn);
@@ -194,6 +206,10 @@ impl<P: Platform, L> Hands<P, L> {
             }
             Token::Accept(_) => {
                 self.closed_until = Some(self.now + PAUSE);
+                None
+            }
+            Token::Datagram => {
+                self.deaf_until = Some(self.now + PAUSE);
                 None
             }
             Token::Ask(_) | Token::Alarm | Token::Mail => None,
@@ -292,6 +308,16 @@ impl<P: Platform, L> Hands<P, L> {
             }),
         };
         Look::Some(Input::Resolved { ask, result })
+    }
+
+    fn datagram(&mut self) -> Look<Input<L>> {
+        let Some(datagrams) = &mut self.datagrams else { return Look::Nothing };
+        match datagrams.look(self.turn) {
+            Look::Some((from, bytes)) => Look::Some(Input::Datagram { from, bytes }),
+            Look::Nothing => Look::Nothing,
+            Look::Later => Look::Later,
+            Look::Broken(fault) => Look::Broken(fault),
+        }
     }
 
     fn letter(&mut self) -> Option<Input<L>> {
@@ -418,6 +444,11 @@ impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
                 self.forget(conn);
             }
             Action::Unlisten(port) => self.unlisten(port),
+            Action::Datagram { to, bytes } => {
+                if let Some(datagrams) = &self.datagrams {
+                    datagrams.send(to, &bytes);
+                }
+            }
             Action::Letter { to, letter } => {
                 if let Some(letters) = self.outgoing.get_mut(place(to)) {
                     letters.push(letter);
@@ -432,5 +463,6 @@ impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
 
 /// Connections that one turn accepts, so that a rush of them does not keep the others waiting.
 const ACCEPTS: usize = 16;
-/// How long accepting rests when there are no descriptors and none is freed meanwhile.
+/// How long accepting rests when there are no descriptors and none is freed meanwhile, and
+/// receiving when the system refuses it.
 const PAUSE: Duration = Duration::from_millis(100);

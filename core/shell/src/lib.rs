@@ -1,6 +1,7 @@
 //! Everything around the machines that no runtime needs to know.
 
 mod crew;
+mod datagrams;
 mod demo;
 mod door;
 mod hands;

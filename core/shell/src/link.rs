@@ -1,6 +1,6 @@
 //! One socket of a driver, from being dialled to being dropped.
 
-use crate::platform::{Platform, Stream as _};
+use crate::platform::{Platform, READ_MAX, Stream};
 use crate::ready::{Ready, Spur, Token};
 use bytes::BytesMut;
 use pico_core::Outbox;
@@ -8,10 +8,11 @@ use pico_core::host::Fault;
 use pico_core::id::ConnId;
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
-use std::net::SocketAddr;
+use std::net::{Shutdown, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 /// A connection and what its driver knows of it.
 pub(crate) struct Link<P: Platform> {
@@ -83,6 +84,7 @@ pub(crate) enum Brought {
 impl<P: Platform> Link<P> {
     /// A connection that was accepted.
     pub(crate) fn accepted(conn: ConnId, stream: P::Stream, ready: &Arc<Ready>) -> Self {
+        set_up(&stream);
         Self::new(conn, Socket::Open(stream), true, ready)
     }
 
@@ -146,7 +148,9 @@ impl<P: Platform> Link<P> {
     /// that the machine closes.
     pub(crate) fn cut_off(&self) {
         match &self.socket {
-            Socket::Open(stream) if self.finish != Finish::Done => stream.reset_on_drop(),
+            Socket::Open(stream) if self.finish != Finish::Done => {
+                let _ = stream.socket().set_linger(Some(Duration::ZERO));
+            }
             Socket::Open(_) | Socket::Dialing(..) => {}
         }
     }
@@ -165,7 +169,8 @@ impl<P: Platform> Link<P> {
             Poll::Pending => Look::Nothing,
             Poll::Ready(Err(error)) => Look::Broken(fault(&error)),
             Poll::Ready(Ok(stream)) => {
-                stream.limit_unsent(UNSENT);
+                set_up(&stream);
+                limit_unsent(&stream);
                 self.socket = Socket::Open(stream);
                 Look::Some(Brought::Connected(to))
             }
@@ -221,7 +226,8 @@ impl<P: Platform> Link<P> {
         let context = &mut Context::from_waker(&self.writer);
         let Some(outbox) = outbox.filter(|outbox| !outbox.is_empty()) else {
             // A FIN that cannot be sent is one that the peer's reset, still to be read, explains.
-            if self.finish == Finish::Asked && stream.poll_finish(context).is_ready() {
+            if self.finish == Finish::Asked {
+                let _ = stream.socket().shutdown(Shutdown::Write);
                 self.finish = Finish::Done;
             }
             return Look::Nothing;
@@ -254,7 +260,7 @@ impl<P: Platform> Link<P> {
     /// Asks the system to hold little that it has not sent yet.
     pub(crate) fn limit_unsent(&self) {
         match &self.socket {
-            Socket::Open(stream) => stream.limit_unsent(UNSENT),
+            Socket::Open(stream) => limit_unsent(stream),
             Socket::Dialing(..) => {}
         }
     }
@@ -266,6 +272,19 @@ impl Spent {
             *self = Self { turn, ..Self::default() };
         }
     }
+}
+
+/// What every connection is given. A socket that refuses is broken, and says so when it is read.
+fn set_up(stream: &impl Stream) {
+    let _ = stream.socket().set_tcp_nodelay(true);
+}
+
+/// Asks the system to hold little that it has not sent yet, where it can.
+fn limit_unsent(stream: &impl Stream) {
+    #[cfg(any(target_os = "android", target_os = "linux"))]
+    let _ = stream.socket().set_tcp_notsent_lowat(UNSENT);
+    #[cfg(not(any(target_os = "android", target_os = "linux")))]
+    let _ = (stream, UNSENT);
 }
 
 /// What an error means to a decision.
@@ -300,8 +319,6 @@ fn exhausted(error: &io::Error) -> bool {
 const TURN: usize = 256 * 1024;
 /// Spare bytes below which the read buffer is made anew.
 const READ_MIN: usize = 16 * 1024;
-/// Bytes of a new read buffer.
-const READ_MAX: usize = 64 * 1024;
 /// Pieces of an outbox that one call offers to the socket.
 const SLICES: usize = 64;
 /// Bytes that a tunnel's socket holds unsent, so that a heartbeat overtakes the rest.

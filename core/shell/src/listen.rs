@@ -2,7 +2,7 @@
 
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// Binds and listens. An address in use is an error, also if the other process is ours: ports
 /// are not shared. `[::]` takes IPv4 too.
@@ -16,6 +16,31 @@ pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
         }
         result => result,
     }
+}
+
+/// Binds a port for connections and the same one for datagrams. Where the system chooses the
+/// port, it may take several attempts to find one that is free for both.
+pub fn bind_both(address: SocketAddr) -> io::Result<(TcpListener, UdpSocket)> {
+    let mut attempts = if address.port() == 0 { ATTEMPTS } else { 1 };
+    loop {
+        let listener = bind(address)?;
+        attempts -= 1;
+        match bind_datagrams(listener.local_addr()?) {
+            Ok(datagrams) => return Ok((listener, datagrams)),
+            Err(error) if attempts == 0 => return Err(error),
+            Err(_) => {}
+        }
+    }
+}
+
+fn bind_datagrams(address: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(address), Type::DGRAM, Some(Protocol::UDP))?;
+    if address.is_ipv6() {
+        socket.set_only_v6(!address.ip().is_unspecified())?;
+    }
+    socket.bind(&address.into())?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
 }
 
 fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
@@ -33,5 +58,7 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+/// Ports that are tried until one is free for both connections and datagrams.
+const ATTEMPTS: usize = 16;
 /// Connections that wait to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 4096;

@@ -17,6 +17,8 @@ pub(crate) enum Token {
     Write(ConnId),
     /// A name that is being looked up.
     Ask(AskId),
+    /// The UDP socket.
+    Datagram,
     /// The timer.
     Alarm,
     /// The letterbox.

@@ -361,7 +361,8 @@ impl Machine for Agent {
             return;
         }
         match input {
-            Input::Accepted { .. } | Input::Unlistened(_) => {}
+            // An agent listens to nobody.
+            Input::Accepted { .. } | Input::Unlistened(_) | Input::Datagram { .. } => {}
             Input::Connected { conn, .. } => self.connected(conn),
             Input::Unreachable { conn, fault } => self.unreachable(conn, fault),
             Input::Received { conn, bytes } => self.feed(conn, Event::Received(bytes)),

@@ -46,9 +46,6 @@ pub(crate) fn response(
     version: Version,
     method: &Method,
 ) -> Result<Body, Reason> {
-    if !rules::has_few_options(&head.fields) {
-        return Err(Reason::BadResponse);
-    }
     if is_bodiless(head.status, method) {
         return Ok(Body::None);
     }

@@ -162,6 +162,12 @@ impl<T: Copy> Machine<T> {
         self.sender.take_message()
     }
 
+    /// Takes note that bytes came, whatever they carry.
+    pub(crate) fn hear(&mut self, now: Instant) {
+        self.clock.advance(now);
+        self.heard();
+    }
+
     fn open(&mut self, id: StreamId, tag: T, head: &RequestHead, end: bool) {
         assert_eq!(id, self.next_stream(), "calls are opened in the order of their numbers");
         let may_open = self.may_open();
@@ -266,7 +272,7 @@ impl<T: Copy> Machine<T> {
 
     /// Ends a call. Only what a complete answer has still to send goes out before.
     fn say_reset(&mut self, id: StreamId, reset: Reset) {
-        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.is_over()) else {
+        let Some(stream) = self.streams.get_mut(&id).filter(|stream| !stream.is_left()) else {
             return;
         };
         if reset == SATED && stream.outbound == Stage::Ended && stream.waits() {
@@ -281,9 +287,15 @@ impl<T: Copy> Machine<T> {
     pub(super) fn cut(&mut self, id: StreamId, reason: Reason) {
         let reset = Reset { reason, started: true };
         self.send_reset(id, reset);
-        if let Some(stream) = self.remove(id) {
-            let word = Word::Reset(reset);
-            self.actions.push_back(Action::Said { stream: id, tag: stream.tag, word });
+        self.tell_reset(id, reset);
+        self.remove(id);
+    }
+
+    /// Tells the parent that a call was cut short, unless it has had or said the last word of it.
+    pub(super) fn tell_reset(&mut self, id: StreamId, reset: Reset) {
+        if let Some(stream) = self.streams.get(&id).filter(|stream| !stream.is_left()) {
+            let (tag, word) = (stream.tag, Word::Reset(reset));
+            self.actions.push_back(Action::Said { stream: id, tag, word });
         }
     }
 
@@ -391,7 +403,7 @@ impl<T: Copy> Machine<T> {
     pub(super) fn close(&mut self, reason: Reason) {
         self.life = Life::Closed;
         for (id, stream) in core::mem::take(&mut self.streams) {
-            if !stream.is_over() {
+            if !stream.is_left() {
                 let started = !self.is_local(id) || self.sender.was_taken(stream.message);
                 let word = Word::Reset(Reset { reason, started });
                 self.actions.push_back(Action::Said { stream: id, tag: stream.tag, word });

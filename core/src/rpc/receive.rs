@@ -177,12 +177,7 @@ impl<T: Copy> Machine<T> {
         };
         let reason = Reason::from_rpc(cursor.number()?);
         cursor.finish()?;
-        if let Some(stream) = self.streams.get(&id)
-            && !stream.is_over()
-        {
-            let (tag, word) = (stream.tag, Word::Reset(Reset { reason, started }));
-            self.actions.push_back(Action::Said { stream: id, tag, word });
-        }
+        self.tell_reset(id, Reset { reason, started });
         self.remove(id);
         Ok(())
     }
@@ -241,10 +236,13 @@ impl<T: Copy> Machine<T> {
         Ok(self.streams.get_mut(&id))
     }
 
-    /// Passes a word on, and forgets the call if that was all of it.
+    /// Passes a word on, unless the parent wants no more of the call, and forgets the call if that
+    /// was all of it.
     fn said(&mut self, id: StreamId, word: Word) {
         if let Some(stream) = self.streams.get(&id) {
-            self.actions.push_back(Action::Said { stream: id, tag: stream.tag, word });
+            if !stream.sated {
+                self.actions.push_back(Action::Said { stream: id, tag: stream.tag, word });
+            }
             self.remove_done(id);
         }
     }

@@ -62,7 +62,12 @@ impl<T> Stream<T> {
         !self.queue.is_empty()
     }
 
-    /// Whether the parent has heard and said its last.
+    /// Whether the parent hears nothing more of it: because all is said, or at its own wish.
+    pub(super) fn is_left(&self) -> bool {
+        self.is_over() || self.sated
+    }
+
+    /// Whether each side has said its last.
     pub(super) fn is_over(&self) -> bool {
         self.inbound == Stage::Ended && self.outbound == Stage::Ended
     }

@@ -7,6 +7,7 @@
 
 mod admin;
 mod answer;
+mod counts;
 mod entry;
 mod exchange;
 mod forward;
@@ -18,6 +19,7 @@ mod upload;
 mod upstream;
 mod worker;
 
+pub use counts::Counts;
 pub use letter::{CallId, Letter, Sought};
 pub use node::Node;
 pub use settings::Settings;

@@ -189,7 +189,10 @@ impl Machine for Balancer {
             }
             Input::Eof { conn } => self.eof(conn),
             Input::Lost { conn, .. } => self.lost(conn),
-            Input::Unlistened(_) | Input::Resolved { .. } | Input::Letter(()) => {}
+            Input::Unlistened(_)
+            | Input::Resolved { .. }
+            | Input::Datagram { .. }
+            | Input::Letter(()) => {}
         }
     }
 

@@ -47,6 +47,8 @@ pub struct Orders {
     pub share: u64,
     /// How many clients share the load.
     pub shares: u64,
+    /// The first request of this part of the load.
+    pub first: u64,
     /// How many connections it uses at once.
     pub lanes: usize,
     /// Where it connects to.
@@ -68,16 +70,24 @@ pub enum Target {
 }
 
 impl Orders {
-    /// The orders of client `share` of `shares`. Requests are dealt by number, so that without
-    /// one of them the others are made by whom and where they were.
-    pub fn new(work: Workload, share: usize, shares: usize, lanes: usize, to: Target) -> Self {
+    /// The orders of client `share` of `shares`: for the requests that are made while things go
+    /// wrong, or for the late ones. Requests are dealt by number, so that without one of them the
+    /// others are made by whom and where they were.
+    pub fn new(
+        work: Workload,
+        late: bool,
+        (share, shares): (usize, usize),
+        lanes: usize,
+        to: Target,
+    ) -> Self {
+        let ids = work.load.share(share, shares, late).collect();
+        let first = if late { work.load.requests } else { 0 };
         let (share, shares) = (share as u64, shares as u64);
-        let ids = work.load.ids().filter(|id| id % shares == share).collect();
-        Self { work, ids, share, shares, lanes, to }
+        Self { work, ids, share, shares, first, lanes, to }
     }
 
     /// The place of a request among all those of its client that the load could have.
     pub(super) fn place(&self, id: u64) -> u64 {
-        id / self.shares
+        (id - self.first) / self.shares
     }
 }

@@ -8,8 +8,10 @@ use std::collections::BTreeSet;
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Load {
-    /// How many requests are made.
+    /// How many requests are made while things go wrong.
     pub requests: u64,
+    /// How many more are made once everything has healed and had the time to recover.
+    pub late: u64,
     /// Only these of them, by number, if any are named: `shrink` leaves the others out.
     pub only: BTreeSet<u64>,
     /// The pause between the beginnings of two requests of one client, whether or not answers
@@ -77,9 +79,15 @@ impl Kind {
 }
 
 impl Load {
-    /// The numbers of the requests that are made.
-    pub fn ids(&self) -> impl Iterator<Item = u64> + '_ {
-        (0..self.requests).filter(|id| self.only.is_empty() || self.only.contains(id))
+    /// The numbers of the requests that are made: late ones, or the others.
+    pub fn ids(&self, late: bool) -> impl Iterator<Item = u64> + '_ {
+        let all = if late { self.requests..self.requests + self.late } else { 0..self.requests };
+        all.filter(|id| self.only.is_empty() || self.only.contains(id))
+    }
+
+    /// Those that one of so many clients makes. Leaving one out does not move the others.
+    pub fn share(&self, client: usize, of: usize, late: bool) -> impl Iterator<Item = u64> + '_ {
+        self.ids(late).filter(move |id| *id % of as u64 == client as u64)
     }
 }
 
@@ -87,6 +95,7 @@ impl Default for Load {
     fn default() -> Self {
         Self {
             requests: 24,
+            late: 6,
             only: BTreeSet::new(),
             every: Span::default(),
             body_bytes: 200_000,

@@ -131,7 +131,7 @@ impl Shape {
     }
 
     /// Whether `who` means any host.
-    pub(super) fn knows(&self, who: &str) -> bool {
+    pub fn knows(&self, who: &str) -> bool {
         self.hosts().iter().any(|member| self.means(who, *member))
     }
 }

@@ -15,7 +15,7 @@ pub use service::{Service, Upgrades};
 pub use wire::{Client, Head, Response, closing_answer};
 
 use std::net::{SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -27,27 +27,48 @@ pub const PATIENCE: Duration = Duration::from_mins(1);
 /// A build of Pico on some runtime.
 #[derive(Debug)]
 pub struct Runtime {
+    /// The runtime, as `--version` names it.
+    pub name: &'static str,
     /// The package that builds it.
     pub package: &'static str,
     /// Its binary.
     pub binary: &'static str,
     /// The environment variable that names a binary to test instead.
     pub instead: &'static str,
-    built: OnceLock<PathBuf>,
 }
 
-/// The build that the tests run.
-pub static TOKIO: Runtime = Runtime::new("pico-runtime-tokio", "pico", "PICO_BIN");
+crate::each_runtime! { builds [] }
+
+/// A server's build and an agent's.
+#[derive(Clone, Copy, Debug)]
+pub struct Pair {
+    /// What runs the server.
+    pub server: &'static Runtime,
+    /// What runs the agent.
+    pub agent: &'static Runtime,
+}
 
 impl Runtime {
-    /// The binary `binary` of `package`; if the environment has `instead`, that path is taken.
-    pub const fn new(package: &'static str, binary: &'static str, instead: &'static str) -> Self {
-        Self { package, binary, instead, built: OnceLock::new() }
+    const fn new(
+        name: &'static str,
+        package: &'static str,
+        binary: &'static str,
+        instead: &'static str,
+    ) -> Self {
+        Self { name, package, binary, instead }
     }
 
-    /// A command that runs this build; the first call makes sure that it is up to date.
+    /// The path of this build, which is up to date; if the environment has `instead`, that path.
+    pub fn path(&self) -> PathBuf {
+        match std::env::var_os(self.instead) {
+            Some(path) => PathBuf::from(path),
+            None => built().join(self.binary).with_extension(std::env::consts::EXE_EXTENSION),
+        }
+    }
+
+    /// A command that runs this build.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(self.built.get_or_init(|| self.build()));
+        let mut command = Command::new(self.path());
         command.env_remove("RUST_LOG").env("NO_COLOR", "1");
         command
     }
@@ -58,26 +79,27 @@ impl Runtime {
         command.args(args);
         Process::start(&args.join(" "), &mut command)
     }
+}
 
-    fn build(&self) -> PathBuf {
-        if let Some(path) = std::env::var_os(self.instead) {
-            return PathBuf::from(path);
-        }
+/// Builds all binaries, once in the life of this process, and returns their folder.
+fn built() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| {
         // A test's own path is `<target>/<profile>/deps/<name>`.
         let test = std::env::current_exe().expect("a process knows its own path");
         let folder = test.ancestors().nth(2).expect("a test lies in a target folder");
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // As the tests themselves are built, so that features come out the same, and nothing is
-        // built twice.
-        cargo.args(["test", "--quiet", "--workspace", "--no-run"]);
+        // With the tests, so that features come out as they did for those, and nothing is built
+        // twice.
+        cargo.args(["build", "--quiet", "--workspace", "--bins", "--tests"]);
         cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
         if folder.ends_with("release") {
             cargo.arg("--release");
         }
         let status = cargo.status().expect("cargo runs");
-        assert!(status.success(), "{} does not build", self.package);
-        folder.join(self.binary).with_extension(std::env::consts::EXE_EXTENSION)
-    }
+        assert!(status.success(), "the binaries do not build");
+        folder.to_owned()
+    })
 }
 
 /// A node.

@@ -12,22 +12,25 @@ mod rpc_wire;
 mod talker;
 mod ws;
 
-use crate::laws;
+use crate::{laws, model};
 
 /// What a fuzz target does with any bytes.
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 12] = [
+pub const TARGETS: [(&str, Target); 15] = [
     ("agent", agent),
     ("chain", chain),
     ("endpoint", endpoint),
     ("http1_client", http1_client),
+    ("http1_model", http1_model),
     ("http1_relay", http1_relay),
     ("http1_server", http1_server),
     ("rpc", rpc),
     ("rpc_blocks", rpc_blocks),
+    ("rpc_model", rpc_model),
     ("tunnel", tunnel),
+    ("tunnel_model", tunnel_model),
     ("worker", worker),
     ("ws_client", ws_client),
     ("ws_server", ws_server),
@@ -53,6 +56,11 @@ pub fn http1_client(data: &[u8]) {
     laws::hold::<http1_client::World>(data);
 }
 
+/// Messages, right and nearly right, held against a plain reader of whole texts.
+pub fn http1_model(data: &[u8]) {
+    model::http::against::read(data);
+}
+
 /// The bytes are what a client sends: what is forwarded of it means the same to the next server.
 pub fn http1_relay(data: &[u8]) {
     http1_relay::relay(data);
@@ -73,9 +81,19 @@ pub fn rpc_blocks(data: &[u8]) {
     rpc::carry(data);
 }
 
+/// Two ends of a tunnel without its WebSocket, held against the model of one.
+pub fn rpc_model(data: &[u8]) {
+    model::rpc::pair::play::<pico_core::rpc::Machine<u64>>(data);
+}
+
 /// A tunnel whose peer is another.
 pub fn tunnel(data: &[u8]) {
     laws::hold::<laws::tunnel::Tunnel>(data);
+}
+
+/// Two tunnels that are each other's peer, held against the model of one.
+pub fn tunnel_model(data: &[u8]) {
+    model::rpc::pair::play::<pico_core::tunnel::Machine<u64>>(data);
 }
 
 /// A worker among clients, agents and another worker.

@@ -222,7 +222,10 @@ impl Machine for Talker {
             }
             Input::Lost { conn, .. } => self.forget(conn),
             Input::Unreachable { .. } => self.over = true,
-            Input::Unlistened(_) | Input::Resolved { .. } | Input::Letter(()) => {}
+            Input::Unlistened(_)
+            | Input::Resolved { .. }
+            | Input::Datagram { .. }
+            | Input::Letter(()) => {}
         }
     }
 

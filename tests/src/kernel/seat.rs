@@ -304,6 +304,8 @@ where
             Action::Unlisten(port) => {
                 self.out.events.add(self.now, Event::Unlisten(self.desk.id, port));
             }
+            // The simulated network loses all datagrams: no host sends any yet.
+            Action::Datagram { .. } => {}
             Action::Letter { to, letter } => self.post(to, Box::new(letter)),
             Action::Note(note) => self.out.notes.push((self.now, self.desk.id, note)),
             Action::Done => self.desk.done = true,

@@ -221,7 +221,9 @@ impl Subject for Agent {
                 self.dials.retain(|(conn, _)| *conn != id);
                 self.conns.iter_mut().filter(|conn| conn.id == id).for_each(|c| c.held = false);
             }
-            Action::Letter { .. } | Action::Unlisten(_) => panic!("{action:?} by an agent"),
+            Action::Letter { .. } | Action::Unlisten(_) | Action::Datagram { .. } => {
+                panic!("{action:?} by an agent")
+            }
             Action::Write(_)
             | Action::Read(_)
             | Action::Finish(_)

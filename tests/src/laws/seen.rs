@@ -58,7 +58,7 @@ impl Seen {
     }
 
     /// Where `other` first differs, in words.
-    pub(super) fn difference(&self, me: &str, other: &Self, you: &str) -> Option<String> {
+    pub fn difference(&self, me: &str, other: &Self, you: &str) -> Option<String> {
         let lanes = self.lanes.keys().chain(other.lanes.keys());
         lanes.into_iter().find_map(|lane| {
             let [mine, yours] = [self, other].map(|s| s.lanes.get(lane).map_or(&[][..], |l| l));

@@ -305,7 +305,9 @@ impl Subject for Worker {
                 seen.exact(&action);
                 self.conns.iter_mut().filter(|conn| conn.id == id).for_each(|c| c.held = false);
             }
-            Action::Dial { .. } | Action::Resolve { .. } => panic!("{action:?} by a worker"),
+            Action::Dial { .. } | Action::Resolve { .. } | Action::Datagram { .. } => {
+                panic!("{action:?} by a worker")
+            }
             Action::Write(_)
             | Action::Read(_)
             | Action::Finish(_)
@@ -377,6 +379,10 @@ impl Subject for Worker {
         let (calls, clients) = (machine.calls(), self.conns.len() as u64);
         if calls > clients {
             return Err(format!("{calls} calls of {clients} clients"));
+        }
+        let counts = machine.counts();
+        if counts.begun != counts.answered + counts.failed + counts.under_way {
+            return Err(format!("they do not add up: {counts:?}"));
         }
         Ok(())
     }

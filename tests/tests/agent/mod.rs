@@ -89,7 +89,9 @@ impl Rig {
                     self.dials.retain(|(dialed, _)| *dialed != conn);
                     self.closed.push(conn);
                 }
-                Action::Letter { .. } | Action::Unlisten(_) => panic!("not an agent's business"),
+                Action::Letter { .. } | Action::Unlisten(_) | Action::Datagram { .. } => {
+                    panic!("not an agent's business")
+                }
                 Action::Note(note) => self.notes.push(note),
                 Action::Done => self.done = true,
             }
@@ -353,4 +355,34 @@ impl Node {
 
 pub fn data(bytes: &[u8], end: bool) -> Word {
     Word::Data { bytes: BytesMut::from(bytes), end }
+}
+
+/// What a service answers.
+pub const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+
+/// An agent that is online, and its node.
+pub fn up() -> (Rig, Node) {
+    let mut rig = Rig::new(settings(&["a"]));
+    let node = rig.online();
+    (rig, node)
+}
+
+/// An agent with one idle connection to its service.
+pub fn pooled() -> (Rig, Node, ConnId) {
+    let (mut rig, mut node) = up();
+    let call = node.call(&mut rig, "GET", &[], true);
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    rig.text(local);
+    rig.receive(local, OK);
+    node.pump(&mut rig);
+    assert_eq!(node.heard(call), ["200", "hi."]);
+    (rig, node, local)
+}
+
+/// Has the service answer `call`.
+pub fn answered(rig: &mut Rig, node: &mut Node, local: ConnId, call: StreamId) {
+    rig.receive(local, OK);
+    node.pump(rig);
+    assert_eq!(node.heard(call), ["200", "hi."]);
 }

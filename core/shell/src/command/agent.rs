@@ -122,7 +122,8 @@ impl Plan {
                 let address = Address::Worker(me);
                 let (post, notes) = (self.post.clone(), Arc::clone(&self.notes));
                 let clock = self.clock;
-                let wiring = Wiring { clock, post, me: address, ports: Vec::new(), notes };
+                let ports = Vec::new();
+                let wiring = Wiring { clock, post, me: address, ports, datagrams: None, notes };
                 Ok(Share { me, machine, wiring })
             })
             .collect()

@@ -14,7 +14,7 @@ use pico_core::host::{Address, Port};
 use pico_core::id::WorkerId;
 use pico_core::server::{Letter, Node, Worker};
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
 
 /// A node whose ports are bound and that is ready to run.
@@ -28,7 +28,7 @@ pub struct Plan {
     upstream: TcpListener,
     admin: TcpListener,
     /// Held so that nobody else takes it; nothing is accepted here yet.
-    gossip: TcpListener,
+    gossip: (TcpListener, UdpSocket),
 }
 
 pub(super) fn run<P: Platform>(server: Server) -> Result<(), Failure> {
@@ -46,15 +46,17 @@ pub(super) fn run<P: Platform>(server: Server) -> Result<(), Failure> {
 impl Plan {
     /// Binds all ports.
     pub fn bind(server: Server, notes: Notes) -> Result<Self, Failure> {
+        let refuse = |port: &str, address: SocketAddr, error: io::Error| {
+            Refusal(format!("{port}.bind-addr: cannot listen at {address}: {error}"))
+        };
         let bind = |port: &str, address: SocketAddr| {
-            listen::bind(address).map_err(|error| {
-                Refusal(format!("{port}.bind-addr: cannot listen at {address}: {error}"))
-            })
+            listen::bind(address).map_err(|error| refuse(port, address, error))
         };
         let proxy = bind("proxy", server.proxy)?;
         let upstream = bind("upstream", server.upstream)?;
         let admin = bind("admin", server.admin)?;
-        let gossip = bind("gossip", server.gossip)?;
+        let gossip = listen::bind_both(server.gossip)
+            .map_err(|error| refuse("gossip", server.gossip, error))?;
         let (clock, post) = (Clock::start(), Post::new(server.workers));
         let seed = crew::seed()?;
         Ok(Self { server, clock, post, notes, seed, proxy, upstream, admin, gossip })
@@ -66,7 +68,7 @@ impl Plan {
             ("proxy", &self.proxy),
             ("upstream", &self.upstream),
             ("admin", &self.admin),
-            ("gossip", &self.gossip),
+            ("gossip", &self.gossip.0),
         ]
     }
 
@@ -120,6 +122,6 @@ impl Plan {
             }
         }
         let (clock, post, notes) = (self.clock, self.post.clone(), Arc::clone(&self.notes));
-        Ok(Wiring { clock, post, me, ports, notes })
+        Ok(Wiring { clock, post, me, ports, datagrams: None, notes })
     }
 }

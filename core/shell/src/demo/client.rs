@@ -200,7 +200,10 @@ impl Machine for Client {
             Input::Received { conn, bytes } => (conn, http1::Input::Received(bytes)),
             Input::Eof { conn } => (conn, http1::Input::Eof),
             Input::Sent { conn, count } => (conn, http1::Input::Sent(count)),
-            Input::Accepted { .. } | Input::Unlistened(_) | Input::Resolved { .. } => return,
+            Input::Accepted { .. }
+            | Input::Unlistened(_)
+            | Input::Resolved { .. }
+            | Input::Datagram { .. } => return,
         };
         self.tell(id, input);
         self.pump(id);

@@ -176,7 +176,7 @@ fn agent_settings(
 
 fn wiring<L>(post: &Post<L>, ports: Vec<(Port, std::net::TcpListener)>) -> Wiring<L> {
     let (post, me) = (post.clone(), Address::Worker(WorkerId(0)));
-    Wiring { clock: Clock::start(), post, me, ports, notes: Arc::new(|_| ()) }
+    Wiring { clock: Clock::start(), post, me, ports, datagrams: None, notes: Arc::new(|_| ()) }
 }
 
 /// Notes that say when an agent came online.

@@ -200,7 +200,8 @@ impl Machine for Service {
             Input::Connected { .. }
             | Input::Unreachable { .. }
             | Input::Unlistened(_)
-            | Input::Resolved { .. } => return,
+            | Input::Resolved { .. }
+            | Input::Datagram { .. } => return,
         };
         self.tell(id, input);
         self.pump(id);

@@ -3,7 +3,7 @@
 use super::{Action, Machine, Progress, Reading, Writing};
 use crate::head::ResponseHead;
 use crate::http1::body::{self, Decoder, Found};
-use crate::http1::{framing, head};
+use crate::http1::{framing, head, rules};
 use crate::outbox::COPY_MAX;
 use crate::reason::Reason;
 use bytes::BytesMut;
@@ -72,7 +72,9 @@ impl Machine {
 
     /// A response head is complete.
     fn respond(&mut self, head: ResponseHead, version: Version) {
-        if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        if !rules::has_few_options(&head.fields) {
+            self.fail(Reason::BadResponse);
+        } else if head.status == StatusCode::SWITCHING_PROTOCOLS {
             self.switch(head, version);
         } else if head.status.is_informational() {
             self.respond_interim(head);

@@ -275,7 +275,10 @@ impl Machine for Client {
             Input::Eof { conn } => self.eof(conn),
             Input::Lost { conn, .. } => self.lost(conn),
             Input::Resolved { ask, result } => self.resolved(ask, result),
-            Input::Accepted { .. } | Input::Unlistened(_) | Input::Letter(()) => {}
+            Input::Accepted { .. }
+            | Input::Unlistened(_)
+            | Input::Datagram { .. }
+            | Input::Letter(()) => {}
         }
     }
 

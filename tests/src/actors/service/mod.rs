@@ -177,6 +177,7 @@ impl Machine for Service {
             | Input::Unreachable { .. }
             | Input::Unlistened(_)
             | Input::Resolved { .. }
+            | Input::Datagram { .. }
             | Input::Letter(()) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Small hosts, and threads that drive them on tokio.
+//! Small hosts, and threads that drive them.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
@@ -10,8 +10,7 @@ use pico_core::host::{Action, Address, Fault, Host, Input, Port};
 use pico_core::id::{ConnId, ConnIds, ConnMap, Side, WorkerId};
 use pico_core::note::Note;
 use pico_core::{Instant, Machine, Outbox};
-use pico_runtime_tokio::Tokio;
-use pico_shell::{Clock, Driver, Platform as _, Post, Wiring, listen};
+use pico_shell::{Clock, Driver, Platform, Post, Wiring, listen};
 use script::{End, Order, Saw, Script};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
@@ -149,7 +148,7 @@ impl Machine for Mover {
                 self.accepted(conn);
                 let _ = self.seen.send(Seen::Accepted);
             }
-            Input::Connected { .. } | Input::Unlistened(_) => {}
+            Input::Connected { .. } | Input::Unlistened(_) | Input::Datagram { .. } => {}
             Input::Unreachable { conn, fault } => {
                 let _ = self.seen.send(Seen::Unreachable(fault));
                 self.gone(conn);
@@ -226,8 +225,9 @@ pub struct Running<L: Send + 'static = Letter> {
 }
 
 /// Drives one host per worker, all behind one port of the system's choice.
-pub fn drive<H, F>(hosts: Vec<F>, stop: fn() -> H::Letter) -> Running<H::Letter>
+pub fn drive<P, H, F>(hosts: Vec<F>, stop: fn() -> H::Letter) -> Running<H::Letter>
 where
+    P: Platform,
     H: Host + 'static,
     H::Letter: Send,
     F: FnOnce(Clock) -> H + Send + 'static,
@@ -244,30 +244,34 @@ where
             post: post.clone(),
             me: Address::Worker(WorkerId(worker)),
             ports: vec![(Port::Proxy, bound.try_clone().unwrap())],
+            datagrams: None,
             notes: Arc::new(|_: Note| {}),
         };
         threads.push(std::thread::spawn(move || {
-            let run = async { Driver::<Tokio, H>::new(make(clock), wiring).unwrap().await };
-            Tokio::block_on(run).unwrap();
+            let run = async { Driver::<P, H>::new(make(clock), wiring).unwrap().await };
+            P::block_on(run).unwrap();
         }));
     }
     Running { address, post, threads, stop }
 }
 
 /// Drives one host that does as it is told.
-pub fn script(greeting: &'static [u8], end: End) -> (Running<Order>, Receiver<Saw>) {
+pub fn script<P: Platform>(greeting: &'static [u8], end: End) -> (Running<Order>, Receiver<Saw>) {
     let (sender, receiver) = channel();
-    (drive(vec![move |_: Clock| Script::new(greeting, end, sender)], || Order::Stop), receiver)
+    (
+        drive::<P, _, _>(vec![move |_: Clock| Script::new(greeting, end, sender)], || Order::Stop),
+        receiver,
+    )
 }
 
 /// Drives movers, one per way.
-pub fn movers(ways: &[Way]) -> (Running, Receiver<Seen>) {
+pub fn movers<P: Platform>(ways: &[Way]) -> (Running, Receiver<Seen>) {
     let (sender, receiver) = channel();
     let make = |way: &Way| {
         let (way, sender) = (*way, sender.clone());
         move |_: Clock| Mover::new(way, sender)
     };
-    (drive(ways.iter().map(make).collect(), || Letter::Stop), receiver)
+    (drive::<P, _, _>(ways.iter().map(make).collect(), || Letter::Stop), receiver)
 }
 
 impl<L: Send + 'static> Running<L> {

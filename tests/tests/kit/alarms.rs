@@ -1,4 +1,4 @@
-//! A host that sends each byte back after as many milliseconds as it says.
+//! A host that sends each byte back after as many milliseconds as it says, or at once, or never.
 
 use bytes::{Buf as _, BytesMut};
 use pico_core::host::{Action, Host, Input};
@@ -6,6 +6,11 @@ use pico_core::id::ConnId;
 use pico_core::{Instant, Machine, Outbox};
 use std::collections::VecDeque;
 use std::time::Duration;
+
+/// A byte that was due when the process began.
+pub const PAST: u8 = 0;
+/// A byte that is due at the end of time.
+pub const NEVER: u8 = 255;
 
 /// The host. One connection is all it takes.
 #[derive(Default)]
@@ -31,7 +36,8 @@ impl Machine for Alarms {
             | Input::Eof { .. }
             | Input::Lost { .. }
             | Input::Unlistened(_)
-            | Input::Resolved { .. } => {}
+            | Input::Resolved { .. }
+            | Input::Datagram { .. } => {}
         }
     }
 
@@ -53,7 +59,11 @@ impl Machine for Alarms {
 
 impl Alarms {
     fn set(&mut self, now: Instant, spans: &BytesMut) {
-        let due = spans.iter().map(|ms| (now + Duration::from_millis(u64::from(*ms)), *ms));
+        let due = spans.iter().map(|ms| match *ms {
+            PAST => (Instant::ZERO, PAST),
+            NEVER => (Instant::from_nanos(u64::MAX), NEVER),
+            span => (now + Duration::from_millis(u64::from(span)), span),
+        });
         self.due.extend(due);
         self.due.sort_unstable_by(|a, b| b.cmp(a));
     }

@@ -1,8 +1,8 @@
 //! A host that does as it is told, and can be halted within a turn.
 
 use bytes::{Buf as _, BytesMut};
-use pico_core::host::{Action, Fault, Host, Input};
-use pico_core::id::{ConnId, ConnIds, ConnMap, Side};
+use pico_core::host::{Action, Fault, Host, Input, Port};
+use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side};
 use pico_core::{Instant, Machine, Outbox};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -14,6 +14,10 @@ pub enum Order {
     Stop,
     /// Halt until the test goes on, then dial, and write so many bytes to all connections.
     Halt { halted: Sender<()>, resumed: Receiver<()>, dial: Option<SocketAddr>, write: usize },
+    /// Halt until the test goes on, then stop listening.
+    Unlisten { halted: Sender<()>, resumed: Receiver<()> },
+    /// Look a name up and stop before there is an answer.
+    ResolveAndStop(&'static str),
 }
 
 /// What it has seen.
@@ -24,6 +28,7 @@ pub enum Saw {
     Bytes(Vec<u8>),
     Eof,
     Lost(Fault),
+    Unlistened,
 }
 
 /// How it ends a connection once what it greeted with is written.
@@ -82,6 +87,16 @@ impl Script {
     fn order(&mut self, order: Order) {
         match order {
             Order::Stop => self.actions.push_back(Action::Done),
+            Order::Unlisten { halted, resumed } => {
+                halted.send(()).unwrap();
+                resumed.recv().unwrap();
+                self.actions.push_back(Action::Unlisten(Port::Proxy));
+            }
+            Order::ResolveAndStop(host) => {
+                let host = host.to_owned();
+                self.actions.push_back(Action::Resolve { ask: AskId(1), host, port: 1 });
+                self.actions.push_back(Action::Done);
+            }
             Order::Halt { halted, resumed, dial, write } => {
                 halted.send(()).unwrap();
                 resumed.recv().unwrap();
@@ -117,7 +132,8 @@ impl Machine for Script {
                 self.gone.push(conn);
                 self.tell(Saw::Lost(fault));
             }
-            Input::Unlistened(_) | Input::Resolved { .. } => {}
+            Input::Unlistened(_) => self.tell(Saw::Unlistened),
+            Input::Resolved { .. } | Input::Datagram { .. } => {}
             Input::Letter(order) => self.order(order),
         }
     }
@@ -160,6 +176,17 @@ pub fn halt(dial: Option<SocketAddr>, write: usize) -> (Order, impl FnOnce() -> 
         Go(go)
     };
     (Order::Halt { halted, resumed, dial, write }, wait)
+}
+
+/// An order to halt, and then to stop listening; with how to wait for it and to go on.
+pub fn unlisten() -> (Order, impl FnOnce() -> Go) {
+    let (halted, waits) = channel();
+    let (go, resumed) = channel();
+    let wait = move || {
+        waits.recv_timeout(super::PATIENCE).unwrap();
+        Go(go)
+    };
+    (Order::Unlisten { halted, resumed }, wait)
 }
 
 /// A host that is halted.

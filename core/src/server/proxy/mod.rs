@@ -1,6 +1,8 @@
 //! A client's connection: its requests, one at a time, each carried by a call.
 
-use super::answer;
+mod fail;
+
+use super::counts::Counts;
 use super::entry::Event;
 use super::exchange::{Call, Exchange, Response, told_to_client};
 use super::forward::{self, About};
@@ -15,7 +17,7 @@ use crate::note::Note;
 use crate::outbox::Outbox;
 use crate::reason::Reason;
 use crate::routing::{EndpointId, Place, endpoint_of};
-use crate::rpc::{Reset, Word};
+use crate::rpc::Word;
 use crate::time::{Instant, Monotonic};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -69,6 +71,7 @@ pub(super) struct Proxy {
     peer: SocketAddr,
     /// Calls begun so far.
     serial: u64,
+    counts: Counts,
     /// Makes the request IDs of this connection differ from all others'.
     salt: u64,
     draining: bool,
@@ -99,6 +102,7 @@ impl Proxy {
             me,
             peer,
             serial: 0,
+            counts: Counts::default(),
             salt,
             draining: false,
             full,
@@ -120,6 +124,11 @@ impl Proxy {
     /// Whether it is over: it begins no call any more, and will not say so of one that began.
     pub(super) fn is_closed(&self) -> bool {
         self.closed
+    }
+
+    /// What became of its requests so far.
+    pub(super) fn counts(&self) -> Counts {
+        Counts { under_way: u64::from(self.exchange.is_some()), ..self.counts }
     }
 
     fn tell(&mut self, input: http1::Input) {
@@ -174,6 +183,7 @@ impl Proxy {
         };
         forward::request(&mut head, &about);
         self.exchange = Some(exchange);
+        self.counts.begun += 1;
         match endpoint {
             _ if self.full => {
                 self.refuse(Reason::Overloaded);
@@ -346,76 +356,6 @@ impl Proxy {
         }
     }
 
-    /// The callee cut the call short.
-    fn failed(&mut self, reset: Reset) {
-        let Some(exchange) = &mut self.exchange else { return };
-        let Call::Live(place, _) = exchange.call else { return };
-        let retry = exchange.may_retry(reset);
-        exchange.call = Call::Over;
-        self.actions.push_back(Action::Over(place));
-        if retry && let Some((endpoint, head)) = exchange.again.take() {
-            let end = exchange.upload.restart();
-            return self.call(endpoint, head, end, Some((place, reset.reason)));
-        }
-        if exchange.response != Response::Ended {
-            self.fail(told_to_client(reset.reason));
-        } else if exchange.is_raw() {
-            // The service's FIN was passed on, but nobody takes the client's bytes any more.
-            self.tell(http1::Input::Abort);
-        }
-    }
-
-    /// Tells the client that its request failed: by an answer if none has begun, else by a
-    /// response that is visibly cut.
-    fn fail(&mut self, reason: Reason) {
-        let Some(exchange) = &mut self.exchange else { return };
-        if exchange.response <= Response::Interim {
-            return self.refuse(reason);
-        }
-        exchange.log.reason = Some(reason);
-        self.tell(http1::Input::Abort);
-    }
-
-    /// Answers in the service's stead. What was malformed before it was a request is noted too.
-    fn refuse(&mut self, reason: Reason) {
-        self.cancel(Reason::Canceled);
-        let salt = self.salt.wrapping_add(self.serial);
-        let since = self.clock.now();
-        let exchange = self.exchange.get_or_insert_with(|| {
-            let id = forward::new_id(salt);
-            let upload = Upload::new(true, 0);
-            let mut exchange = Exchange::new(id, None, upload, false);
-            exchange.log.since = since;
-            Box::new(exchange)
-        });
-        if exchange.response > Response::Interim {
-            return self.tell(http1::Input::Abort);
-        }
-        let (head, bytes) = answer::refusal(reason, &exchange.id);
-        exchange.response = Response::Ended;
-        exchange.log.reason = Some(reason);
-        exchange.log.status = head.status.as_u16();
-        exchange.log.bytes_out = count(bytes.len());
-        self.response_due = None;
-        self.tell(http1::Input::Respond { head, end: false });
-        self.tell(http1::Input::Data { bytes, end: true });
-    }
-
-    /// Ends the call, if one is under way, and tells the callee why.
-    fn cancel(&mut self, reason: Reason) {
-        let Some(exchange) = &mut self.exchange else { return };
-        let call = core::mem::replace(&mut exchange.call, Call::Over);
-        if let Call::Live(place, _) = call {
-            self.say_reset(place, self.serial, reason);
-        }
-    }
-
-    fn say_reset(&mut self, place: Place, serial: u64, reason: Reason) {
-        let word = Word::Reset(Reset { reason, started: true });
-        self.actions.push_back(Action::Say(place, self.call_id(serial), word));
-        self.actions.push_back(Action::Over(place));
-    }
-
     fn call_id(&self, serial: u64) -> CallId {
         CallId { worker: self.me.0, conn: self.me.1, serial }
     }
@@ -424,24 +364,11 @@ impl Proxy {
     fn finish(&mut self) {
         self.response_due = None;
         let Some(mut exchange) = self.exchange.take() else { return };
+        self.counts.end(exchange.log.reason.is_none());
         if self.settings.log_requests {
             let took = self.clock.now() - exchange.log.since;
             self.actions.push_back(Action::Note(Note::Request(exchange.note(took))));
         }
-    }
-
-    /// The client is gone, or too slow.
-    fn abandon(&mut self, reason: Reason) {
-        if let Some(exchange) = &mut self.exchange
-            && exchange.log.reason.is_none()
-        {
-            exchange.log.reason = Some(reason);
-            if exchange.log.status == 0 {
-                exchange.log.status = reason.told().status;
-            }
-        }
-        self.cancel(Reason::Canceled);
-        self.finish();
     }
 
     fn close(&mut self) {

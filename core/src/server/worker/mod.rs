@@ -1,6 +1,9 @@
 //! A worker: connections and the calls between them.
 
+mod drain;
+
 use super::admin::{self, Admin};
+use super::counts::Counts;
 use super::entry::{Entry, Event, Kind};
 use super::letter::{CallId, Letter, Sought};
 use super::proxy::{self, Proxy};
@@ -20,7 +23,7 @@ use crate::timers::Agenda;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
-use alloc::vec::Vec;
+use drain::Life;
 
 /// One thread's share of a node: its connections, and the calls between them.
 ///
@@ -44,26 +47,13 @@ pub struct Worker {
     seed: Seed,
     dice: Dice,
     accepted: u64,
+    /// Of the connections that are gone.
+    counts: Counts,
     ready: bool,
     /// Whether clients may still come.
     listening: bool,
     life: Life,
     settings: Arc<Settings>,
-}
-
-/// How far a drain is.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Life {
-    Serving,
-    /// New requests are still taken until the time, because load balancers retire late.
-    Lingering(Instant),
-    /// Clients finish what is under way.
-    Draining,
-    /// Clients are gone, and the node knows.
-    Quiet,
-    /// Tunnels are being closed; what is left at the time is dropped.
-    Parting(Instant),
-    Over,
 }
 
 impl Worker {
@@ -86,6 +76,7 @@ impl Worker {
             dice: seed.fork("dice").roll(),
             seed,
             accepted: 0,
+            counts: Counts::default(),
             ready: false,
             listening: true,
             life: Life::Serving,
@@ -101,6 +92,18 @@ impl Worker {
     /// Calls under way that began here.
     pub fn calls(&self) -> u64 {
         self.loads.total()
+    }
+
+    /// What became of all requests so far.
+    pub fn counts(&self) -> Counts {
+        let mut all = self.counts;
+        for (_, entry) in self.conns.iter() {
+            match &entry.kind {
+                Kind::Proxy(proxy) => all.add(proxy.counts()),
+                Kind::Upstream(_) | Kind::Admin(_) => {}
+            }
+        }
+        all
     }
 
     fn accept(&mut self, conn: ConnId, port: Port, peer: core::net::SocketAddr) {
@@ -227,8 +230,9 @@ impl Worker {
     fn remove(&mut self, conn: ConnId) {
         let Some(entry) = self.conns.remove(conn) else { return };
         self.agenda.forget(conn);
-        if matches!(entry.kind, Kind::Proxy(_)) {
+        if let Kind::Proxy(proxy) = entry.kind {
             self.clients -= 1;
+            self.counts.add(proxy.counts().given_up());
         }
         self.actions.push_back(Action::Close(conn));
     }
@@ -330,98 +334,6 @@ impl Worker {
             | Letter::Parted(_) => {}
         }
     }
-
-    /// Does something to each connection.
-    fn each(&mut self, mut act: impl FnMut(&mut Kind, Instant)) {
-        let now = self.clock.now();
-        let ids: Vec<ConnId> = self.conns.ids().collect();
-        for conn in ids {
-            if let Some(entry) = self.conns.get_mut(conn) {
-                act(&mut entry.kind, now);
-            }
-            self.touch(conn);
-        }
-    }
-
-    /// The first step of a drain: agents connect elsewhere, clients are served as before.
-    fn linger(&mut self) {
-        if self.life != Life::Serving {
-            return;
-        }
-        self.life = Life::Lingering(self.clock.now() + self.settings.drain_delay);
-        self.write_node(Letter::Draining(self.loads.total()));
-        let ids: Vec<ConnId> = self.conns.ids().collect();
-        for conn in ids {
-            self.drain_one(conn);
-        }
-    }
-
-    /// Tells one connection as much of the drain as has begun.
-    fn drain_one(&mut self, conn: ConnId) {
-        let now = self.clock.now();
-        let lingering = matches!(self.life, Life::Lingering(_));
-        match self.conns.get_mut(conn).map(|entry| &mut entry.kind) {
-            Some(Kind::Proxy(proxy)) if !lingering => proxy.handle(now, proxy::Input::Drain),
-            Some(Kind::Upstream(upstream)) => upstream.handle(now, upstream::Input::Drain),
-            Some(Kind::Proxy(_) | Kind::Admin(_)) | None => return,
-        }
-        self.touch(conn);
-    }
-
-    /// The second step: clients finish what is under way.
-    fn drain(&mut self) {
-        self.life = Life::Draining;
-        self.actions.push_back(Action::Unlisten(Port::Proxy));
-        self.actions.push_back(Action::Unlisten(Port::Upstream));
-        self.each(|kind, now| match kind {
-            Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Drain),
-            Kind::Upstream(_) | Kind::Admin(_) => {}
-        });
-    }
-
-    /// The last step: no worker has clients that need the tunnels.
-    fn part(&mut self) {
-        if matches!(self.life, Life::Parting(_) | Life::Over) {
-            return;
-        }
-        self.life = Life::Parting(self.clock.now() + self.settings.limits.linger_timeout);
-        for port in [Port::Proxy, Port::Upstream, Port::Admin] {
-            self.actions.push_back(Action::Unlisten(port));
-        }
-        self.write_node(Letter::Parted(self.loads.total()));
-        self.each(|kind, now| match kind {
-            Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Drain),
-            Kind::Upstream(up) => up.handle(now, upstream::Input::Part(Reason::Draining)),
-            Kind::Admin(admin) => admin.handle(now, admin::Input::Drain),
-        });
-    }
-
-    /// Moves a drain on when what it waits for has come.
-    fn settle_life(&mut self) {
-        match self.life {
-            Life::Draining if self.clients == 0 && !self.listening => {
-                self.life = Life::Quiet;
-                self.write_node(Letter::Quiet(self.id));
-            }
-            Life::Parting(_) if self.conns.is_empty() => {
-                self.life = Life::Over;
-                self.actions.push_back(Action::Done);
-            }
-            Life::Serving
-            | Life::Lingering(_)
-            | Life::Draining
-            | Life::Quiet
-            | Life::Parting(_)
-            | Life::Over => {}
-        }
-    }
-
-    fn due(&self) -> Option<Instant> {
-        match self.life {
-            Life::Lingering(until) | Life::Parting(until) => Some(until),
-            Life::Serving | Life::Draining | Life::Quiet | Life::Over => None,
-        }
-    }
 }
 
 impl Machine for Worker {
@@ -440,9 +352,12 @@ impl Machine for Worker {
             Input::Sent { conn, count } => self.event(conn, Event::Sent(count)),
             Input::Lost { conn, .. } => self.event(conn, Event::Lost),
             Input::Letter(letter) => self.letter(letter),
-            // A worker dials nobody and asks for no names.
             Input::Unlistened(port) => self.listening &= port != Port::Proxy,
-            Input::Connected { .. } | Input::Unreachable { .. } | Input::Resolved { .. } => {}
+            // A worker dials nobody, asks for no names and has no UDP socket.
+            Input::Connected { .. }
+            | Input::Unreachable { .. }
+            | Input::Resolved { .. }
+            | Input::Datagram { .. } => {}
         }
     }
 
@@ -454,22 +369,7 @@ impl Machine for Worker {
                 self.touch(conn);
             }
         }
-        match self.life {
-            Life::Lingering(until) if until <= now => self.drain(),
-            Life::Parting(until) if until <= now => {
-                let ids: Vec<ConnId> = self.conns.ids().collect();
-                for conn in ids {
-                    self.remove(conn);
-                }
-                self.settle_life();
-            }
-            Life::Serving
-            | Life::Lingering(_)
-            | Life::Draining
-            | Life::Quiet
-            | Life::Parting(_)
-            | Life::Over => {}
-        }
+        self.tick_life(now);
     }
 
     fn poll(&mut self) -> Option<Action<Letter>> {

@@ -3,18 +3,41 @@
 
 mod kit;
 
-use kit::alarms::Alarms;
-use kit::script::{End, Saw, halt};
+use kit::alarms::{Alarms, NEVER, PAST};
+use kit::script::{End, Order, Saw, halt, unlisten};
 use kit::{PATIENCE, Seen, Way, client, drive, movers, nobody, reset, script};
 use pico_core::host::Fault;
 use pico_core::id::WorkerId;
+use pico_shell::Platform;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener};
 use std::thread;
 
-#[test]
-fn what_is_sent_comes_back() {
-    let (echo, _) = movers(&[Way::Echo]);
+pico_sim::on_each_platform!(
+    what_is_sent_comes_back,
+    a_hundred_megabytes_pass_a_relay_and_every_byte_is_right,
+    a_slow_reader_gets_every_byte,
+    many_connections_at_once_are_all_served,
+    a_fin_passes_after_the_last_byte_and_the_other_way_stays_open,
+    a_reset_is_a_lost_connection_and_the_next_one_is_served,
+    one_who_comes_as_another_is_lost_is_served,
+    a_connection_that_is_closed_unfinished_is_seen_as_cut,
+    what_a_peer_said_before_it_broke_the_connection_is_read,
+    what_a_tick_produces_is_written_though_nothing_else_happens,
+    a_dial_to_a_closed_port_is_refused,
+    names_and_literal_addresses_are_resolved,
+    letters_cross_between_workers_and_to_oneself,
+    alarms_go_off_in_order_also_when_an_earlier_one_is_set_later,
+    an_alarm_at_the_end_of_time_or_in_the_past_harms_no_other,
+    either_end_of_a_relay_may_finish_first,
+    who_waits_when_a_port_is_closed_is_let_in_and_who_comes_later_is_refused,
+    a_machine_ends_while_a_name_is_looked_up,
+    a_port_in_use_is_an_error,
+    an_ended_worker_drops_its_connections,
+);
+
+fn what_is_sent_comes_back<P: Platform>() {
+    let (echo, _) = movers::<P>(&[Way::Echo]);
     let mut client = echo.client();
     for length in [1, 100, 70_000] {
         let sent = pattern(length);
@@ -25,22 +48,19 @@ fn what_is_sent_comes_back() {
     }
 }
 
-#[test]
-fn a_hundred_megabytes_pass_a_relay_and_every_byte_is_right() {
-    let (echo, _) = movers(&[Way::Echo]);
-    let (relay, _) = movers(&[Way::Relay(echo.address)]);
+fn a_hundred_megabytes_pass_a_relay_and_every_byte_is_right<P: Platform>() {
+    let (echo, _) = movers::<P>(&[Way::Echo]);
+    let (relay, _) = movers::<P>(&[Way::Relay(echo.address)]);
     bulk(&relay.client(), 100 * 1024 * 1024, 64 * 1024);
 }
 
-#[test]
-fn a_slow_reader_gets_every_byte() {
-    let (echo, _) = movers(&[Way::Echo]);
+fn a_slow_reader_gets_every_byte<P: Platform>() {
+    let (echo, _) = movers::<P>(&[Way::Echo]);
     bulk(&echo.client(), 4 * 1024 * 1024, 700);
 }
 
-#[test]
-fn many_connections_at_once_are_all_served() {
-    let (echo, _) = movers(&[Way::Echo, Way::Echo]);
+fn many_connections_at_once_are_all_served<P: Platform>() {
+    let (echo, _) = movers::<P>(&[Way::Echo, Way::Echo]);
     let mut clients: Vec<_> = (0..400).map(|_| echo.client()).collect();
     for round in 0..3_u8 {
         for client in &mut clients {
@@ -54,10 +74,9 @@ fn many_connections_at_once_are_all_served() {
     }
 }
 
-#[test]
-fn a_fin_passes_after_the_last_byte_and_the_other_way_stays_open() {
-    let (echo, _) = movers(&[Way::Echo]);
-    let (relay, _) = movers(&[Way::Relay(echo.address)]);
+fn a_fin_passes_after_the_last_byte_and_the_other_way_stays_open<P: Platform>() {
+    let (echo, _) = movers::<P>(&[Way::Echo]);
+    let (relay, _) = movers::<P>(&[Way::Relay(echo.address)]);
     let mut client = relay.client();
     let sent = pattern(3_000_000);
     let half = thread::scope(|scope| {
@@ -74,9 +93,8 @@ fn a_fin_passes_after_the_last_byte_and_the_other_way_stays_open() {
     assert_eq!(client.read(&mut [0]).unwrap(), 0);
 }
 
-#[test]
-fn a_reset_is_a_lost_connection_and_the_next_one_is_served() {
-    let (echo, seen) = movers(&[Way::Echo]);
+fn a_reset_is_a_lost_connection_and_the_next_one_is_served<P: Platform>() {
+    let (echo, seen) = movers::<P>(&[Way::Echo]);
     let mut first = echo.client();
     first.write_all(b"x").unwrap();
     first.read_exact(&mut [0]).unwrap();
@@ -88,9 +106,8 @@ fn a_reset_is_a_lost_connection_and_the_next_one_is_served() {
     second.read_exact(&mut [0]).unwrap();
 }
 
-#[test]
-fn one_who_comes_as_another_is_lost_is_served() {
-    let (host, saw) = script(b"hi", End::Not);
+fn one_who_comes_as_another_is_lost_is_served<P: Platform>() {
+    let (host, saw) = script::<P>(b"hi", End::Not);
     let first = host.client();
     assert_eq!(saw.recv_timeout(PATIENCE).unwrap(), Saw::Accepted);
     (&first).read_exact(&mut [0; 2]).unwrap();
@@ -107,10 +124,9 @@ fn one_who_comes_as_another_is_lost_is_served() {
     second.read_exact(&mut [0; 2]).unwrap();
 }
 
-#[test]
-fn a_connection_that_is_closed_unfinished_is_seen_as_cut() {
+fn a_connection_that_is_closed_unfinished_is_seen_as_cut<P: Platform>() {
     for (end, cut) in [(End::Close, true), (End::FinishAndClose, false)] {
-        let (host, _saw) = script(b"half", end);
+        let (host, _saw) = script::<P>(b"half", end);
         let mut client = host.client();
         let mut all = Vec::new();
         let ended = client.read_to_end(&mut all).map_err(|error| error.kind());
@@ -119,10 +135,9 @@ fn a_connection_that_is_closed_unfinished_is_seen_as_cut() {
     }
 }
 
-#[test]
-fn what_a_peer_said_before_it_broke_the_connection_is_read() {
+fn what_a_peer_said_before_it_broke_the_connection_is_read<P: Platform>() {
     let service = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-    let (host, saw) = script(b"", End::Not);
+    let (host, saw) = script::<P>(b"", End::Not);
     let (order, halted) = halt(Some(service.local_addr().unwrap()), 1);
     host.tell(order);
     halted().on();
@@ -142,9 +157,8 @@ fn what_a_peer_said_before_it_broke_the_connection_is_read() {
     assert_eq!(last, [Saw::Bytes(b"413".to_vec()), Saw::Lost(Fault::Reset)]);
 }
 
-#[test]
-fn what_a_tick_produces_is_written_though_nothing_else_happens() {
-    let alarms = drive(vec![|_| Alarms::default()], || ());
+fn what_a_tick_produces_is_written_though_nothing_else_happens<P: Platform>() {
+    let alarms = drive::<P, _, _>(vec![|_| Alarms::default()], || ());
     for ms in [20, 30, 10] {
         let mut client = alarms.client();
         client.write_all(&[ms]).unwrap();
@@ -154,9 +168,8 @@ fn what_a_tick_produces_is_written_though_nothing_else_happens() {
     }
 }
 
-#[test]
-fn a_dial_to_a_closed_port_is_refused() {
-    let (relay, seen) = movers(&[Way::Relay(nobody())]);
+fn a_dial_to_a_closed_port_is_refused<P: Platform>() {
+    let (relay, seen) = movers::<P>(&[Way::Relay(nobody())]);
     let mut client = relay.client();
     assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), Seen::Accepted);
     assert_eq!(seen.recv_timeout(PATIENCE).unwrap(), Seen::Unreachable(Fault::Refused));
@@ -164,12 +177,11 @@ fn a_dial_to_a_closed_port_is_refused() {
     assert!(matches!(end, Ok(0)) || end.unwrap_err().kind() == ErrorKind::ConnectionReset);
 }
 
-#[test]
-fn names_and_literal_addresses_are_resolved() {
+fn names_and_literal_addresses_are_resolved<P: Platform>() {
     for name in ["localhost", "127.0.0.1", "[127.0.0.1]"] {
-        let (echo, _) = movers(&[Way::Echo]);
+        let (echo, _) = movers::<P>(&[Way::Echo]);
         // `localhost` may be ::1 first, where nobody listens; then there is an answer as well.
-        let (relay, seen) = movers(&[Way::Named(name, echo.address.port())]);
+        let (relay, seen) = movers::<P>(&[Way::Named(name, echo.address.port())]);
         let mut client = relay.client();
         client.write_all(b"hello").unwrap();
         let mut back = [0; 5];
@@ -180,13 +192,12 @@ fn names_and_literal_addresses_are_resolved() {
     }
 }
 
-#[test]
-fn letters_cross_between_workers_and_to_oneself() {
+fn letters_cross_between_workers_and_to_oneself<P: Platform>() {
     let (me, other) = (WorkerId(0), WorkerId(1));
     let ways = [Way::Mail { me, other }, Way::Mail { me: other, other: me }];
     let alone = [Way::Mail { me, other: me }];
     for ways in [&ways[..], &alone[..]] {
-        let (mail, _) = movers(ways);
+        let (mail, _) = movers::<P>(ways);
         bulk(&mail.client(), 8 * 1024 * 1024, 64 * 1024);
         let mut client = mail.client();
         for _ in 0..1000 {
@@ -198,9 +209,8 @@ fn letters_cross_between_workers_and_to_oneself() {
     }
 }
 
-#[test]
-fn alarms_go_off_in_order_also_when_an_earlier_one_is_set_later() {
-    let alarms = drive(vec![|_| Alarms::default()], || ());
+fn alarms_go_off_in_order_also_when_an_earlier_one_is_set_later<P: Platform>() {
+    let alarms = drive::<P, _, _>(vec![|_| Alarms::default()], || ());
     let mut client = alarms.client();
     client.write_all(&[90, 30, 60, 1]).unwrap();
     let mut order = [0; 4];
@@ -208,16 +218,88 @@ fn alarms_go_off_in_order_also_when_an_earlier_one_is_set_later() {
     assert_eq!(order, [1, 30, 60, 90]);
 }
 
-#[test]
-fn a_port_in_use_is_an_error() {
-    let (echo, _) = movers(&[Way::Echo]);
+fn an_alarm_at_the_end_of_time_or_in_the_past_harms_no_other<P: Platform>() {
+    for bytes in [&[NEVER, 30, PAST][..], &[PAST, NEVER, 20], &[40, NEVER, PAST]] {
+        let alarms = drive::<P, _, _>(vec![|_| Alarms::default()], || ());
+        let mut client = alarms.client();
+        for byte in bytes {
+            // One after the other, so that each is set while the one before is.
+            client.write_all(&[*byte]).unwrap();
+        }
+        let mut order = [1; 2];
+        client.read_exact(&mut order).unwrap();
+        let timed = *bytes.iter().find(|byte| ![PAST, NEVER].contains(byte)).unwrap();
+        let mut expected = [PAST, timed];
+        if order[0] == timed {
+            // The host may have been slow to hear of the other.
+            expected.reverse();
+        }
+        assert_eq!(order, expected);
+    }
+}
+
+fn either_end_of_a_relay_may_finish_first<P: Platform>() {
+    for first in [0, 1] {
+        let service = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (relay, _) = movers::<P>(&[Way::Relay(service.local_addr().unwrap())]);
+        let client = relay.client();
+        let service = service.accept().unwrap().0;
+        service.set_read_timeout(Some(PATIENCE)).unwrap();
+        let mut ends = [client, service];
+        ends.rotate_left(first);
+        let [mut one, mut two] = ends;
+        one.write_all(b"the last").unwrap();
+        one.shutdown(Shutdown::Write).unwrap();
+        let mut got = Vec::new();
+        two.read_to_end(&mut got).unwrap();
+        assert_eq!(got, b"the last");
+        // The other way goes on for as long as it likes.
+        let long = pattern(1_000_000);
+        let got = thread::scope(|scope| {
+            scope.spawn(|| {
+                two.write_all(&long).unwrap();
+                two.shutdown(Shutdown::Write).unwrap();
+            });
+            let mut got = Vec::new();
+            one.read_to_end(&mut got).unwrap();
+            got
+        });
+        assert!(got == long, "{} bytes", got.len());
+    }
+}
+
+fn who_waits_when_a_port_is_closed_is_let_in_and_who_comes_later_is_refused<P: Platform>() {
+    let (host, saw) = script::<P>(b"hi", End::Not);
+    let (order, halted) = unlisten();
+    host.tell(order);
+    let go = halted();
+    // More than one turn accepts.
+    let mut waiting: Vec<_> = (0..40).map(|_| host.client()).collect();
+    go.on();
+    for client in &mut waiting {
+        client.read_exact(&mut [0; 2]).unwrap();
+    }
+    let seen: Vec<_> = (0..41).map(|_| saw.recv_timeout(PATIENCE).unwrap()).collect();
+    assert_eq!(seen.last(), Some(&Saw::Unlistened));
+    let refused = std::net::TcpStream::connect(host.address).unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
+}
+
+fn a_machine_ends_while_a_name_is_looked_up<P: Platform>() {
+    let (host, _saw) = script::<P>(b"", End::Not);
+    host.tell(Order::ResolveAndStop("nowhere.invalid"));
+    // Joins its thread.
+    drop(host);
+}
+
+fn a_port_in_use_is_an_error<P: Platform>() {
+    let (echo, _) = movers::<P>(&[Way::Echo]);
     let error = pico_shell::listen::bind(echo.address).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
 }
 
-#[test]
-fn an_ended_worker_drops_its_connections() {
-    let (echo, _) = movers(&[Way::Echo]);
+fn an_ended_worker_drops_its_connections<P: Platform>() {
+    let (echo, _) = movers::<P>(&[Way::Echo]);
     let address = echo.address;
     let mut client = client(address);
     client.write_all(b"x").unwrap();

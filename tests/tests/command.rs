@@ -2,6 +2,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use pico_sim::e2e::{Pair, Runtime};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -9,9 +10,22 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStderr, ChildStdout, Command, Stdio};
 use std::thread;
 
-#[test]
-fn what_is_wrong_is_one_line_and_exit_code_2() {
-    let file = file("wrong.yaml", "proxy:\n  bind-addr: 127.0.0.1:0\n  timeout: {haed: 1s}\n");
+pico_sim::on_each_runtime!(
+    what_is_wrong_is_one_line_and_exit_code_2,
+    a_port_in_use_is_one_line_and_exit_code_2,
+    the_version_names_the_runtime_and_help_has_examples,
+    a_log_that_nobody_reads_stops_nobody,
+    a_node_that_lacks_descriptors_ends_and_says_so,
+    an_agent_drains_though_its_first_worker_has_ended,
+);
+
+pico_sim::on_each_pair!(
+    a_request_passes_from_a_client_to_a_service_and_both_processes_drain,
+    a_node_that_drains_closes_its_ports_before_it_ends,
+);
+
+fn what_is_wrong_is_one_line_and_exit_code_2(on: &'static Runtime) {
+    let file = file(on, "wrong.yaml", "proxy:\n  bind-addr: 127.0.0.1:0\n  timeout: {haed: 1s}\n");
     let file = file.to_str().unwrap();
     let near = format!(
         "pico: {file}:3: unknown key proxy.timeout.haed; did you mean proxy.timeout.head?\n"
@@ -31,43 +45,41 @@ fn what_is_wrong_is_one_line_and_exit_code_2() {
         ),
     ];
     for (arguments, told) in cases {
-        let output = pico(arguments).output().unwrap();
+        let output = pico(on, arguments).output().unwrap();
         assert_eq!(String::from_utf8_lossy(&output.stderr), *told, "{arguments:?}");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
 }
 
-#[test]
-fn a_port_in_use_is_one_line_and_exit_code_2() {
+fn a_port_in_use_is_one_line_and_exit_code_2(on: &'static Runtime) {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let output = pico(&["server", "--proxy.bind-addr", &address]).output().unwrap();
+    let output = pico(on, &["server", "--proxy.bind-addr", &address]).output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
     assert!(told.starts_with(&format!("pico: proxy.bind-addr: cannot listen at {address}: ")));
     assert_eq!((told.lines().count(), output.status.code()), (1, Some(2)));
 }
 
-#[test]
-fn the_version_names_the_runtime_and_help_has_examples() {
-    let version = pico(&["--version"]).output().unwrap();
-    assert!(String::from_utf8_lossy(&version.stdout).ends_with(" (tokio)\n"));
+fn the_version_names_the_runtime_and_help_has_examples(on: &'static Runtime) {
+    let version = pico(on, &["--version"]).output().unwrap();
+    assert!(String::from_utf8_lossy(&version.stdout).ends_with(&format!(" ({})\n", on.name)));
     for command in [&["--help"][..], &["server", "--help"], &["agent", "http", "--help"]] {
-        let help = pico(command).output().unwrap();
+        let help = pico(on, command).output().unwrap();
         assert!(String::from_utf8_lossy(&help.stdout).contains("Examples:"), "{command:?}");
         assert!(help.status.success() && help.stderr.is_empty(), "{command:?}");
     }
 }
 
-#[test]
-fn a_request_passes_from_a_client_to_a_service_and_both_processes_drain() {
-    let mut server = Process::server();
+fn a_request_passes_from_a_client_to_a_service_and_both_processes_drain(on: Pair) {
+    let mut server = Process::server(on.server);
     let proxy = server.port("proxy");
     let upstream = server.port("upstream");
     server.port("gossip");
     let service = service();
     let url = format!("http://{upstream}");
-    let mut agent = Process::start(&["agent", "http", "Web", &service, "--connect.url", &url]);
+    let mut agent =
+        Process::start(on.agent, &["agent", "http", "Web", &service, "--connect.url", &url]);
     assert_eq!(agent.line(), format!("Endpoint   web  ->  http://{service}\n"));
     assert!(agent.line().starts_with("Status     web online   node n1   rtt "));
 
@@ -82,16 +94,16 @@ fn a_request_passes_from_a_client_to_a_service_and_both_processes_drain() {
     assert_eq!(server.stop(), Some(0));
 }
 
-#[test]
-fn a_node_that_drains_closes_its_ports_before_it_ends() {
-    let mut server = Process::server();
+fn a_node_that_drains_closes_its_ports_before_it_ends(on: Pair) {
+    let mut server = Process::server(on.server);
     let proxy = server.port("proxy");
     let upstream = server.port("upstream");
     // Requests to it are never answered.
     let service = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = service.local_addr().unwrap().to_string();
     let url = format!("http://{upstream}");
-    let mut agent = Process::start(&["agent", "http", "web", &address, "--connect.url", &url]);
+    let mut agent =
+        Process::start(on.agent, &["agent", "http", "web", &address, "--connect.url", &url]);
     agent.line();
     assert!(agent.line().contains(" online "));
     // The worker that a client comes to may hear of the upstream a moment later.
@@ -115,9 +127,8 @@ fn a_node_that_drains_closes_its_ports_before_it_ends() {
     assert_eq!(server.child.try_wait().unwrap(), None, "it waits for the call");
 }
 
-#[test]
-fn a_log_that_nobody_reads_stops_nobody() {
-    let mut server = Process::server();
+fn a_log_that_nobody_reads_stops_nobody(on: &'static Runtime) {
+    let mut server = Process::server(on);
     let proxy = server.port("proxy");
     let long = "x".repeat(4000);
     let mut client = TcpStream::connect(&proxy).unwrap();
@@ -140,10 +151,10 @@ fn a_log_that_nobody_reads_stops_nobody() {
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
 }
 
-#[test]
-fn a_node_that_lacks_descriptors_ends_and_says_so() {
+fn a_node_that_lacks_descriptors_ends_and_says_so(on: &'static Runtime) {
     for most in (20..=60).step_by(8) {
-        let pico = env!("CARGO_BIN_EXE_pico");
+        let pico = on.path();
+        let pico = pico.display();
         let ports = ["proxy", "upstream", "admin", "gossip"]
             .map(|port| format!("--{port}.bind-addr 127.0.0.1:0"))
             .join(" ");
@@ -156,16 +167,15 @@ fn a_node_that_lacks_descriptors_ends_and_says_so() {
     }
 }
 
-#[test]
-fn an_agent_drains_though_its_first_worker_has_ended() {
+fn an_agent_drains_though_its_first_worker_has_ended(on: &'static Runtime) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
     let listeners =
         "listeners:\n  - {endpoint: one, addr: \"1\"}\n  - {endpoint: two, addr: \"2\"}\n";
-    let file = file("two.yaml", listeners);
+    let file = file(on, "two.yaml", listeners);
     let url = format!("http://{address}");
     let arguments = ["--config", file.to_str().unwrap(), "--connect.url", &url, "--workers", "2"];
-    let mut agent = Process::start(&[&["agent", "start"], &arguments[..]].concat());
+    let mut agent = Process::start(on, &[&["agent", "start"], &arguments[..]].concat());
     let mut open = Vec::new();
     for _ in 0..2 {
         let (mut stream, _) = server.accept().unwrap();
@@ -198,22 +208,22 @@ struct Process {
 }
 
 impl Process {
-    fn start(arguments: &[&str]) -> Self {
-        let mut command = pico(arguments);
+    fn start(on: &Runtime, arguments: &[&str]) -> Self {
+        let mut command = pico(on, arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let stdout = BufReader::new(child.stdout.take().unwrap());
         let stderr = child.stderr.take().map(BufReader::new);
         Self { child, stdout, stderr }
     }
 
-    fn server() -> Self {
+    fn server(on: &Runtime) -> Self {
         let any = "127.0.0.1:0";
         let mut arguments = vec!["server", "--workers", "2", "--drain-delay", "0s"];
         arguments.extend(["--cluster.node-id", "n1", "--log.format", "json"]);
         for port in ["proxy", "upstream", "admin", "gossip"] {
             arguments.extend([&*format!("--{port}.bind-addr").leak(), any]);
         }
-        Self::start(&arguments)
+        Self::start(on, &arguments)
     }
 
     /// The next line of standard output.
@@ -276,14 +286,14 @@ fn service() -> String {
     address
 }
 
-fn pico(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_pico"));
+fn pico(on: &Runtime, arguments: &[&str]) -> Command {
+    let mut command = on.command();
     command.args(arguments).stdin(Stdio::null());
     command
 }
 
-fn file(name: &str, text: &str) -> PathBuf {
-    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(name);
+fn file(on: &Runtime, name: &str, text: &str) -> PathBuf {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", on.name));
     std::fs::write(&path, text).unwrap();
     path
 }

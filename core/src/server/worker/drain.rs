@@ -1,0 +1,141 @@
+//! The steps of a worker's drain.
+
+use super::Worker;
+use crate::host::{Action, Port};
+use crate::id::ConnId;
+use crate::machine::Machine as _;
+use crate::reason::Reason;
+use crate::server::entry::Kind;
+use crate::server::letter::Letter;
+use crate::server::{admin, proxy, upstream};
+use crate::time::Instant;
+use alloc::vec::Vec;
+
+/// How far a drain is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Life {
+    Serving,
+    /// New requests are still taken until the time, because load balancers retire late.
+    Lingering(Instant),
+    /// Clients finish what is under way.
+    Draining,
+    /// Clients are gone, and the node knows.
+    Quiet,
+    /// Tunnels are being closed; what is left at the time is dropped.
+    Parting(Instant),
+    Over,
+}
+
+impl Worker {
+    /// Does something to each connection.
+    pub(super) fn each(&mut self, mut act: impl FnMut(&mut Kind, Instant)) {
+        let now = self.clock.now();
+        let ids: Vec<ConnId> = self.conns.ids().collect();
+        for conn in ids {
+            if let Some(entry) = self.conns.get_mut(conn) {
+                act(&mut entry.kind, now);
+            }
+            self.touch(conn);
+        }
+    }
+
+    /// The first step of a drain: agents connect elsewhere, clients are served as before.
+    pub(super) fn linger(&mut self) {
+        if self.life != Life::Serving {
+            return;
+        }
+        self.life = Life::Lingering(self.clock.now() + self.settings.drain_delay);
+        self.write_node(Letter::Draining(self.loads.total()));
+        let ids: Vec<ConnId> = self.conns.ids().collect();
+        for conn in ids {
+            self.drain_one(conn);
+        }
+    }
+
+    /// Tells one connection as much of the drain as has begun.
+    pub(super) fn drain_one(&mut self, conn: ConnId) {
+        let now = self.clock.now();
+        let lingering = matches!(self.life, Life::Lingering(_));
+        match self.conns.get_mut(conn).map(|entry| &mut entry.kind) {
+            Some(Kind::Proxy(proxy)) if !lingering => proxy.handle(now, proxy::Input::Drain),
+            Some(Kind::Upstream(upstream)) => upstream.handle(now, upstream::Input::Drain),
+            Some(Kind::Proxy(_) | Kind::Admin(_)) | None => return,
+        }
+        self.touch(conn);
+    }
+
+    /// The second step: clients finish what is under way.
+    fn drain(&mut self) {
+        self.life = Life::Draining;
+        self.actions.push_back(Action::Unlisten(Port::Proxy));
+        self.actions.push_back(Action::Unlisten(Port::Upstream));
+        self.each(|kind, now| match kind {
+            Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Drain),
+            Kind::Upstream(_) | Kind::Admin(_) => {}
+        });
+    }
+
+    /// The last step: no worker has clients that need the tunnels.
+    pub(super) fn part(&mut self) {
+        if matches!(self.life, Life::Parting(_) | Life::Over) {
+            return;
+        }
+        self.life = Life::Parting(self.clock.now() + self.settings.limits.linger_timeout);
+        for port in [Port::Proxy, Port::Upstream, Port::Admin] {
+            self.actions.push_back(Action::Unlisten(port));
+        }
+        self.write_node(Letter::Parted(self.loads.total()));
+        self.each(|kind, now| match kind {
+            Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Drain),
+            Kind::Upstream(up) => up.handle(now, upstream::Input::Part(Reason::Draining)),
+            Kind::Admin(admin) => admin.handle(now, admin::Input::Drain),
+        });
+    }
+
+    /// Moves a drain on when what it waits for has come.
+    pub(super) fn settle_life(&mut self) {
+        match self.life {
+            Life::Draining if self.clients == 0 && !self.listening => {
+                self.life = Life::Quiet;
+                self.write_node(Letter::Quiet(self.id));
+            }
+            Life::Parting(_) if self.conns.is_empty() => {
+                self.life = Life::Over;
+                self.actions.push_back(Action::Done);
+            }
+            Life::Serving
+            | Life::Lingering(_)
+            | Life::Draining
+            | Life::Quiet
+            | Life::Parting(_)
+            | Life::Over => {}
+        }
+    }
+
+    pub(super) fn due(&self) -> Option<Instant> {
+        match self.life {
+            Life::Lingering(until) | Life::Parting(until) => Some(until),
+            Life::Serving | Life::Draining | Life::Quiet | Life::Over => None,
+        }
+    }
+
+    /// Moves a drain on when its time has come.
+    pub(super) fn tick_life(&mut self, now: Instant) {
+        match self.life {
+            Life::Lingering(until) if until <= now => self.drain(),
+            Life::Parting(until) if until <= now => {
+                let ids: Vec<ConnId> = self.conns.ids().collect();
+                for conn in ids {
+                    self.remove(conn);
+                }
+                self.settle_life();
+            }
+            Life::Serving
+            | Life::Lingering(_)
+            | Life::Draining
+            | Life::Quiet
+            | Life::Parting(_)
+            | Life::Over => {}
+        }
+    }
+}

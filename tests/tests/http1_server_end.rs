@@ -1,0 +1,261 @@
+//! How HTTP/1 connections end on the server side: aborts, FINs and losses, upgrades, which
+//! make them another protocol's, and drains.
+
+mod http1_kit;
+
+use http1_kit::{Rig, data};
+use pico_core::Reason;
+use pico_core::http1::server::{Action, Input, Machine};
+use std::time::Duration;
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+const POST: &str = "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n";
+const UPGRADE: &str =
+    "GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: websocket\r\n\r\n";
+
+/// A connection that has just read `text`, whose actions are taken.
+fn after(text: &str) -> Rig<Machine> {
+    let mut rig = Rig::server();
+    rig.feed(text);
+    rig.actions();
+    rig
+}
+
+#[test]
+fn an_abort_sends_what_waits_and_then_fin_where_that_shows_the_cut() {
+    let mut rig = after(GET);
+    rig.respond(200, &[], false);
+    rig.body(b"hello", false);
+    rig.input(Input::Abort);
+    assert_eq!(rig.actions(), [Action::Finish]);
+    let out = rig.out();
+    assert!(out.ends_with("5\r\nhello\r\n"), "{out}");
+    rig.input(Input::Eof);
+    assert_eq!(rig.actions().last(), Some(&Action::Closed(Reason::Canceled)));
+}
+
+#[test]
+fn an_abort_closes_at_once_where_a_fin_would_look_like_the_end() {
+    let mut rig = after("GET / HTTP/1.0\r\n\r\n");
+    rig.respond(200, &[], false);
+    rig.body(b"hello", false);
+    rig.input(Input::Abort);
+    assert_eq!(rig.actions(), [Action::Closed(Reason::Canceled)]);
+    assert!(rig.machine.outbox().is_empty());
+    rig.feed(GET);
+    rig.input(Input::Eof);
+    assert!(rig.actions().is_empty());
+    assert_eq!(rig.machine.room(), 0);
+}
+
+#[test]
+fn a_fin_that_was_asked_for_is_taken_back_if_what_stood_before_it_is_lost() {
+    let mut rig = after(UPGRADE);
+    rig.respond(101, &[("Upgrade", "websocket")], false);
+    rig.out();
+    rig.body(b"hello", true);
+    rig.input(Input::Abort);
+    assert_eq!(rig.actions(), [Action::Closed(Reason::Canceled)]);
+}
+
+#[test]
+fn a_fin_in_a_request_cancels_it() {
+    let mut rig = after(POST);
+    rig.feed("hel");
+    rig.input(Input::Eof);
+    assert!(rig.actions().is_empty(), "what came is still to be delivered");
+    rig.input(Input::Credit(10));
+    let expected = [
+        Action::Data { bytes: data("hel"), end: false },
+        Action::Canceled(Reason::Canceled),
+        Action::Closed(Reason::ConnectionLost),
+    ];
+    assert_eq!(rig.actions(), expected);
+}
+
+#[test]
+fn a_fin_in_a_head_closes_silently() {
+    for text in ["", "\r\n", "GET / HT"] {
+        let mut rig = after(text);
+        rig.input(Input::Eof);
+        assert!(matches!(rig.actions()[..], [Action::Closed(_)]));
+        assert!(rig.machine.outbox().is_empty());
+    }
+}
+
+#[test]
+fn a_response_that_moves_survives_a_fin_and_a_silent_one_does_not() {
+    let mut rig = after(GET);
+    rig.input(Input::Eof);
+    rig.wait(Duration::from_millis(900));
+    rig.respond(200, &[], false);
+    for _ in 0..5 {
+        rig.wait(Duration::from_millis(900));
+        rig.body(b"x", false);
+        rig.out();
+    }
+    let taken = rig.actions().into_iter().all(|a| matches!(a, Action::Taken(1)));
+    assert!(taken);
+    rig.wait(Duration::from_secs(1));
+    let gone = [Action::Canceled(Reason::Canceled), Action::Closed(Reason::ConnectionLost)];
+    assert_eq!(rig.actions(), gone);
+}
+
+#[test]
+fn a_complete_response_after_a_fin_closes_the_connection() {
+    let mut rig = after(GET);
+    rig.input(Input::Eof);
+    rig.respond(200, &[], true);
+    assert!(rig.out().contains("Connection: close"));
+    let expected = [Action::Finish, Action::Finished, Action::Closed(Reason::Closed)];
+    assert_eq!(rig.actions(), expected);
+}
+
+#[test]
+fn a_lost_connection_cancels_what_is_under_way() {
+    let mut rig = after(GET);
+    rig.input(Input::Lost);
+    let gone = [Action::Canceled(Reason::Canceled), Action::Closed(Reason::ConnectionLost)];
+    assert_eq!(rig.actions(), gone);
+    let mut rig = Rig::server();
+    rig.input(Input::Lost);
+    assert_eq!(rig.actions(), [Action::Closed(Reason::ConnectionLost)]);
+}
+
+#[test]
+fn an_upgrade_turns_both_directions_raw() {
+    let mut rig = Rig::server();
+    rig.feed(format!("{UPGRADE}raw"));
+    let [Action::Request(request)] = &rig.actions()[..] else { panic!("one request") };
+    assert!(request.upgrade && !request.end);
+    rig.respond(101, &[("Upgrade", "websocket")], false);
+    let expected = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\
+                    Connection: Upgrade\r\n\r\n";
+    assert_eq!(rig.out(), expected);
+    rig.input(Input::Credit(10));
+    assert_eq!(rig.actions(), [Action::Data { bytes: data("raw"), end: false }]);
+    rig.body(b"back", false);
+    assert_eq!(rig.out(), "back");
+    rig.input(Input::Eof);
+    let end = Action::Data { bytes: data(""), end: true };
+    assert_eq!(rig.actions(), [Action::Taken(4), end]);
+    rig.body(b"bye", true);
+    assert_eq!(rig.out(), "bye");
+    let expected = [Action::Finish, Action::Taken(3), Action::Closed(Reason::Closed)];
+    assert_eq!(rig.actions(), expected);
+}
+
+#[test]
+fn a_fin_that_came_with_the_offer_is_seen_right_behind_the_bytes_before_it() {
+    let mut rig = after(UPGRADE);
+    rig.feed("raw");
+    rig.input(Input::Eof);
+    rig.respond(101, &[("Upgrade", "websocket")], false);
+    rig.out();
+    assert!(rig.actions().is_empty());
+    rig.input(Input::Credit(2));
+    assert_eq!(rig.actions(), [Action::Data { bytes: data("ra"), end: false }]);
+    rig.input(Input::Credit(10));
+    assert_eq!(rig.actions(), [Action::Data { bytes: data("w"), end: true }]);
+}
+
+#[test]
+fn what_came_behind_an_upgrade_goes_to_whoever_takes_over() {
+    let mut rig = after(&format!("{UPGRADE}raw"));
+    rig.respond(101, &[("Upgrade", "websocket")], false);
+    let (input, outbox) = rig.machine.into_raw();
+    assert_eq!(&input[..], b"raw");
+    assert!(!outbox.is_empty());
+}
+
+#[test]
+fn an_upgrade_that_is_declined_is_an_ordinary_request() {
+    let mut rig = after(&format!("{UPGRADE}{GET}"));
+    rig.respond(200, &[], true);
+    rig.out();
+    assert!(matches!(rig.actions()[..], [Action::Finished, Action::Request(_)]));
+}
+
+#[test]
+fn an_upgrade_is_offered_only_where_it_can_be_granted() {
+    for text in [
+        "GET / HTTP/1.0\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\nContent-Length: 1\r\n\r\n",
+        "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        "HEAD / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x, H2C\r\n\r\n",
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\nUpgrade: h2c/\r\n\r\n",
+    ] {
+        let mut rig = Rig::server();
+        rig.feed(text);
+        let [Action::Request(request)] = &rig.actions()[..] else { panic!("{text}") };
+        assert!(!request.upgrade, "{text}");
+    }
+}
+
+#[test]
+fn a_switch_that_nobody_asked_for_cancels() {
+    let mut rig = after(GET);
+    rig.respond(101, &[("Upgrade", "x")], false);
+    let gone = [Action::Canceled(Reason::BadResponse), Action::Closed(Reason::BadResponse)];
+    assert_eq!(rig.actions(), gone);
+}
+
+#[test]
+fn a_drain_finishes_what_is_under_way() {
+    let mut rig = after(GET);
+    rig.input(Input::Drain);
+    rig.respond(200, &[], true);
+    assert!(rig.out().contains("Connection: close"));
+    assert_eq!(rig.actions(), [Action::Finish, Action::Finished]);
+    rig.input(Input::Eof);
+    assert_eq!(rig.actions(), [Action::Closed(Reason::Closed)]);
+}
+
+#[test]
+fn a_drain_answers_what_was_sent_before_anybody_said_close() {
+    for part in [GET, "G", "\r\nG"] {
+        let mut rig = after(&format!("{GET}{part}"));
+        rig.respond(200, &[], false);
+        rig.input(Input::Drain);
+        rig.body(b"", true);
+        assert!(!rig.out().contains("Connection: close"));
+        rig.feed(GET.strip_prefix(part.trim_start()).unwrap());
+        let actions = rig.actions();
+        assert!(matches!(actions[..], [Action::Finished, Action::Request(_)]), "{actions:?}");
+        rig.feed(GET);
+        rig.respond(200, &[], true);
+        assert!(rig.out().contains("Connection: close"));
+        assert_eq!(rig.actions(), [Action::Finish, Action::Finished]);
+    }
+    let mut rig = after(&format!("{GET}\r\n"));
+    rig.respond(200, &[], false);
+    rig.input(Input::Drain);
+    rig.body(b"", true);
+    rig.out();
+    assert_eq!(rig.actions(), [Action::Finished, Action::Finish]);
+}
+
+#[test]
+fn a_drain_closes_an_idle_connection_and_lets_a_new_one_ask() {
+    let mut rig = after(GET);
+    rig.respond(200, &[], true);
+    rig.out();
+    rig.actions();
+    rig.input(Input::Drain);
+    assert_eq!(rig.actions(), [Action::Finish]);
+    rig.wait(Duration::from_secs(2));
+    assert_eq!(rig.actions(), [Action::Closed(Reason::Closed)]);
+
+    let mut rig = Rig::server();
+    rig.input(Input::Drain);
+    rig.feed(GET);
+    assert!(matches!(rig.actions()[..], [Action::Request(_)]));
+    let mut rig = Rig::server();
+    rig.input(Input::Drain);
+    rig.wait(Duration::from_secs(2));
+    assert_eq!(rig.actions(), [Action::Closed(Reason::Draining)]);
+}
