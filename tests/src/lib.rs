@@ -13,8 +13,9 @@ pub mod hash;
 pub mod kernel;
 pub mod laws;
 pub mod model;
+pub mod mutants;
 pub mod record;
-pub mod scenario;
+pub mod run;
 pub mod shrink;
 pub mod table;
 

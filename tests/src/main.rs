@@ -1,9 +1,9 @@
-//! `pico-sim`: replays one seed, or sweeps over many.
+//! `pico-sim`: what happens to a cluster when things go wrong.
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use pico_sim::check;
+use pico_sim::case::{Case, Swarm};
 use pico_sim::kernel::Trace;
-use pico_sim::scenario::{Run, Scenario};
+use pico_sim::run::Run;
 use std::io::{self, Write as _};
 use std::ops::Range;
 use std::process::ExitCode;
@@ -18,7 +18,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Replay one seed and print what happened
+    /// Play one seed and print what happened
     Run {
         /// The seed
         #[arg(long)]
@@ -31,12 +31,9 @@ enum Command {
     },
     /// Play many seeds and look for those that break an invariant
     Swarm {
-        /// The first seed
-        #[arg(long, default_value_t = 0)]
-        from: u64,
-        /// How many seeds
-        #[arg(long, default_value_t = 1000)]
-        seeds: u64,
+        /// The seeds: from, and up to but without
+        #[arg(long, default_value = "0..1000", value_parser = seeds)]
+        seeds: Range<u64>,
         /// Go on behind the first seed that breaks an invariant
         #[arg(long)]
         all: bool,
@@ -48,17 +45,8 @@ enum Command {
 #[derive(Args)]
 struct Life {
     /// What goes wrong
-    #[arg(long, value_enum, default_value_t = Faults::Off)]
+    #[arg(long, value_enum, default_value_t = Faults::Swarm)]
     faults: Faults,
-    /// How many requests are made
-    #[arg(long, default_value_t = Scenario::CALM.requests)]
-    requests: u64,
-    /// No service answers before the request has ended
-    #[arg(long)]
-    no_early: bool,
-    /// Silent services may keep clients waiting
-    #[arg(long)]
-    patient: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -70,47 +58,54 @@ enum Faults {
 }
 
 impl Life {
-    fn scenario(&self) -> Scenario {
-        let scenario = match self.faults {
-            Faults::Off => Scenario::CALM,
-            Faults::Swarm => Scenario::ROUGH,
+    fn case(&self, seed: u64) -> Case {
+        let swarm = match self.faults {
+            Faults::Off => Swarm::calm(),
+            Faults::Swarm => Swarm::rough(),
         };
-        let early = !self.no_early;
-        Scenario { requests: self.requests, early, patient: self.patient, ..scenario }
+        Case::swarm(seed, &swarm)
+    }
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let parsed = text.split_once("..").map(|(from, to)| (from.parse(), to.parse()));
+    match parsed {
+        Some((Ok(from), Ok(to))) if from < to => Ok(from..to),
+        Some(_) | None => Err("expected two numbers, as in 0..1000".into()),
     }
 }
 
 fn main() -> ExitCode {
     let told = match Cli::parse().command {
-        Command::Run { seed, trace, life } => run(seed, trace, &life.scenario()),
-        Command::Swarm { from, seeds, all, life } => {
-            swarm(from..from + seeds, all, &life.scenario())
-        }
+        Command::Run { seed, trace, life } => run(life.case(seed), trace),
+        Command::Swarm { seeds, all, life } => swarm(seeds, all, &life),
     };
     told.unwrap_or(ExitCode::FAILURE)
 }
 
-fn run(seed: u64, trace: bool, scenario: &Scenario) -> io::Result<ExitCode> {
-    let trace = if trace { Trace::with_lines() } else { Trace::default() };
-    let run = scenario.play(seed, trace);
+fn run(case: Case, trace: bool) -> io::Result<ExitCode> {
     let mut out = io::stdout().lock();
+    writeln!(out, "{}", case.text())?;
+    let run = Run::play(case, if trace { Trace::recorded() } else { Trace::default() });
     for line in run.world.trace().lines() {
         writeln!(out, "{line}")?;
     }
-    for line in run.story() {
-        writeln!(out, "{line}")?;
+    if let Some(broken) = run.broken() {
+        writeln!(out, "{broken}")?;
+        return Ok(ExitCode::FAILURE);
     }
-    judge(&run)
+    writeln!(out, "nothing broken; trace {:016x}", run.world.trace().sum())?;
+    Ok(ExitCode::SUCCESS)
 }
 
-fn swarm(seeds: Range<u64>, all: bool, scenario: &Scenario) -> io::Result<ExitCode> {
+fn swarm(seeds: Range<u64>, all: bool, life: &Life) -> io::Result<ExitCode> {
     let (mut broken, mut played) = (0, 0);
     for seed in seeds {
-        let run = scenario.play(seed, Trace::default());
+        let run = Run::play(life.case(seed), Trace::default());
         played += 1;
-        if let Some(story) = check::broken(&run) {
+        if let Some(found) = run.broken() {
             broken += 1;
-            writeln!(io::stdout(), "{story}")?;
+            writeln!(io::stdout(), "seed {seed}: {found}\n")?;
             if !all {
                 break;
             }
@@ -118,14 +113,4 @@ fn swarm(seeds: Range<u64>, all: bool, scenario: &Scenario) -> io::Result<ExitCo
     }
     writeln!(io::stdout(), "{played} seeds played, {broken} broken")?;
     Ok(if broken == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn judge(run: &Run) -> io::Result<ExitCode> {
-    let mut out = io::stdout().lock();
-    if let Some(broken) = check::broken(run) {
-        writeln!(out, "{broken}")?;
-        return Ok(ExitCode::FAILURE);
-    }
-    writeln!(out, "nothing broken; trace {:016x}", run.world.trace().sum())?;
-    Ok(ExitCode::SUCCESS)
 }

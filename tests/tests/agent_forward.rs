@@ -1,6 +1,5 @@
 //! How an agent forwards calls: the pool, bodies, truncation, aborts, upgrades.
 
-#![allow(clippy::similar_names, reason = "short names of short lives")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod agent;

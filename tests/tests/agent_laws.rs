@@ -1,6 +1,5 @@
 //! Whatever node, service and network do, an agent keeps its laws and comes to its end.
 
-#![allow(clippy::similar_names, reason = "short names of short lives")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod agent;

@@ -1,7 +1,6 @@
 //! What an agent does when a service cannot be reached or breaks off: second tries, other
 //! addresses, and when neither is allowed.
 
-#![allow(clippy::similar_names, reason = "short names of short lives")]
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod agent;

@@ -111,10 +111,10 @@ fn a_reset_by_either_end_arrives_as_a_reset(on: Pair) {
 
 fn the_end_of_a_process_in_between_is_a_reset_for_both(on: Pair) {
     let reset = Err(ErrorKind::ConnectionReset);
-    let Stream { mut client, mut agent, server: _server, .. } = upgraded(on);
+    let Stream { mut client, mut agent, server: _server, service: _service } = upgraded(on);
     agent.process.kill();
     assert_eq!(end_of(&mut client), reset, "the agent's");
-    let Stream { mut service, mut server, agent: _agent, .. } = upgraded(on);
+    let Stream { mut service, mut server, agent: _agent, client: _client } = upgraded(on);
     server.process.kill();
     assert_eq!(end_of(&mut service), reset, "the server's");
 }

@@ -81,9 +81,9 @@ fn make(pair: &mut Ends, next: Move) {
     }
 }
 
-/// Both sides may call once and drain once, and answer; then all comes to rest. `opens` and
-/// `drains` say how often each side does.
-fn drain(choices: &mut Choices, mut opens: [usize; 2], mut drains: [usize; 2]) {
+/// Both sides may call and drain, as often as `opens` and `drains` say, and answer, at some time
+/// or `prompt`ly; then all comes to rest.
+fn drain(choices: &mut Choices, mut opens: [usize; 2], mut drains: [usize; 2], prompt: bool) {
     let mut pair = pair();
     loop {
         let mut moves = Vec::new();
@@ -108,6 +108,11 @@ fn drain(choices: &mut Choices, mut opens: [usize; 2], mut drains: [usize; 2]) {
             | Move::Reset(..) => {}
         }
         make(&mut pair, next);
+        for side in [0, 1] {
+            if let Some(id) = unanswered(&pair, side).filter(|_| prompt) {
+                make(&mut pair, Move::Answer(side, id));
+            }
+        }
     }
     // The dialler's calls have a body that nobody has ended.
     for id in pair.model.open_calls(0) {
@@ -126,14 +131,17 @@ fn drain(choices: &mut Choices, mut opens: [usize; 2], mut drains: [usize; 2]) {
 #[test]
 fn a_side_drains_whatever_crosses_its_drain() {
     exhaust::all("one drains, both call", 40, 1_000_000, |choices| {
-        drain(choices, [1, 1], [1, 0]);
+        drain(choices, [1, 1], [1, 0], false);
     });
 }
 
 #[test]
 fn both_sides_drain_whatever_crosses_their_drains() {
+    exhaust::all("both drain, one calls", 40, 1_000_000, |choices| {
+        drain(choices, [1, 0], [1, 1], false);
+    });
     exhaust::all("both drain, both call", 40, 1_000_000, |choices| {
-        drain(choices, [1, 1], [1, 1]);
+        drain(choices, [1, 1], [1, 1], true);
     });
 }
 

@@ -1,32 +1,33 @@
 //! A node, agents, services and clients in the simulator, under many seeds.
 
-use pico_sim::check;
+use pico_sim::case::{Case, Swarm};
 use pico_sim::kernel::Trace;
-use pico_sim::scenario::Scenario;
+use pico_sim::run::Run;
 
-fn all_hold(scenario: &Scenario, seeds: core::ops::Range<u64>) {
+fn all_hold(swarm: &Swarm, seeds: core::ops::Range<u64>) {
     for seed in seeds {
-        let run = scenario.play(seed, Trace::default());
-        if let Some(broken) = check::broken(&run) {
-            panic!("{broken}");
+        let run = Run::play(Case::swarm(seed, swarm), Trace::default());
+        if let Some(broken) = run.broken() {
+            panic!("seed {seed}: {broken}");
         }
     }
 }
 
 #[test]
 fn all_invariants_hold_while_nothing_goes_wrong() {
-    all_hold(&Scenario::CALM, 0..200);
+    all_hold(&Swarm::calm(), 0..200);
 }
 
 #[test]
 fn all_invariants_hold_while_everything_goes_wrong() {
-    all_hold(&Scenario::ROUGH, 0..1_000);
+    all_hold(&Swarm::rough(), 0..500);
 }
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
     for seed in 0..20 {
-        let sum = || Scenario::ROUGH.play(seed, Trace::default()).world.trace().sum();
+        let case = Case::swarm(seed, &Swarm::rough());
+        let sum = || Run::play(case.clone(), Trace::default()).world.trace().sum();
         assert_eq!(sum(), sum(), "seed {seed}");
     }
 }

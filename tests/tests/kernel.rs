@@ -1,12 +1,12 @@
 //! The kernel itself: clients and services that talk to each other without Pico.
 
-use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 use pico_core::host::{Address, Port};
 use pico_core::{Instant, Seed};
 use pico_sim::actors::{Client, Orders, Outcome, Record, Served, Service, Target, Watch, Workload};
-use pico_sim::case::{Kind, Load};
-use pico_sim::kernel::{Place, SeatId, Storm, Trace, World};
+use pico_sim::case::{Case, Kind, Load, Member, Role, Shape, Swarm};
+use pico_sim::kernel::{Place, SeatId, Trace, World};
 
 const REQUESTS: u64 = 40;
 
@@ -16,16 +16,19 @@ fn work(seed: &Seed) -> Workload {
 }
 
 /// A client and a service, and when all is over.
-fn talk(seed: u64, storm: &Storm) -> (World, SeatId, SeatId) {
-    let seed = Seed::from_u64(seed);
-    let work = work(&seed);
-    let faults = storm.faults(&seed.fork("storm"));
-    let mut world = World::new(&seed, faults, Trace::default());
-    let [left, right] = [1, 2].map(|at| {
-        let process = world.process(IpAddr::V4(Ipv4Addr::new(10, 0, 0, at)));
+fn talk(number: u64, swarm: &Swarm) -> (World, SeatId, SeatId) {
+    let work = work(&Seed::from_u64(number));
+    let shape = Shape { agents: 1, clients: 1, ..Shape::default() };
+    let drawn = Case::swarm(number, swarm);
+    let here =
+        drawn.faults.into_iter().filter(|fault| fault.names().iter().all(|n| shape.knows(n)));
+    let case = Case { faults: here.collect(), link: drawn.link, shape, ..drawn };
+    let mut world = World::new(&case, Trace::default());
+    let [left, right] = [Role::Client, Role::Service].map(|role| {
+        let process = world.process(Member { role, at: 0 });
         Place { process, address: Address::Node }
     });
-    let to = SocketAddr::from(([10, 0, 0, 2], 80));
+    let to = SocketAddr::new(Member { role: Role::Service, at: 0 }.ip(), 80);
     let watch = |now| Watch::new(now, Instant::ZERO);
     let served = Served { name: "service".into(), life: 0 };
     let service = world.seat(right, "service", |seed, now| {
@@ -39,11 +42,6 @@ fn talk(seed: u64, storm: &Storm) -> (World, SeatId, SeatId) {
     world.run(world.now() + Duration::from_mins(5), |_| false);
     (world, client, service)
 }
-
-const CALM: Storm = Storm { links: 0, faults: 0, bytes: 0, stall: Duration::ZERO, silence: false };
-
-const ROUGH: Storm =
-    Storm { links: 12, faults: 12, bytes: 300_000, stall: Duration::from_secs(5), silence: true };
 
 fn planned(record: &Record, work: &Workload) -> bool {
     let plan = work.plan(record.id);
@@ -60,7 +58,7 @@ fn planned(record: &Record, work: &Workload) -> bool {
 #[test]
 fn without_faults_every_request_ends_as_planned() {
     for number in 0..100 {
-        let (world, client, service) = talk(number, &CALM);
+        let (world, client, service) = talk(number, &Swarm::calm());
         let work = work(&Seed::from_u64(number));
         let records = world.host::<Client>(client).records();
         assert_eq!(records.len() as u64, REQUESTS, "seed {number}");
@@ -78,8 +76,8 @@ fn without_faults_every_request_ends_as_planned() {
 fn with_faults_every_request_ends_and_no_byte_is_wrong() {
     let mut hits = 0;
     for number in 0..300 {
-        let (world, client, service) = talk(number, &ROUGH);
-        hits += world.net().hits();
+        let (world, client, service) = talk(number, &Swarm::rough());
+        hits += world.net().counts().hits;
         let records = world.host::<Client>(client).records();
         assert_eq!(records.len() as u64, REQUESTS, "seed {number}");
         for record in records {
@@ -97,8 +95,8 @@ fn with_faults_every_request_ends_and_no_byte_is_wrong() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for number in 0..50 {
-        let [one, two] = [(); 2].map(|()| talk(number, &ROUGH).0.trace().sum());
+        let [one, two] = [(); 2].map(|()| talk(number, &Swarm::rough()).0.trace().sum());
         assert_eq!(one, two, "seed {number}");
-        assert_ne!(one, talk(number + 1, &ROUGH).0.trace().sum(), "seed {number}");
+        assert_ne!(one, talk(number + 1, &Swarm::rough()).0.trace().sum(), "seed {number}");
     }
 }

@@ -38,8 +38,8 @@ fn machines_hear_and_do_the_same_on_every_runtime<S: Platform, A: Platform>() {
 
 fn a_recording_played_to_fresh_machines_has_them_do_the_same<S: Platform, A: Platform>() {
     for shape in [Shape::Together, Shape::Apart] {
-        let played = record::<S, A>(shape, 2).replay();
-        assert!(played.is_ok(), "{shape:?}: {}", played.unwrap_err());
+        let differs = record::<S, A>(shape, 2).replay().err();
+        assert!(differs.is_none(), "{shape:?}: {}", differs.unwrap_or_default());
     }
 }
 
@@ -128,14 +128,14 @@ fn a_recording_that_was_changed_does_not_replay() {
 /// Whether any driver does this.
 fn matters<L>(step: &Step<L>, letter: fn(&L) -> bool) -> bool {
     match step {
-        Step::Tick(..) | Step::Polled(None) => false,
+        Step::Tick(..)
+        | Step::Input(_, Input::Sent { .. })
+        | Step::Polled(None | Some(Action::Write(_) | Action::Read(_))) => false,
         // Frames may say nothing but what depends on cuts.
         Step::Wrote(_, bytes) => bytes.starts_with(b"HTTP/1.1 "),
         Step::Input(_, Input::Received { bytes, .. }) => bytes.starts_with(b"HTTP/1.1 "),
-        Step::Input(_, Input::Sent { .. }) => false,
-        Step::Polled(Some(Action::Write(_) | Action::Read(_))) => false,
-        Step::Input(_, Input::Letter(said)) => letter(said),
-        Step::Polled(Some(Action::Letter { letter: said, .. })) => letter(said),
+        Step::Input(_, Input::Letter(said))
+        | Step::Polled(Some(Action::Letter { letter: said, .. })) => letter(said),
         Step::Input(..) | Step::Polled(Some(_)) => true,
     }
 }

@@ -8,9 +8,10 @@ use pico_core::host::Host;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Poll, Waker};
+use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{Builder, JoinHandle};
 
 /// What a thread runs.
@@ -124,10 +125,16 @@ pub(crate) async fn together<P: Platform>(
 ) -> io::Result<()> {
     let mut signals = drain.is_some().then(P::signals).transpose()?;
     let mut asked = false;
+    let bell = Arc::new(Bell::default());
+    let ring = Waker::from(Arc::clone(&bell));
     poll_fn(move |cx| {
+        bell.answer(cx.waker());
         while let (Some(signals), Some(drain)) = (&mut signals, &mut drain)
-            && signals.poll(cx).is_ready()
+            && bell.rang()
+            && signals.poll(&mut Context::from_waker(&ring)).is_ready()
         {
+            // There may be another one.
+            bell.ring();
             if asked {
                 log::finish();
                 std::process::exit(1);
@@ -139,6 +146,53 @@ pub(crate) async fn together<P: Platform>(
         if tasks.is_empty() { Poll::Ready(Ok(())) } else { Poll::Pending }
     })
     .await
+}
+
+/// Wakes a task and remembers it. To ask for signals can cost a system call, which is too much
+/// to do whenever the task is woken for a socket.
+struct Bell {
+    rang: AtomicBool,
+    task: Mutex<Option<Waker>>,
+}
+
+impl Bell {
+    /// Says whom to wake.
+    fn answer(&self, task: &Waker) {
+        match &mut *self.lock() {
+            Some(known) => known.clone_from(task),
+            none => *none = Some(task.clone()),
+        }
+    }
+
+    /// Whether it has been rung since it was last asked.
+    fn rang(&self) -> bool {
+        self.rang.load(Ordering::Relaxed) && self.rang.swap(false, Ordering::AcqRel)
+    }
+
+    fn ring(&self) {
+        self.rang.store(true, Ordering::Release);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Waker>> {
+        self.task.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Default for Bell {
+    /// One that has been rung: what it stands for is yet to be looked at.
+    fn default() -> Self {
+        Self { rang: AtomicBool::new(true), task: Mutex::default() }
+    }
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.ring();
+        let task = self.lock().clone();
+        if let Some(task) = task {
+            task.wake();
+        }
+    }
 }
 
 /// Waits for the first signal.

@@ -1,63 +1,112 @@
 //! Whether everybody was answered.
 
-use super::Invariant;
-use crate::actors::{Client, Outcome, Plan, Record, Service};
-use crate::case::Kind;
-use crate::kernel::SeatId;
-use crate::scenario::Run;
+use super::{Broken, Invariant, Judge as Look, New};
+use crate::actors::{Client, Outcome, Plan, Record};
+use crate::case::{Kind, Role};
+use crate::run::{Life, Moment, Run};
 use pico_core::Reason;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-pub(super) const INVARIANT: Invariant = Invariant {
-    name: "answered",
-    sentence: "each request gets exactly one complete response or exactly one clean error, \
-               never silence past its deadline",
-    look,
-};
+/// Looks for requests that were not answered, or not as they may be.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    new: New,
+    ended: BTreeMap<u64, u32>,
+    /// Those whose own ends, or those of a request before them on their connection, keep them
+    /// from their responses.
+    excused: BTreeSet<u64>,
+}
 
-fn look(run: &Run) -> Result<(), String> {
-    let mut ended: BTreeMap<u64, usize> = BTreeMap::new();
-    for seat in &run.clients {
-        for record in run.world.host::<Client>(*seat).records() {
-            *ended.entry(record.id).or_default() += 1;
-            fair(run, *seat, record)?;
+impl Look for Judge {
+    fn invariant(&self) -> Invariant {
+        Invariant {
+            number: 6,
+            name: "answered",
+            sentence: "each request gets exactly one complete response or exactly one clean \
+                       error, never silence past its deadline; and once all is healed, a response",
         }
     }
-    match (0..run.requests).find(|id| ended.get(id) != Some(&1)) {
-        Some(id) => Err(format!("request {id} ended {:?} times", ended.get(&id))),
-        None => Ok(()),
+
+    fn look(&mut self, run: &Run) -> Result<(), Broken> {
+        for life in run.cast.of(Role::Client) {
+            let seat = life.seats[0];
+            for record in self.new.of(seat, run.world.host::<Client>(seat).records()) {
+                *self.ended.entry(record.id).or_default() += 1;
+                let before = record.behind.is_some_and(|id| self.excused.contains(&id));
+                if before || fails(&run.work.plan(record.id)) {
+                    self.excused.insert(record.id);
+                }
+                self.fair(run, life, record)?;
+            }
+        }
+        if run.moment < Moment::Rest {
+            return Ok(());
+        }
+        let load = &run.case.load;
+        match load.ids(false).chain(load.ids(true)).find(|id| self.ended.get(id) != Some(&1)) {
+            Some(id) => {
+                let times = self.ended.get(&id).copied().unwrap_or_default();
+                Err(self.broken(run, format!("it ended {times} times")).of_request(id))
+            }
+            None => Ok(()),
+        }
     }
 }
 
-/// Whether this end was one that may be.
-fn fair(run: &Run, seat: SeatId, record: &Record) -> Result<(), String> {
-    let plan = run.work.plan(record.id);
-    let hit = run.world.net().was_hit(seat, record.conn);
-    let fair = match &record.outcome {
-        Outcome::Complete { .. } => true,
-        Outcome::Error { status, code } => known(*status, code) && may_fail(run, &plan),
-        // Without a head on its client's side a response may still have begun at the node.
-        Outcome::Broken { begun, .. } => {
-            hit || (may_fail(run, &plan) && (*begun || saw(run, record.id)))
+impl Judge {
+    /// Whether this end was one that may be.
+    fn fair(&self, run: &Run, life: &Life, record: &Record) -> Result<(), Broken> {
+        let plan = run.work.plan(record.id);
+        let seat = life.seats[0];
+        let hit = run.world.net().was_hit(seat, record.conn)
+            || record.tried.iter().any(|conn| run.world.net().was_hit(seat, *conn));
+        let late = record.id >= run.case.load.requests;
+        let excused = self.excused.contains(&record.id);
+        let wild = (!run.is_calm() || run.is_cold()) && (!late || !reachable(run, &plan));
+        let may_fail = wild || excused;
+        let fair = match &record.outcome {
+            Outcome::Complete { .. } => true,
+            Outcome::Error { status, code } => known(*status, code) && may_fail,
+            // Without a head on its client's side a response may still have begun at the node.
+            Outcome::Broken { begun, .. } => {
+                wild || (excused && (*begun || saw(run, record.id) || record.behind.is_some()))
+            }
+            Outcome::Unreachable => !run.is_calm() && (!late || !reachable(run, &plan)),
+            Outcome::Silence => hit && !late,
+            Outcome::Aborted => plan.is(Kind::ClientAborts),
+            Outcome::Wrong(_) => false,
+        };
+        if fair {
+            return Ok(());
         }
-        Outcome::Unreachable => hit,
-        Outcome::Silence => hit || (run.patient && saw(run, record.id)),
-        Outcome::Aborted => plan.is(Kind::ClientAborts),
-        Outcome::Wrong(_) => false,
+        let detail = format!("{record:?}, though {plan:?}");
+        Err(self.broken(run, detail).of_request(record.id).at(record.ended).by(seat))
+    }
+}
+
+/// Whether its ends keep it from its response. Where a response may be late, a client that has
+/// sent FIN may be let go.
+fn fails(plan: &Plan) -> bool {
+    plan.is_failed() || plan.is_half_closed()
+}
+
+/// Whether anybody is there who can answer it.
+fn reachable(run: &Run, plan: &Plan) -> bool {
+    let any = |role| run.cast.alive().any(|life| life.member.role == role);
+    let front = !run.case.shape.balancer || any(Role::Balancer);
+    let endpoints = run.case.shape.endpoints;
+    let serves = |life: &Life| {
+        let service = crate::case::Member { role: Role::Service, at: life.member.at };
+        life.member.role == Role::Agent
+            && life.member.at % endpoints == plan.endpoint
+            && run.cast.now(service).is_some()
     };
-    if fair { Ok(()) } else { Err(format!("{record:?}, though {plan:?}")) }
-}
-
-/// Whether anything was planned that keeps this request from its response.
-fn may_fail(run: &Run, plan: &Plan) -> bool {
-    // Where the response may be late, a client that has sent FIN may be let go.
-    !run.calm || run.cold || plan.is_failed() || plan.is_half_closed()
+    front && any(Role::Node) && run.cast.alive().any(serves)
 }
 
 /// Whether any service saw the request.
 fn saw(run: &Run, id: u64) -> bool {
-    let mut services = run.services.iter().map(|seat| run.world.host::<Service>(*seat));
-    services.any(|service| service.arrivals().iter().any(|arrival| arrival.id == id))
+    super::services(run).any(|(_, service)| service.arrivals().iter().any(|a| a.id == id))
 }
 
 /// Whether the table of reasons has this status with this code.

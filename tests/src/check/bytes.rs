@@ -1,33 +1,64 @@
 //! Whether what came is what was sent.
 
-use super::Invariant;
-use crate::actors::{Client, Service};
-use crate::scenario::Run;
+use super::{Broken, Invariant, Judge as Look, New};
+use crate::actors::{Client, Outcome};
+use crate::case::Role;
+use crate::run::Run;
 
-pub(super) const INVARIANT: Invariant = Invariant {
-    name: "bytes",
-    sentence: "every byte and field is right, a truncated body never looks complete, and nothing \
-               that concerns one hop passes it",
-    look,
-};
+/// Looks at what both ends found wrong.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    records: New,
+    strays: New,
+    /// Arrivals may be found wrong long after they began.
+    open: Vec<(crate::kernel::SeatId, usize)>,
+    arrivals: New,
+}
 
-fn look(run: &Run) -> Result<(), String> {
-    for seat in &run.services {
-        let service = run.world.host::<Service>(*seat);
-        let wrong = service.arrivals().iter().find(|a| a.wrong.is_some() || !a.leaked.is_empty());
-        if let Some(arrival) = wrong {
-            let plan = run.work.plan(arrival.id);
-            return Err(format!("{} got {arrival:?}, though {plan:?}", service.served()));
+impl Look for Judge {
+    fn invariant(&self) -> Invariant {
+        Invariant {
+            number: 9,
+            name: "bytes",
+            sentence: "every byte and field is right, a truncated body never looks complete, and \
+                       nothing that concerns one hop passes it",
         }
     }
-    for seat in &run.clients {
-        let client = run.world.host::<Client>(*seat);
-        if let Some(record) = client.records().iter().find(|record| !record.leaked.is_empty()) {
-            return Err(format!("{record:?}"));
+
+    fn look(&mut self, run: &Run) -> Result<(), Broken> {
+        for life in run.cast.of(Role::Client) {
+            let seat = life.seats[0];
+            let client = run.world.host::<Client>(seat);
+            for record in self.records.of(seat, client.records()) {
+                if !record.leaked.is_empty() || matches!(record.outcome, Outcome::Wrong(_)) {
+                    let detail = format!("{record:?}, though {:?}", run.work.plan(record.id));
+                    let broken = self.broken(run, detail).of_request(record.id);
+                    return Err(broken.at(record.ended).by(seat));
+                }
+            }
+            if let Some(stray) = self.strays.of(seat, client.strays()).first() {
+                return Err(self.broken(run, format!("{stray:?}")).at(stray.at).by(seat));
+            }
         }
-        if let Some(stray) = client.strays().first() {
-            return Err(format!("{stray:?}"));
+        for (seat, service) in super::services(run) {
+            let all = service.arrivals();
+            let before = all.len() - self.arrivals.of(seat, all).len();
+            self.open.extend((before..all.len()).map(|at| (seat, at)));
         }
+        let open = core::mem::take(&mut self.open);
+        for (seat, at) in open {
+            let service = run.world.host::<crate::actors::Service>(seat);
+            let arrival = &service.arrivals()[at];
+            if arrival.wrong.is_some() || !arrival.leaked.is_empty() {
+                let plan = run.work.plan(arrival.id);
+                let detail = format!("{} got {arrival:?}, though {plan:?}", service.served());
+                let broken = self.broken(run, detail).of_request(arrival.id);
+                return Err(broken.by(seat));
+            }
+            if arrival.ended.is_none() {
+                self.open.push((seat, at));
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -1,41 +1,127 @@
-//! What must hold of every run: invariants, each with a name and one sentence, in a file of its
-//! own.
+//! What must hold of every run: invariants, each with a number, a name and one sentence, in a
+//! file of its own.
 
 mod answered;
+mod bounded;
 mod bytes;
+mod conserved;
+mod drained;
 mod once;
 mod placed;
 mod rest;
 
-use crate::case::Kind;
-use crate::scenario::Run;
+use crate::actors::Service;
+use crate::case::Role;
+use crate::kernel::SeatId;
+use crate::run::Run;
+use core::fmt;
+use pico_core::Instant;
+use std::collections::BTreeMap;
 
 /// Something that must hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Invariant {
+    /// Its number, by which documents name it.
+    pub number: u8,
     /// Its name.
     pub name: &'static str,
     /// What it says.
     pub sentence: &'static str,
-    /// Looks whether it holds, and says what does not.
-    pub look: fn(&Run) -> Result<(), String>,
 }
 
-/// All of them.
-pub const ALL: [Invariant; 5] =
-    [answered::INVARIANT, bytes::INVARIANT, once::INVARIANT, placed::INVARIANT, rest::INVARIANT];
+/// One who looks whether an invariant holds, again and again while a run goes on.
+pub trait Judge {
+    /// Which one.
+    fn invariant(&self) -> Invariant;
 
-/// What does not hold of `run`, with the command that replays it.
-pub fn broken(run: &Run) -> Option<String> {
-    ALL.iter().find_map(|invariant| {
-        let detail = (invariant.look)(run).err()?;
-        let Invariant { name, sentence, .. } = invariant;
-        let faults = if run.storm { " --faults swarm" } else { "" };
-        let early = if run.work.load.kinds.contains(&Kind::Early) { "" } else { " --no-early" };
-        let patient = if run.patient { " --patient" } else { "" };
-        Some(format!(
-            "broken: {name} ({sentence})\n  {detail}\n  seed {number}: \
-             cargo run -p pico-sim -- run --seed {number}{faults}{early}{patient}",
-            number = run.number,
-        ))
-    })
+    /// Looks at how far the run has come; says what does not hold.
+    ///
+    /// # Errors
+    /// What is broken, for the first time.
+    fn look(&mut self, run: &Run) -> Result<(), Broken>;
+
+    /// The words for what does not hold now.
+    fn broken(&self, run: &Run, detail: String) -> Broken {
+        let (seat, request) = (None, None);
+        Broken { invariant: self.invariant(), at: run.world.now(), seat, request, detail }
+    }
+}
+
+/// A broken invariant.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Broken {
+    /// Which one.
+    pub invariant: Invariant,
+    /// When it was found, or when it happened if that is known.
+    pub at: Instant,
+    /// At which machine, if at one.
+    pub seat: Option<SeatId>,
+    /// In which request, if in one.
+    pub request: Option<u64>,
+    /// What does not hold.
+    pub detail: String,
+}
+
+impl Broken {
+    /// It happened then, and not now.
+    fn at(self, at: Instant) -> Self {
+        Self { at, ..self }
+    }
+
+    /// It happened at this machine.
+    fn by(self, seat: SeatId) -> Self {
+        Self { seat: Some(seat), ..self }
+    }
+
+    /// It happened to this request.
+    fn of_request(self, id: u64) -> Self {
+        Self { request: Some(id), ..self }
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Invariant { number, name, sentence } = self.invariant;
+        let secs = self.at.since(Instant::ZERO).as_secs_f64();
+        writeln!(f, "invariant {number} ({name}) is broken at {secs:.6} s")?;
+        writeln!(f, "  it says: {sentence}")?;
+        if let Some(request) = self.request {
+            write!(f, "  request {request}: ")?;
+        } else {
+            write!(f, "  found: ")?;
+        }
+        write!(f, "{}", self.detail)
+    }
+}
+
+/// One judge of each invariant.
+pub fn judges() -> Vec<Box<dyn Judge>> {
+    vec![
+        Box::<bounded::Judge>::default(),
+        Box::<answered::Judge>::default(),
+        Box::<once::Judge>::default(),
+        Box::<placed::Judge>::default(),
+        Box::<bytes::Judge>::default(),
+        Box::<drained::Judge>::default(),
+        Box::<rest::Judge>::default(),
+        Box::<conserved::Judge>::default(),
+    ]
+}
+
+/// What has been added to lists that only grow, since it was last asked for.
+#[derive(Debug, Default)]
+struct New(BTreeMap<SeatId, usize>);
+
+impl New {
+    /// Those of `all` that are new at this machine.
+    fn of<'a, T>(&mut self, seat: SeatId, all: &'a [T]) -> &'a [T] {
+        let seen = self.0.insert(seat, all.len()).unwrap_or_default();
+        all.get(seen..).unwrap_or_default()
+    }
+}
+
+/// All lives of all services.
+fn services(run: &Run) -> impl Iterator<Item = (SeatId, &Service)> {
+    let seats = run.cast.of(Role::Service).map(|life| life.seats[0]);
+    seats.map(|seat| (seat, run.world.host::<Service>(seat)))
 }

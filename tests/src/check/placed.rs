@@ -1,33 +1,56 @@
 //! Whether requests went where they should.
 
-use super::Invariant;
-use crate::actors::{Client, Outcome, Service};
-use crate::scenario::Run;
+use super::{Broken, Invariant, Judge as Look, New};
+use crate::actors::{Client, Outcome};
+use crate::case::Role;
+use crate::run::Run;
 
-pub(super) const INVARIANT: Invariant = Invariant {
-    name: "placed",
-    sentence: "only an upstream that registered the endpoint is reached, and a response comes \
-               from a service that saw the request",
-    look,
-};
+/// Compares where requests were meant to go with where they went.
+#[derive(Debug, Default)]
+pub(super) struct Judge {
+    records: New,
+    arrivals: New,
+}
 
-fn look(run: &Run) -> Result<(), String> {
-    let services = || run.services.iter().map(|seat| run.world.host::<Service>(*seat));
-    for service in services() {
-        // The service itself compares the endpoint of each arrival with its own.
-        if let Some(a) = service.arrivals().iter().find(|a| a.wrong.is_some()) {
-            return Err(format!("{} got {a:?}", service.served()));
+impl Look for Judge {
+    fn invariant(&self) -> Invariant {
+        Invariant {
+            number: 8,
+            name: "placed",
+            sentence: "a request reaches only an upstream that registered its endpoint, by at \
+                       most one hop between nodes, and its response comes from a service that \
+                       saw it",
         }
     }
-    for seat in &run.clients {
-        for record in run.world.host::<Client>(*seat).records() {
-            let Outcome::Complete { service: served } = &record.outcome else { continue };
-            let service = services().find(|service| service.served() == served);
-            let saw = |s: &Service| s.arrivals().iter().any(|a| a.id == record.id);
-            if !service.is_some_and(saw) {
-                return Err(format!("{record:?}, but {served} never saw it"));
+
+    fn look(&mut self, run: &Run) -> Result<(), Broken> {
+        for life in run.cast.of(Role::Service) {
+            let seat = life.seats[0];
+            let endpoint = life.member.at % run.case.shape.endpoints;
+            let service = run.world.host::<crate::actors::Service>(seat);
+            for arrival in self.arrivals.of(seat, service.arrivals()) {
+                let plan = run.work.plan(arrival.id);
+                let hops = arrival.via.iter().filter(|via| via.contains("node-")).count();
+                if plan.endpoint != endpoint || hops > 2 {
+                    let detail = format!("{} got {arrival:?}, though {plan:?}", life.name);
+                    let broken = self.broken(run, detail).of_request(arrival.id);
+                    return Err(broken.at(arrival.began).by(seat));
+                }
             }
         }
+        for life in run.cast.of(Role::Client) {
+            let seat = life.seats[0];
+            for record in self.records.of(seat, run.world.host::<Client>(seat).records()) {
+                let Outcome::Complete { service } = &record.outcome else { continue };
+                let mut named = super::services(run).filter(|(_, s)| s.served() == service);
+                let saw = named.any(|(_, s)| s.arrivals().iter().any(|a| a.id == record.id));
+                if !saw {
+                    let detail = format!("{record:?}, but {service} never saw it");
+                    let broken = self.broken(run, detail).of_request(record.id);
+                    return Err(broken.at(record.ended).by(seat));
+                }
+            }
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -1,23 +1,77 @@
 //! Whether anything was left behind.
 
-use super::Invariant;
-use crate::scenario::Run;
+use super::{Broken, Invariant, Judge as Look};
+use crate::case::Role;
+use crate::kernel::SeatId;
+use crate::run::{Life, Moment, Run};
+use pico_core::agent::Agent;
+use pico_core::server::Worker;
 
-pub(super) const INVARIANT: Invariant = Invariant {
-    name: "rest",
-    sentence: "at rest nothing is left over, and a drain comes to its end",
-    look,
-};
+/// Looks at what is left when all rests, and when all was stopped.
+#[derive(Debug, Default)]
+pub(super) struct Judge;
 
-fn look(run: &Run) -> Result<(), String> {
-    if let Some(left) = run.left.first() {
-        return Err(left.clone());
-    }
-    for seat in run.workers.iter().chain(&run.agents).chain([&run.node]) {
-        let (done, held) = (run.world.is_done(*seat), run.world.connections(*seat));
-        if !done || held > 0 {
-            return Err(format!("after the drain {seat:?} is done: {done}, and holds {held}"));
+impl Look for Judge {
+    fn invariant(&self) -> Invariant {
+        Invariant {
+            number: 12,
+            name: "rest",
+            sentence: "at rest nothing is left over: streams, timers, buffers, routes; and a \
+                       drain comes to its end",
         }
     }
-    Ok(())
+
+    fn look(&mut self, run: &Run) -> Result<(), Broken> {
+        let found = match run.moment {
+            Moment::Chaos | Moment::Healed => None,
+            Moment::Rest => run.cast.alive().find_map(|life| left(run, life)),
+            Moment::Over => run.cast.of(Role::Node).chain(run.cast.of(Role::Agent)).find_map(over),
+        };
+        match found {
+            Some((seat, detail)) => Err(self.broken(run, detail).by(seat)),
+            None => Ok(()),
+        }
+    }
+}
+
+/// What a life holds at rest that it should not.
+fn left(run: &Run, life: &Life) -> Option<(SeatId, String)> {
+    match life.member.role {
+        Role::Node => life
+            .workers()
+            .iter()
+            .find_map(|seat| {
+                let worker = run.world.host::<Worker>(*seat);
+                let (calls, knows) = (worker.calls(), worker.connections());
+                let holds = run.world.connections(*seat);
+                let busy = worker.counts().under_way;
+                let fine = calls == 0 && busy == 0 && knows == holds;
+                let what = format!("{calls} calls, {busy} requests; it knows {knows} of {holds}");
+                (!fine).then_some((*seat, what))
+            })
+            .or_else(|| {
+                let held: usize =
+                    life.workers().iter().map(|seat| run.world.connections(*seat)).sum();
+                let agents =
+                    run.cast.alive().filter(|life| life.member.role == Role::Agent).count();
+                // A balancer asks whether the node is ready.
+                let asks = usize::from(run.case.shape.balancer);
+                let what = format!("{held} connections, but {agents} agents");
+                (held > agents + asks).then_some((life.seats[0], what))
+            }),
+        Role::Agent => {
+            let seat = life.seats[0];
+            let (calls, holds) =
+                (run.world.host::<Agent>(seat).calls(), run.world.connections(seat));
+            let what = format!("{calls} calls, {holds} connections");
+            (calls > 0 || holds > 1).then_some((seat, what))
+        }
+        Role::Service | Role::Client | Role::Balancer => None,
+    }
+}
+
+/// What goes on though it was told to stop.
+fn over(life: &Life) -> Option<(SeatId, String)> {
+    let seat = life.seats[0];
+    life.is_alive().then(|| (seat, format!("{} was told to stop, and goes on", life.name)))
 }

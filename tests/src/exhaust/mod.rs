@@ -5,6 +5,8 @@
 //! find of one replays in the others: [`Odometer::digits`] for here, [`Odometer::bytes`] for a
 //! corpus file.
 
+pub mod server;
+
 use crate::choices::Choices;
 use core::cell::RefCell;
 use std::time::{Duration, Instant};

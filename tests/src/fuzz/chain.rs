@@ -4,6 +4,7 @@
 use super::http1_text;
 use super::talker::{Answer, Say, Speech, Talker};
 use crate::actors::wire::{Event, Reader};
+use crate::case::{Case, Member, Role};
 use crate::choices::Choices;
 use crate::kernel::{Place, SeatId, Trace, World};
 use core::net::SocketAddr;
@@ -13,7 +14,7 @@ use pico_core::host::{Address, Port};
 use pico_core::id::WorkerId;
 use pico_core::rpc::Identity;
 use pico_core::server::{Node, Settings, Worker};
-use pico_core::{Instant, Limits, Seed};
+use pico_core::{Instant, Limits};
 use std::sync::Arc;
 
 /// What a service's answer is, as far as one can tell who reads no more than RFC 9112 has.
@@ -30,14 +31,14 @@ enum Verdict {
 /// Plays what `data` stands for, and looks at what reached whom.
 pub(super) fn play(data: &[u8]) {
     let mut choices = Choices::new(data);
-    let seed = Seed::from_u64(u64::from(choices.byte()));
+    let seed = u64::from(choices.byte());
     let answers: Vec<Answer> =
         (0..choices.between(1, 4)).map(|at| answer(&mut choices, at)).collect();
     let speech = request(&mut choices);
     let said: Vec<u8> = bytes(&speech);
-    let (mut world, worker, agent, service) = build(&seed, answers.clone());
+    let (mut world, worker, agent, service) = build(seed, answers.clone());
     world.run(Instant::ZERO + Duration::from_secs(1), |_| false);
-    let process = world.process("10.0.4.1".parse().expect("an address"));
+    let process = world.process(Member { role: Role::Client, at: 0 });
     let place = Place { process, address: Address::Node };
     let client = world.seat(place, "client", |_, now| Talker::client(now, PROXY, speech));
     world.run(world.now() + LIFE, |world| world.host::<Talker>(client).over);
@@ -207,12 +208,12 @@ fn pause(choices: &mut Choices) -> Duration {
 }
 
 /// A node of one worker, and an agent with its service.
-fn build(seed: &Seed, answers: Vec<Answer>) -> (World, SeatId, SeatId, SeatId) {
-    let mut world = World::new(seed, Vec::new(), Trace::default());
+fn build(seed: u64, answers: Vec<Answer>) -> (World, SeatId, SeatId, SeatId) {
+    let mut world = World::new(&Case { seed, ..Case::default() }, Trace::default());
     let short = Duration::from_secs(30);
     let limits = Limits { stall_timeout: short, idle_timeout: short, ..Limits::default() };
     let limits = Arc::new(limits);
-    let process = world.process(PROXY.ip());
+    let process = world.process(Member { role: Role::Node, at: 0 });
     let settings = Arc::new(Settings { limits: Arc::clone(&limits), ..Settings::default() });
     let id = WorkerId(0);
     let place = Place { process, address: Address::Worker(id) };
@@ -228,12 +229,13 @@ fn build(seed: &Seed, answers: Vec<Answer>) -> (World, SeatId, SeatId, SeatId) {
     let (host, port) = (UPSTREAM.ip().to_string(), UPSTREAM.port());
     let server = agent::Server { host, port, prefix: String::new() };
     let settings = agent::Settings::new(server, Identity::default(), vec![listener]);
-    let process = world.process("10.0.2.1".parse().expect("an address"));
+    let process = world.process(Member { role: Role::Agent, at: 0 });
     let place = Place { process, address: Address::Worker(id) };
     let agent = world.seat(place, "agent", |seed, now| {
         Agent::new(now, settings, seed.clone(), limits).expect("settings that work")
     });
-    let place = Place { process: world.process(SERVICE.ip()), address: Address::Node };
+    let process = world.process(Member { role: Role::Service, at: 0 });
+    let place = Place { process, address: Address::Node };
     let service = world.seat(place, "service", |_, now| Talker::service(now, answers));
     world.listen(SERVICE, Port::Proxy, vec![service]);
     (world, worker, agent, service)
@@ -247,7 +249,7 @@ const SERVICE: SocketAddr = SocketAddr::new(ip(3), 3000);
 const LIFE: Duration = Duration::from_mins(5);
 
 const fn ip(net: u8) -> core::net::IpAddr {
-    core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, 0, net, 1))
+    core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, net, 0, 1))
 }
 
 const ANSWERS: [&[u8]; 6] = [

@@ -1,94 +1,223 @@
-//! What goes wrong in a run, as a list that is made before it starts.
+//! What a case says of one host, and of the ways between hosts.
 
-use super::ProcessId;
-use super::net::Way;
-use crate::draw::Draw as _;
+use super::cpu::Cpu;
+use crate::case::{Answer, Case, Fault, Link, Member, Shape, Span, Traffic, Way};
 use core::time::Duration;
-use pico_core::{Instant, Seed};
+use pico_core::Instant;
+use std::collections::{BTreeMap, VecDeque};
 
-/// One thing that goes wrong.
-///
-/// Links are numbered as they are dialled. A byte is counted in its direction of its link, so a
-/// fault hits the same place of a conversation whatever its timing.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Fault {
-    /// The link is reset, for both ends, when this byte is sent.
-    Reset {
-        /// Which link.
-        link: u64,
-        /// Which direction's bytes count.
-        way: Way,
-        /// So many bytes pass before.
-        byte: u64,
-    },
-    /// From this byte on, bytes are late by a span; forever without one: silence.
-    Stall {
-        /// Which link.
-        link: u64,
-        /// Which direction stalls.
-        way: Way,
-        /// So many bytes pass before.
-        byte: u64,
-        /// For how long.
-        span: Option<Duration>,
-    },
-    /// The dialled link is refused.
-    Refuse {
-        /// Which link.
-        link: u64,
-    },
-    /// The dialled link is never answered.
-    Blackhole {
-        /// Which link.
-        link: u64,
-    },
-    /// A process dies; its peers see resets.
-    Kill {
-        /// Which process.
-        process: ProcessId,
-        /// When.
-        at: Instant,
-    },
-}
-
-/// How much of what goes wrong.
+/// The part of a case that is the kernel's to carry out.
 #[derive(Clone, Debug)]
-pub struct Storm {
-    /// Faults are spread over the links of these numbers.
-    pub links: u64,
-    /// At most so many faults.
-    pub faults: u64,
-    /// Bytes before a fault, at most; most faults come early.
-    pub bytes: u64,
-    /// The longest stall that ends.
-    pub stall: Duration,
-    /// Whether links may fall silent for good.
-    pub silence: bool,
+pub(super) struct Plan {
+    faults: Vec<Fault>,
+    shape: Shape,
+    /// From here on nothing new goes wrong.
+    pub(super) heal: Instant,
 }
 
-impl Storm {
-    /// The faults of this storm under `seed`. Each kind is on or off for a whole run.
-    pub fn faults(&self, seed: &Seed) -> Vec<Fault> {
-        let mut kinds = seed.fork("kinds").roll();
-        let on: Vec<u8> = (0..5).filter(|_| kinds.chance(1, 2)).collect();
-        let count = if on.is_empty() { 0 } else { kinds.between(0, self.faults) };
-        (0..count).map(|at| self.fault(&on, seed.fork_at("fault", at))).collect()
+/// What waits for one dial and for the bytes of its stream.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fate {
+    pub(super) refused: bool,
+    pub(super) blackholed: bool,
+    /// By byte.
+    pub(super) up: VecDeque<(u64, Hit)>,
+    /// By byte.
+    pub(super) down: VecDeque<(u64, Hit)>,
+}
+
+/// What befalls a stream at a byte.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Hit {
+    Reset,
+    /// For ever without a span.
+    Stall(Option<Duration>),
+}
+
+/// When names are answered otherwise.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lookups {
+    pub(super) from: Instant,
+    pub(super) to: Instant,
+    pub(super) answer: Answer,
+}
+
+/// A while in which some ways are otherwise.
+#[derive(Clone, Debug)]
+pub(super) struct Spell {
+    pub(super) from: Instant,
+    pub(super) to: Instant,
+    pub(super) what: Change,
+    both: bool,
+}
+
+/// In what way they are.
+#[derive(Clone, Debug)]
+pub(super) enum Change {
+    /// Nothing passes; with flaps, for so many nanoseconds, and then again after as many.
+    Cut {
+        only: Traffic,
+        flaps: Option<u64>,
+    },
+    Weather(Link),
+}
+
+/// In which groups of a spell a host is.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Sides {
+    from: bool,
+    to: bool,
+}
+
+impl Plan {
+    pub(super) fn new(case: &Case) -> Self {
+        let heal = Instant::ZERO + case.heal.0;
+        Self { faults: case.faults.clone(), shape: case.shape.clone(), heal }
     }
 
-    fn fault(&self, on: &[u8], seed: Seed) -> Fault {
-        let mut dice = seed.roll();
-        let link = dice.below(self.links);
-        let way = if dice.chance(1, 2) { Way::Up } else { Way::Down };
-        let scale = *dice.pick(&[200, 5_000, self.bytes]);
-        let byte = dice.below(scale.min(self.bytes));
-        let span = dice.span(Duration::from_millis(1), self.stall);
-        match *dice.pick(on) {
-            0 => Fault::Reset { link, way, byte },
-            1 => Fault::Stall { link, way, byte, span: Some(span) },
-            2 if self.silence => Fault::Stall { link, way, byte, span: None },
-            3 => Fault::Refuse { link },
-            4 if self.silence => Fault::Blackhole { link },
-            _ => Fault::Reset { link, way, byte: byte / 8 },
+    pub(super) fn zone(&self, member: Member) -> usize {
+        self.shape.zone(member)
+    }
+
+    /// When what lasts so long is over.
+    fn span(&self, at: Span, lasts: Span) -> (Instant, Instant) {
+        let from = Instant::ZERO + at.0;
+        (from, (from + lasts.0).min(self.heal))
+    }
+
+    pub(super) fn cpu(&self, member: Member) -> Cpu {
+        let (mut pauses, mut slow) = (Vec::new(), Vec::new());
+        for fault in &self.faults {
+            if let Fault::Pause { who, at, lasts } = fault
+                && self.shape.means(who, member)
+            {
+                pauses.push(self.span(*at, *lasts));
+            } else if let Fault::Slow { who, at, lasts, times } = fault
+                && self.shape.means(who, member)
+            {
+                let (from, to) = self.span(*at, *lasts);
+                slow.push((from, to, *times));
+            }
         }
+        Cpu::new(pauses, slow)
+    }
+
+    /// By how many millionths its clock is fast.
+    pub(super) fn drift(&self, member: Member) -> i64 {
+        let ppm = self.faults.iter().filter_map(|fault| {
+            let Fault::Drift { who, ppm } = fault else { return None };
+            self.shape.means(who, member).then_some(i64::from(*ppm))
+        });
+        ppm.sum()
+    }
+
+    pub(super) fn lookups(&self, member: Member) -> Vec<Lookups> {
+        let all = self.faults.iter().filter_map(|fault| {
+            let Fault::Names { who, at, lasts, answer } = fault else { return None };
+            let (from, to) = self.span(*at, *lasts);
+            self.shape.means(who, member).then_some(Lookups { from, to, answer: *answer })
+        });
+        all.collect()
+    }
+
+    /// What waits for the dials of a host, by how manyeth they are.
+    pub(super) fn fates(&self, member: Member) -> BTreeMap<u64, Fate> {
+        let mut fates: BTreeMap<u64, Fate> = BTreeMap::new();
+        for fault in &self.faults {
+            let Some((who, dial)) = byte_located(fault) else { continue };
+            if !self.shape.means(who, member) {
+                continue;
+            }
+            let fate = fates.entry(dial).or_default();
+            if let Fault::Reset { way, byte, .. } = fault {
+                fate.add(*way, *byte, Hit::Reset);
+            } else if let Fault::Stall { way, byte, lasts, .. } = fault {
+                fate.add(*way, *byte, Hit::Stall(lasts.map(|span| span.0)));
+            } else if let Fault::Refuse { .. } = fault {
+                fate.refused = true;
+            } else {
+                fate.blackholed = true;
+            }
+        }
+        fates
+    }
+
+    /// All spells, and whom they are about is for [`sides`](Self::sides) to say.
+    pub(super) fn spells(&self) -> Vec<Spell> {
+        let all = self.faults.iter().filter_map(|fault| {
+            let (at, lasts, both, what) =
+                if let Fault::Cut { both, only, at, lasts, flaps, .. } = fault {
+                    let flaps = flaps.map(|span| span.as_nanos().max(1));
+                    (at, lasts, both, Change::Cut { only: *only, flaps })
+                } else if let Fault::Weather { both, at, lasts, link, .. } = fault {
+                    (at, lasts, both, Change::Weather(link.clone()))
+                } else {
+                    return None;
+                };
+            let (from, to) = self.span(*at, *lasts);
+            Some(Spell { from, to, what, both: *both })
+        });
+        all.collect()
+    }
+
+    /// In which groups of each spell a host is.
+    pub(super) fn sides(&self, member: Member) -> Vec<Sides> {
+        let all = self.faults.iter().filter_map(|fault| {
+            let (Fault::Cut { from, to, .. } | Fault::Weather { from, to, .. }) = fault else {
+                return None;
+            };
+            let [from, to] = [from, to].map(|who| self.shape.means(who, member));
+            Some(Sides { from, to })
+        });
+        all.collect()
+    }
+}
+
+impl Fate {
+    fn add(&mut self, way: Way, byte: u64, hit: Hit) {
+        let hits = match way {
+            Way::Up => &mut self.up,
+            Way::Down => &mut self.down,
+        };
+        let behind = hits.partition_point(|(other, _)| *other <= byte);
+        hits.insert(behind, (byte, hit));
+    }
+}
+
+/// Whose dial it waits for, and which, if it is one that waits for a dial.
+fn byte_located(fault: &Fault) -> Option<(&str, u64)> {
+    match fault {
+        Fault::Reset { who, dial, .. }
+        | Fault::Stall { who, dial, .. }
+        | Fault::Refuse { who, dial }
+        | Fault::Blackhole { who, dial } => Some((who, *dial)),
+        Fault::Crash { .. }
+        | Fault::PowerLoss { .. }
+        | Fault::Stop { .. }
+        | Fault::Pause { .. }
+        | Fault::Slow { .. }
+        | Fault::Drift { .. }
+        | Fault::Cut { .. }
+        | Fault::Weather { .. }
+        | Fault::Names { .. } => None,
+    }
+}
+
+impl Spell {
+    /// Whether it is about what goes from one host to another.
+    pub(super) const fn concerns(&self, from: Sides, to: Sides) -> bool {
+        (from.from && to.to) || (self.both && from.to && to.from)
+    }
+
+    pub(super) fn is_on(&self, at: Instant) -> bool {
+        (self.from..self.to).contains(&at)
+    }
+
+    /// Whether it cuts off this traffic now.
+    pub(super) fn cuts(&self, at: Instant, what: Traffic) -> bool {
+        let Change::Cut { only, flaps } = &self.what else { return false };
+        let concerned = *only == Traffic::All || *only == what;
+        let shut = |flap: u64| (at.as_nanos() - self.from.as_nanos()) / flap % 2 == 0;
+        concerned && self.is_on(at) && flaps.is_none_or(shut)
     }
 }

@@ -1,23 +1,43 @@
-//! What happened, as one number, and as lines for whoever wants to read it.
+//! What happened: as one number, and step by step for whoever wants to look into it.
 
-use super::SeatId;
+use super::{SeatId, walk};
 use crate::hash::Hash;
 use core::fmt::Debug;
 use pico_core::Instant;
-use pico_core::host::Input;
+use pico_core::host::{Action, Input};
 
-/// The running hash over (time, host, input, action), and optionally the log.
+/// The running hash over (time, host, input, action), and optionally a record of it all.
 #[derive(Debug, Default)]
 pub struct Trace {
     hash: Hash,
-    lines: Option<Vec<String>>,
+    record: Option<Vec<Step>>,
     inputs: u64,
+    turn: u64,
+    place: (Instant, SeatId),
+    begun: bool,
+}
+
+/// One turn of one machine in which anything came or went.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The turn's number; not every number is a step.
+    pub serial: u64,
+    /// When it was, by the world's clock.
+    pub at: Instant,
+    /// Whose turn.
+    pub seat: SeatId,
+    /// What that machine is called.
+    pub name: String,
+    /// What came, and the turn in which it was sent if it was sent by any.
+    pub inputs: Vec<(String, Option<u64>)>,
+    /// What went.
+    pub actions: Vec<String>,
 }
 
 impl Trace {
-    /// A trace that is also kept as lines.
-    pub fn with_lines() -> Self {
-        Self { lines: Some(Vec::new()), ..Self::default() }
+    /// A trace that also keeps every step.
+    pub fn recorded() -> Self {
+        Self { record: Some(Vec::new()), ..Self::default() }
     }
 
     /// The hash of all so far.
@@ -30,50 +50,79 @@ impl Trace {
         self.inputs
     }
 
-    /// The lines, if they are kept.
-    pub fn lines(&self) -> &[String] {
-        self.lines.as_deref().unwrap_or_default()
+    /// How many turns there were.
+    pub const fn turns(&self) -> u64 {
+        self.turn
     }
 
-    pub(super) fn input<L: Debug>(
-        &mut self,
-        now: Instant,
-        seat: SeatId,
-        name: &str,
-        input: &Input<L>,
-    ) {
+    /// Every step, if they are kept, in the order of their numbers.
+    pub fn steps(&self) -> &[Step] {
+        self.record.as_deref().unwrap_or_default()
+    }
+
+    /// The steps as lines, if they are kept.
+    pub fn lines(&self) -> Vec<String> {
+        self.steps().iter().flat_map(Step::lines).collect()
+    }
+
+    /// Begins a turn; what it sends bears the number that this returns.
+    pub(super) const fn begin(&mut self, now: Instant, seat: SeatId) -> u64 {
+        self.turn += 1;
+        self.place = (now, seat);
+        self.begun = false;
+        self.turn
+    }
+
+    pub(super) fn input<L: Debug + 'static>(&mut self, name: &str, input: &Input<L>, cause: u64) {
         self.inputs += 1;
-        self.place(now, seat);
-        if let Input::Received { conn, bytes } = input {
-            self.hash.shown(conn);
-            self.hash.bytes(bytes);
-        } else {
-            self.hash.shown(input);
+        self.enter(name);
+        walk::input(&mut self.hash, input);
+        if let Some(step) = self.record.as_mut().and_then(|record| record.last_mut()) {
+            step.inputs.push((text(input), Some(cause).filter(|cause| *cause > 0)));
         }
-        self.line(now, name, "<", input);
     }
 
-    pub(super) fn action(&mut self, now: Instant, seat: SeatId, name: &str, action: &dyn Debug) {
-        self.place(now, seat);
-        self.hash.shown(action);
-        self.line(now, name, ">", &action);
+    pub(super) fn action<L: Debug + 'static>(&mut self, name: &str, action: &Action<L>) {
+        self.enter(name);
+        walk::action(&mut self.hash, action);
+        if let Some(step) = self.record.as_mut().and_then(|record| record.last_mut()) {
+            step.actions.push(text(action));
+        }
     }
 
-    fn place(&mut self, now: Instant, seat: SeatId) {
-        self.hash.number(now.as_nanos());
+    /// The first thing of a turn says whose and when it is.
+    fn enter(&mut self, name: &str) {
+        if std::mem::replace(&mut self.begun, true) {
+            return;
+        }
+        let (at, seat) = self.place;
+        self.hash.number(at.as_nanos());
         self.hash.number(seat.0 as u64);
-    }
-
-    fn line(&mut self, now: Instant, name: &str, way: &str, what: &dyn Debug) {
-        const MAX: usize = 300;
-        if let Some(lines) = &mut self.lines {
-            let (secs, micros) = (now.as_nanos() / 1_000_000_000, now.as_nanos() / 1_000);
-            let mut line = format!("{secs:4}.{:06} {name:12} {way} {what:?}", micros % 1_000_000);
-            if let Some((at, _)) = line.char_indices().nth(MAX) {
-                line.truncate(at);
-                line.push('…');
-            }
-            lines.push(line);
+        if let Some(record) = &mut self.record {
+            let (serial, name) = (self.turn, name.to_owned());
+            record.push(Step { serial, at, seat, name, inputs: Vec::new(), actions: Vec::new() });
         }
     }
+}
+
+impl Step {
+    /// The step as lines.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let inputs = self.inputs.iter().map(|(text, _)| ('<', text));
+        let actions = self.actions.iter().map(|text| ('>', text));
+        let (secs, micros) = (self.at.as_nanos() / 1_000_000_000, self.at.as_nanos() / 1_000);
+        inputs.chain(actions).map(move |(way, what)| {
+            format!("{secs:4}.{:06} {:12} {way} {what}", micros % 1_000_000, self.name)
+        })
+    }
+}
+
+fn text(what: &dyn Debug) -> String {
+    const MAX: usize = 300;
+    let mut text = format!("{what:?}");
+    if let Some((at, _)) = text.char_indices().nth(MAX) {
+        text.truncate(at);
+        text.push('…');
+    }
+    text
 }

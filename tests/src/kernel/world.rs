@@ -1,33 +1,36 @@
 //! Time, events and everybody in it.
 
+use super::clock::Clock;
+use super::cpu::Cpu;
 use super::events::Events;
-use super::faults::Fault;
-use super::net::{Dialled, Net, Socket};
-use super::seat::{AnySeat, Caller, Delivery, Seat};
+use super::faults::Plan;
+use super::lots::Lots;
+use super::net::{Datagram, Dialling, Knocked, Landed, Net, Socket};
+use super::seat::{AnySeat, Delivery, Seat, Turned};
 use super::trace::Trace;
 use super::{ProcessId, SeatId};
+use crate::case::{Case, Member};
 use crate::draw::Draw as _;
 use core::any::Any;
 use core::fmt::Debug;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
-use pico_core::host::{self, Address, Host, Port};
-use pico_core::id::ConnId;
+use pico_core::host::{Address, Host, Port};
 use pico_core::note::Note;
-use pico_core::{Dice, Instant, Seed};
-use std::collections::{BTreeMap, BTreeSet};
+use pico_core::{Instant, Seed};
+use std::collections::BTreeMap;
 
 /// A simulated world: hosts, the net between them, and time.
 pub struct World {
     now: Instant,
     seed: Seed,
+    plan: Plan,
     seats: Vec<Held>,
-    processes: Vec<IpAddr>,
-    dead: BTreeSet<ProcessId>,
+    processes: Vec<Process>,
+    members: BTreeMap<Member, ProcessId>,
     places: BTreeMap<(ProcessId, Address), SeatId>,
-    listeners: BTreeMap<SocketAddr, (Port, Vec<SeatId>)>,
-    dice: Dice,
     out: Outside,
+    handled: u64,
 }
 
 /// Where in the world a machine is put.
@@ -39,11 +42,36 @@ pub struct Place {
     pub address: Address,
 }
 
+/// A process, in one of its lives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Home {
+    pub(super) process: ProcessId,
+    life: u64,
+}
+
+struct Process {
+    member: Member,
+    life: u64,
+    running: bool,
+    /// Its machine has power.
+    powered: bool,
+    clock: Clock,
+    cpu: Cpu,
+    boots: u64,
+    seats: Vec<SeatId>,
+}
+
 struct Held {
     seat: Box<dyn AnySeat>,
+    process: ProcessId,
+    alive: bool,
     /// Its next turn is in the heap.
     turning: bool,
+    /// The earliest alarm that is in the heap.
     alarm: Option<Instant>,
+    /// Until when its last turn takes.
+    busy: Instant,
+    lots: Lots,
 }
 
 /// What is outside of every host: what its turn acts upon.
@@ -52,63 +80,78 @@ pub(super) struct Outside {
     pub(super) events: Events<Event>,
     pub(super) trace: Trace,
     pub(super) notes: Vec<(Instant, SeatId, Note)>,
-    pub(super) names: BTreeMap<String, Vec<IpAddr>>,
-    ports: u16,
 }
 
 /// What happens next.
 pub(super) enum Event {
     Turn(SeatId),
-    /// The deadline that a seat had; stale if it has another by now.
+    /// A deadline that a seat had.
     Alarm(SeatId, Instant),
     /// Something lands at the far end of this socket.
     Arrive(Socket),
     /// This socket may go on writing.
     Poke(Socket),
-    /// A dial reaches its target.
-    Knock {
-        link: u64,
-        from: (SeatId, ConnId),
-        peer: SocketAddr,
-        to: SocketAddr,
-    },
+    /// What this socket sent is sent again, since then, after such a wait.
+    Retry(Socket, Instant, Duration),
+    GiveUp(Socket),
+    /// A SYN is sent again.
+    Dial(Dialling),
+    Knock(Dialling),
+    Refuse(Dialling),
+    Answer(Dialling, Socket),
     Deliver(SeatId, Delivery),
-    Post(ProcessId, Address, Box<dyn Any>),
-    Unlisten(SeatId, Port),
-    Kill(ProcessId),
+    Datagram(Datagram),
+    Post {
+        home: Home,
+        to: Address,
+        letter: Box<dyn Any>,
+        cause: u64,
+    },
 }
 
 impl World {
-    /// An empty world of this seed, in which `faults` will happen.
-    pub fn new(seed: &Seed, faults: Vec<Fault>, trace: Trace) -> Self {
-        let mut events = Events::new();
-        for fault in &faults {
-            if let Fault::Kill { process, at } = fault {
-                events.add(*at, Event::Kill(*process));
-            }
-        }
-        let net = Net::new(&seed.fork("net"), faults);
-        let names = BTreeMap::new();
+    /// An empty world, in which what the case has of clocks, processors, names and the net goes
+    /// wrong.
+    pub fn new(case: &Case, trace: Trace) -> Self {
+        let seed = Seed::from_u64(case.seed).fork("kernel");
+        let plan = Plan::new(case);
+        let net = Net::new(case, &plan, &seed);
         Self {
             now: Instant::ZERO,
-            seed: seed.fork("world"),
+            seed,
+            plan,
             seats: Vec::new(),
             processes: Vec::new(),
-            dead: BTreeSet::new(),
+            members: BTreeMap::new(),
             places: BTreeMap::new(),
-            listeners: BTreeMap::new(),
-            dice: seed.fork("accept").roll(),
-            out: Outside { net, events, trace, notes: Vec::new(), names, ports: 32_768 },
+            out: Outside { net, events: Events::new(), trace, notes: Vec::new() },
+            handled: 0,
         }
     }
 
-    /// A new process with an address of its own.
-    pub fn process(&mut self, ip: IpAddr) -> ProcessId {
-        self.processes.push(ip);
-        ProcessId(self.processes.len() - 1)
+    /// The process of a member of the case, at its address and in its zone; made when it is first
+    /// asked for.
+    pub fn process(&mut self, member: Member) -> ProcessId {
+        if let Some(id) = self.members.get(&member) {
+            return *id;
+        }
+        let id = ProcessId(self.processes.len());
+        self.members.insert(member, id);
+        self.out.net.host(&self.plan, member);
+        self.processes.push(Process {
+            member,
+            life: 0,
+            running: true,
+            powered: true,
+            clock: self.clock(member, 0),
+            cpu: self.plan.cpu(member),
+            boots: 0,
+            seats: Vec::new(),
+        });
+        id
     }
 
-    /// Seats the machine that `make` makes, told its seed and its clock.
+    /// Seats the machine that `make` makes, told its seed and its clock. Its process must run.
     pub fn seat<H>(
         &mut self,
         place: Place,
@@ -120,35 +163,85 @@ impl World {
         H::Letter: Debug + 'static,
     {
         let id = SeatId(self.seats.len());
-        let seed = self.seed.fork_at(name, id.0 as u64);
-        let ip = self.processes[place.process.0];
-        let mut dice = seed.fork("driver").roll();
-        let offset = dice.span(Duration::ZERO, Duration::from_secs(1_000_000));
-        let host = make(&seed.fork("machine"), self.now + offset);
-        let seat = Seat::new(host, id, place.process, name, ip, offset, dice);
+        let process = &mut self.processes[place.process.0];
+        assert!(process.running, "{name} was seated in a process that has ended");
+        process.seats.push(id);
+        let (clock, life) = (process.clock, process.life);
+        let seed = self.seed.fork(&process.member.name()).fork_at(name, life);
+        let mut lots = Lots::new(seed.fork("driver").roll().long());
+        let host = make(&seed.fork("machine"), clock.local(self.now));
+        let home = Home { process: place.process, life };
+        let seat = Box::new(Seat::new(host, id, home, name, clock, lots.apart()));
         self.places.insert((place.process, place.address), id);
-        self.seats.push(Held { seat: Box::new(seat), turning: false, alarm: None });
+        self.seats.push(Held {
+            seat,
+            process: place.process,
+            alive: true,
+            turning: false,
+            alarm: None,
+            busy: self.now,
+            lots,
+        });
         self.wake(id);
         id
     }
 
-    /// Lets `seats` accept what is dialled at `addr`, each connection one of them.
+    /// Lets `seats`, which share a process, accept what is dialled at `addr`, each connection one
+    /// of them.
     pub fn listen(&mut self, addr: SocketAddr, port: Port, seats: Vec<SeatId>) {
-        self.listeners.insert(addr, (port, seats));
+        let process = seats.first().map(|id| self.seats[id.0].process).expect("somebody listens");
+        self.out.net.listen(process, addr, port, seats);
     }
 
-    /// Gives a host name its addresses.
+    /// Gives a machine its UDP socket, at `addr`.
+    pub fn bind(&mut self, addr: SocketAddr, seat: SeatId) {
+        self.seats[seat.0].seat.bind(addr);
+        self.out.net.bind(addr, seat);
+    }
+
+    /// Gives a host name its addresses, instead of those that it had.
     pub fn name(&mut self, name: &str, ips: Vec<IpAddr>) {
-        self.out.names.insert(name.to_owned(), ips);
+        self.out.net.name(name, ips);
     }
 
     /// Sends a letter from outside.
     pub fn tell<L: 'static>(&mut self, seat: SeatId, letter: L) {
-        let delivery = Delivery::Letter(Box::new(letter));
+        let delivery = Delivery::Letter(Box::new(letter), 0);
         self.out.events.add(self.now, Event::Deliver(seat, delivery));
     }
 
-    /// Goes on until `until`, or until `enough` says so after an event; says whether it did.
+    /// A process ends without a word; its machine lives on, and resets its connections.
+    pub fn crash(&mut self, process: ProcessId) {
+        self.end(process);
+        self.out.net.crash(self.now, process, &mut self.out.events);
+    }
+
+    /// A machine loses its power: nobody hears of it, and what is sent to it vanishes until it is
+    /// revived. Then its old streams are answered with resets.
+    pub fn power_off(&mut self, process: ProcessId) {
+        self.end(process);
+        self.processes[process.0].powered = false;
+        self.out.net.power_off(self.now, process);
+    }
+
+    /// A process begins a new life, at the same address; what is left of the old one ends as in a
+    /// crash. Its machines and listeners are to be seated and opened anew.
+    pub fn revive(&mut self, process: ProcessId) {
+        if self.processes[process.0].running {
+            self.crash(process);
+        }
+        let found = &mut self.processes[process.0];
+        found.life += 1;
+        found.running = true;
+        if !std::mem::replace(&mut found.powered, true) {
+            found.boots += 1;
+            let (member, boots) = (found.member, found.boots);
+            self.out.net.power_on(process);
+            self.processes[process.0].clock = self.clock(member, boots);
+        }
+    }
+
+    /// Goes on until `until`, or until `enough` says so after a turn; says whether it did.
     /// Panics when events go on without time: that is a machine that spins.
     pub fn run(&mut self, until: Instant, mut enough: impl FnMut(&Self) -> bool) -> bool {
         let mut at_once = 0;
@@ -157,10 +250,10 @@ impl World {
             assert!(at_once < 1_000_000, "a million events at {at:?}: somebody spins");
             self.now = at;
             if let Some((_, event)) = self.out.events.pop() {
-                self.happen(event);
-            }
-            if enough(self) {
-                return true;
+                self.handled += 1;
+                if self.happen(event) && enough(self) {
+                    return true;
+                }
             }
         }
         self.now = until;
@@ -168,11 +261,11 @@ impl World {
     }
 
     /// What time it is in the world.
-    pub fn now(&self) -> Instant {
+    pub const fn now(&self) -> Instant {
         self.now
     }
 
-    /// The machine at `seat`, which must be an `H`.
+    /// The machine at `seat`, which must be an `H`. It is there even after its process ended.
     pub fn host<H: Host + 'static>(&self, seat: SeatId) -> &H {
         let seat = self.seats[seat.0].seat.any().downcast_ref::<Seat<H>>();
         &seat.expect("the machine is of the type it was seated as").host
@@ -185,14 +278,34 @@ impl World {
         &mut seat.expect("the machine is of the type it was seated as").host
     }
 
-    /// Connections that the driver of `seat` holds.
+    /// Connections that the driver of `seat` holds, or held when its machine was done.
     pub fn connections(&self, seat: SeatId) -> usize {
         self.seats[seat.0].seat.connections()
     }
 
-    /// Whether the machine at `seat` said that it is done, or its process died.
+    /// The most bytes that wait before any one socket of the machine at `seat`.
+    pub fn waiting_max(&self, seat: SeatId) -> usize {
+        self.seats[seat.0].seat.waiting_max()
+    }
+
+    /// Whether the machine at `seat` said that it is done, or its process ended.
     pub fn is_done(&self, seat: SeatId) -> bool {
         self.seats[seat.0].seat.is_done()
+    }
+
+    /// Whether a process runs: it has not crashed, nor lost its power.
+    pub fn is_running(&self, process: ProcessId) -> bool {
+        self.processes[process.0].running
+    }
+
+    /// Whether a process gets no processor now.
+    pub fn is_paused(&self, process: ProcessId) -> bool {
+        self.processes[process.0].cpu.awake(self.now) > self.now
+    }
+
+    /// What a process takes for the time.
+    pub fn local(&self, process: ProcessId) -> Instant {
+        self.processes[process.0].clock.local(self.now)
     }
 
     /// What the hosts told people.
@@ -201,138 +314,152 @@ impl World {
     }
 
     /// What happened so far.
-    pub fn trace(&self) -> &Trace {
+    pub const fn trace(&self) -> &Trace {
         &self.out.trace
     }
 
     /// The net.
-    pub fn net(&self) -> &Net {
+    pub const fn net(&self) -> &Net {
         &self.out.net
     }
 
-    fn happen(&mut self, event: Event) {
+    /// How many events there were.
+    pub const fn events(&self) -> u64 {
+        self.handled
+    }
+
+    fn clock(&self, member: Member, boots: u64) -> Clock {
+        let mut dice = self.seed.fork(&member.name()).fork_at("clock", boots).roll();
+        Clock::new(dice.below(OFFSET_NANOS), self.plan.drift(member))
+    }
+
+    /// Lets an event happen; says whether it was somebody's turn.
+    fn happen(&mut self, event: Event) -> bool {
+        let now = self.now;
+        let Outside { net, events, .. } = &mut self.out;
         match event {
-            Event::Turn(id) => self.turn(id),
+            Event::Turn(id) => {
+                self.turn(id);
+                return true;
+            }
             Event::Alarm(id, at) => {
-                let held = &mut self.seats[id.0];
-                if held.alarm.take_if(|alarm| *alarm == at).is_some() {
+                if self.seats[id.0].alarm.take_if(|alarm| *alarm == at).is_some() {
                     self.wake(id);
                 }
             }
-            Event::Arrive(socket) => {
-                let reader = self.out.net.arrive(self.now, socket, &mut self.out.events);
-                if let Some((id, conn)) = reader {
-                    self.deliver(id, Delivery::Poke(conn));
-                }
-            }
+            Event::Arrive(socket) => match net.arrive(now, socket, events) {
+                Landed::Nothing => {}
+                Landed::Poke(id, conn) => self.deliver(id, Delivery::Poke(conn)),
+                Landed::Knock(id, caller) => self.deliver(id, Delivery::Caller(caller)),
+            },
             Event::Poke(socket) => {
-                if let Some((id, conn)) = self.out.net.owner(socket) {
+                if let Some((id, conn)) = net.owner(socket) {
                     self.deliver(id, Delivery::Poke(conn));
                 }
             }
-            Event::Knock { link, from, peer, to } => self.knock(link, from, peer, to),
+            Event::Retry(socket, since, wait) => net.retry(now, (socket, since, wait), events),
+            Event::GiveUp(socket) => net.give_up(now, socket, events),
+            Event::Dial(dialling) => {
+                let knocked = net.try_dial(now, dialling, events);
+                self.knocked(knocked);
+            }
+            Event::Knock(dialling) => net.knock(now, dialling, events),
+            Event::Refuse(dialling) => {
+                let knocked = net.refuse(dialling);
+                self.knocked(knocked);
+            }
+            Event::Answer(dialling, link) => {
+                let knocked = net.answer(now, dialling, link, events);
+                self.knocked(knocked);
+            }
             Event::Deliver(id, delivery) => self.deliver(id, delivery),
-            Event::Post(process, address, letter) => {
-                if let Some(id) = self.places.get(&(process, address)) {
-                    self.deliver(*id, Delivery::Letter(letter));
+            Event::Datagram(datagram) => {
+                if let Some(id) = net.bound(datagram.to) {
+                    self.deliver(id, Delivery::Datagram(datagram));
                 }
             }
-            Event::Unlisten(id, port) => {
-                for (listened, seats) in self.listeners.values_mut() {
-                    seats.retain(|seat| *listened != port || *seat != id);
+            Event::Post { home, to, letter, cause } => {
+                if self.processes[home.process.0].life == home.life
+                    && let Some(id) = self.places.get(&(home.process, to))
+                {
+                    self.deliver(*id, Delivery::Letter(letter, cause));
                 }
-                self.deliver(id, Delivery::Unlistened(port));
             }
-            Event::Kill(process) => self.kill(process),
         }
+        false
     }
 
     fn turn(&mut self, id: SeatId) {
         let held = &mut self.seats[id.0];
         held.turning = false;
-        if self.dead.contains(&held.seat.process()) {
+        if !held.alive {
             return;
         }
-        match held.seat.turn(self.now, &mut self.out) {
+        let Turned { next, inputs, bytes } = held.seat.turn(self.now, &mut self.out);
+        let cost = self.processes[held.process.0].cpu.cost(self.now, inputs, bytes);
+        held.busy = self.now + Duration::from_nanos(cost);
+        if held.seat.is_done() {
+            held.alive = false;
+            return held.seat.end(self.now, &mut self.out);
+        }
+        match next {
             Some(at) if at <= self.now => self.wake(id),
-            Some(at) if held.alarm != Some(at) => {
+            // An alarm that is set for earlier stays: a turn too many changes nothing.
+            Some(at) if held.alarm.is_none_or(|set| set > at) => {
                 held.alarm = Some(at);
                 // Timers of real systems are late, never early.
-                let late = held.seat.delay();
+                let late = held.lots.delay();
                 self.out.events.add(at + late, Event::Alarm(id, at));
             }
-            Some(_) => {}
-            None => held.alarm = None,
+            Some(_) | None => {}
+        }
+    }
+
+    fn knocked(&mut self, knocked: Option<Knocked>) {
+        if let Some(knocked) = knocked {
+            let (Knocked::Connected { seat, .. } | Knocked::Unreachable { seat, .. }) = &knocked;
+            self.deliver(*seat, Delivery::Knocked(knocked));
         }
     }
 
     fn deliver(&mut self, id: SeatId, delivery: Delivery) {
-        self.seats[id.0].seat.deliver(self.now, delivery, &mut self.out);
-        self.wake(id);
+        if self.seats[id.0].alive {
+            self.seats[id.0].seat.deliver(delivery);
+            self.wake(id);
+        }
     }
 
-    /// Gives a seat a turn soon.
+    /// Gives a seat a turn soon: when its last one is over, and its process is not paused.
     fn wake(&mut self, id: SeatId) {
         let held = &mut self.seats[id.0];
-        if !std::mem::replace(&mut held.turning, true) {
-            let at = self.now + held.seat.delay() + Duration::from_nanos(100);
+        if held.alive && !std::mem::replace(&mut held.turning, true) {
+            let soon = self.now + held.lots.delay() + WAKE;
+            let at = self.processes[held.process.0].cpu.awake(soon.max(held.busy));
             self.out.events.add(at, Event::Turn(id));
         }
     }
 
-    fn knock(&mut self, link: u64, from: (SeatId, ConnId), peer: SocketAddr, to: SocketAddr) {
-        let latency = self.dice.span(Duration::from_micros(20), Duration::from_millis(10));
-        let at = self.now + latency;
-        let ready = self.listeners.get(&to).map(|(port, seats)| {
-            let alive = |id: &SeatId| {
-                let seat = &self.seats[id.0].seat;
-                !seat.is_done() && !self.dead.contains(&seat.process())
-            };
-            (*port, seats.iter().copied().filter(alive).collect::<Vec<_>>())
-        });
-        let Some((port, seats)) = ready.filter(|(_, seats)| !seats.is_empty()) else {
-            let fault = host::Fault::Refused;
-            let event = Event::Deliver(from.0, Delivery::Unreachable { conn: from.1, fault });
-            return self.out.events.add(at, event);
-        };
-        let id = *self.dice.pick(&seats);
-        self.seats[id.0].seat.knock(Caller { link, from, peer, to, port, latency });
-        self.wake(id);
-    }
-
-    fn kill(&mut self, process: ProcessId) {
-        self.dead.insert(process);
-        for held in &mut self.seats {
-            if held.seat.process() == process {
-                held.seat.die(self.now, &mut self.out);
-            }
+    fn end(&mut self, process: ProcessId) {
+        let found = &mut self.processes[process.0];
+        found.running = false;
+        for id in found.seats.drain(..) {
+            let held = &mut self.seats[id.0];
+            held.alive = false;
+            held.seat.die();
         }
+        self.places.retain(|(other, _), _| *other != process);
     }
 }
 
-impl Outside {
-    pub(super) fn ephemeral(&mut self) -> u16 {
-        self.ports = if self.ports == u16::MAX { 32_768 } else { self.ports + 1 };
-        self.ports
-    }
-
-    pub(super) fn dial(
-        &mut self,
-        now: Instant,
-        from: (SeatId, ConnId),
-        peer: SocketAddr,
-        to: SocketAddr,
-    ) {
-        let (link, latency, ends) = self.net.dial(from);
-        let at = now + latency;
-        match ends {
-            Dialled::Answered => self.events.add(at, Event::Knock { link, from, peer, to }),
-            Dialled::Refused => {
-                let fault = host::Fault::Refused;
-                let delivery = Delivery::Unreachable { conn: from.1, fault };
-                self.events.add(at, Event::Deliver(from.0, delivery));
-            }
-            Dialled::Never => {}
-        }
+impl Lots {
+    /// How long a system takes to wake somebody.
+    fn delay(&mut self) -> Duration {
+        let most = *self.pick(&[0, 1_000, 30_000]);
+        Duration::from_nanos(self.below(most + 1))
     }
 }
+
+/// The least that a system takes to wake somebody.
+const WAKE: Duration = Duration::from_nanos(100);
+/// Clocks began at most so long ago.
+const OFFSET_NANOS: u64 = 1_000_000_000_000_000;

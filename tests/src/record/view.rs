@@ -92,9 +92,10 @@ impl View<'_> {
             }
             Input::Received { conn, bytes } => self.conn(*conn).read.extend_from_slice(bytes),
             Input::Connected { conn, .. } => self.heard(*conn, &"connected"),
-            Input::Unreachable { conn, fault } => self.heard(*conn, fault),
             Input::Eof { conn } => self.heard(*conn, &"eof"),
-            Input::Lost { conn, fault } => self.heard(*conn, fault),
+            Input::Unreachable { conn, fault } | Input::Lost { conn, fault } => {
+                self.heard(*conn, fault);
+            }
             Input::Sent { .. } => {}
             Input::Unlistened(port) => self.event("ports", &("closed", port)),
             Input::Resolved { result, .. } => self.event("look-ups", result),

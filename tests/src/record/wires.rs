@@ -52,14 +52,14 @@ pub(super) fn tunnel(lane: &str, bytes: &[u8], seen: &mut Seen) {
             OpCode::Data(_) => said.extend(payload),
             OpCode::Control(Control::Ping | Control::Pong) => {}
             OpCode::Control(_) => {
-                seen.event(lane, &(header.opcode, payload.escape_ascii().to_string()))
+                seen.event(lane, &(header.opcode, payload.escape_ascii().to_string()));
             }
         }
         rest = after;
     }
     seen.bytes(lane, "no frame", rest);
     let mut rest = &said[..];
-    while let Some((kind, flags, stream, payload, after)) = call_frame(rest) {
+    while let Some(CallFrame { kind, end, stream, payload, after }) = call_frame(rest) {
         let lane = format!("{lane} stream {stream}");
         match kind {
             DATA => seen.bytes(&lane, "data", payload),
@@ -67,7 +67,7 @@ pub(super) fn tunnel(lane: &str, bytes: &[u8], seen: &mut Seen) {
             PING | PONG => seen.event(&lane, &kind),
             _ => seen.event(&lane, &(kind, payload.escape_ascii().to_string())),
         }
-        if kind == END || flags & 1 != 0 {
+        if kind == END || end {
             seen.event(&lane, &"the end");
         }
         rest = after;
@@ -92,13 +92,23 @@ fn frame(bytes: &[u8]) -> Option<(FrameHeader, Vec<u8>, &[u8])> {
     Some((header, plain.collect(), after))
 }
 
-/// The first frame of the calls' protocol: its type, flags, stream and payload, and what follows.
-fn call_frame(bytes: &[u8]) -> Option<(u8, u8, u64, &[u8], &[u8])> {
-    let (kind, flags) = (*bytes.first()?, *bytes.get(1)?);
+/// A frame of the calls' protocol.
+struct CallFrame<'a> {
+    kind: u8,
+    /// Whether it is the last of its direction.
+    end: bool,
+    stream: u64,
+    payload: &'a [u8],
+    after: &'a [u8],
+}
+
+/// The first frame of the calls' protocol.
+fn call_frame(bytes: &[u8]) -> Option<CallFrame<'_>> {
+    let (kind, end) = (*bytes.first()?, *bytes.get(1)? & 1 != 0);
     let (stream, rest) = number(bytes.get(2..)?)?;
     let (length, rest) = number(rest)?;
     let (payload, after) = rest.split_at_checked(usize::try_from(length).ok()?)?;
-    Some((kind, flags, stream, payload, after))
+    Some(CallFrame { kind, end, stream, payload, after })
 }
 
 fn number(bytes: &[u8]) -> Option<(u64, &[u8])> {

@@ -1,0 +1,264 @@
+//! The hands of the simulated driver: what they bring to a machine in one turn, and what they do
+//! for it.
+
+use super::net::{Caller, Datagram, Read, Socket};
+use super::seat::{Conn, Delivery, Desk, Line};
+use super::world::{Event, Outside};
+use crate::draw::Draw as _;
+use core::any::Any;
+use core::fmt::Debug;
+use core::net::SocketAddr;
+use core::time::Duration;
+use pico_core::host::{Action, Address, DATAGRAM_MAX, Fault, Host, Input};
+use pico_core::id::{AskId, ConnId, Side};
+use pico_core::{Instant, Outbox, Turn};
+
+/// One turn of one host.
+pub(super) struct Hands<'a, L> {
+    now: Instant,
+    desk: &'a mut Desk<L>,
+    out: &'a mut Outside,
+    /// The turn's number, which all that it sends bears.
+    turn: u64,
+    left: usize,
+    pub(super) inputs: u64,
+    pub(super) bytes: u64,
+}
+
+impl<'a, L> Hands<'a, L> {
+    pub(super) fn new(now: Instant, desk: &'a mut Desk<L>, out: &'a mut Outside) -> Self {
+        let turn = out.trace.begin(now, desk.id);
+        Self { now, desk, out, turn, left: TURN_MAX, inputs: 0, bytes: 0 }
+    }
+
+    /// Whether this turn has had its share.
+    pub(super) const fn is_spent(&self) -> bool {
+        self.left == 0
+    }
+}
+
+impl<H: Host> Turn<H> for Hands<'_, H::Letter>
+where
+    H::Letter: Debug + 'static,
+{
+    fn next(&mut self, host: &H) -> Option<Input<H::Letter>> {
+        let (input, cause) = self
+            .desk
+            .inbox
+            .pop_front()
+            .or_else(|| self.accept(1, 4))
+            .or_else(|| self.receive())
+            .or_else(|| self.look_at_sockets(host))
+            .or_else(|| self.accept(1, 1))
+            .or_else(|| Some((Input::Unlistened(self.desk.closing.pop()?), self.turn)))?;
+        self.inputs += 1;
+        self.out.trace.input(&self.desk.name, &input, cause);
+        Some(input)
+    }
+
+    fn act(&mut self, host: &H, action: Action<H::Letter>) {
+        self.out.trace.action(&self.desk.name, &action);
+        match action {
+            Action::Dial { conn, to } => self.dial(conn, to),
+            Action::Resolve { ask, host, port } => self.resolve(ask, &host, port),
+            Action::Write(conn) => self.wake(conn, |held| held.writing = true),
+            Action::Read(conn) => self.desk.soil(conn),
+            Action::Finish(conn) => {
+                self.wake(conn, |held| held.finishing = true);
+                // At once: should the machine close it now, or have let go of it, then all was
+                // said.
+                if host.outbox(conn).is_none_or(Outbox::is_empty) {
+                    self.finish(conn);
+                }
+            }
+            Action::Close(conn) => self.close(conn),
+            Action::Unlisten(port) => {
+                self.out.net.unlisten(self.desk.id, Some(port));
+                self.desk.closing.push(port);
+            }
+            Action::Datagram { to, bytes } => self.cast(to, &bytes),
+            Action::Letter { to, letter } => self.post(to, Box::new(letter)),
+            Action::Note(note) => self.out.notes.push((self.now, self.desk.id, note)),
+            Action::Done => self.desk.done = true,
+        }
+    }
+}
+
+impl<L: Debug + 'static> Hands<'_, L> {
+    /// Accepts whoever has waited longest, with this chance: between what sockets have, as it
+    /// comes.
+    fn accept(&mut self, chance: u64, of: u64) -> Option<(Input<L>, u64)> {
+        if self.desk.backlog.is_empty() || !self.desk.lots.chance(chance, of) {
+            return None;
+        }
+        let Caller { socket, peer, port, cause } = self.desk.backlog.pop_front()?;
+        let conn = self.desk.ids.issue();
+        self.desk.conns.insert(conn, Conn::new(Side::Accepted, Line::Open(socket)));
+        self.out.net.accept(socket, (self.desk.id, conn));
+        self.desk.soil(conn);
+        Some((Input::Accepted { conn, port, peer }, cause))
+    }
+
+    fn receive(&mut self) -> Option<(Input<L>, u64)> {
+        while self.left > 0 {
+            let Datagram { from, bytes, cause, .. } = self.desk.take()?;
+            self.left -= 1;
+            if bytes.len() <= DATAGRAM_MAX {
+                self.bytes += bytes.len() as u64;
+                return Some((Input::Datagram { from, bytes }, cause));
+            }
+        }
+        None
+    }
+
+    fn cast(&mut self, to: SocketAddr, bytes: &[u8]) {
+        let Some(from) = self.desk.bound.filter(|_| bytes.len() <= DATAGRAM_MAX) else { return };
+        let datagram = Datagram { from, to, bytes: bytes.into(), cause: self.turn };
+        let Outside { net, events, .. } = &mut *self.out;
+        net.cast(self.now, self.desk.home.process, datagram, events);
+    }
+
+    /// The next input that a socket has.
+    fn look_at_sockets(&mut self, host: &impl Host<Letter = L>) -> Option<(Input<L>, u64)> {
+        while self.left > 0 {
+            let at = match self.desk.ready.len() {
+                0 => return None,
+                1 => 0,
+                count => self.desk.lots.index(count.min(4)),
+            };
+            let conn = *self.desk.ready.get(at)?;
+            let found = if self.desk.lots.chance(1, 2) {
+                self.read(host, conn).or_else(|| self.write(host, conn))
+            } else {
+                self.write(host, conn).or_else(|| self.read(host, conn))
+            };
+            if found.is_some() {
+                self.left -= 1;
+                return found;
+            }
+            self.desk.wash(at);
+        }
+        None
+    }
+
+    fn read(&mut self, host: &impl Host<Letter = L>, conn: ConnId) -> Option<(Input<L>, u64)> {
+        let held = self.desk.conns.get_mut(conn)?;
+        let socket = held.socket()?;
+        if held.ended || host.room(conn) == 0 {
+            let fault = held.cut?;
+            return Some((self.lost(conn, socket, fault), 0));
+        }
+        let lots = &mut self.desk.lots;
+        let most = if lots.chance(1, 4) { lots.piece(READ_MAX) } else { READ_MAX };
+        match self.out.net.read(self.now, socket, most, &mut self.out.events) {
+            Read::Bytes(bytes, cause) => {
+                self.bytes += bytes.len() as u64;
+                Some((Input::Received { conn, bytes }, cause))
+            }
+            Read::Later => None,
+            Read::Eof(cause) => {
+                held.ended = true;
+                Some((Input::Eof { conn }, cause))
+            }
+            Read::Lost(fault, cause) => Some((self.lost(conn, socket, fault), cause)),
+        }
+    }
+
+    fn write(&mut self, host: &impl Host<Letter = L>, conn: ConnId) -> Option<(Input<L>, u64)> {
+        let held = self.desk.conns.get_mut(conn)?;
+        let socket = held.socket()?;
+        let Some(outbox) = host.outbox(conn).filter(|outbox| !outbox.is_empty()) else {
+            held.writing = false;
+            self.finish(conn);
+            return None;
+        };
+        if !held.writing || held.cut.is_some() {
+            return None;
+        }
+        let Outside { net, events, .. } = &mut *self.out;
+        match net.write(self.now, socket, outbox, self.turn, events) {
+            Ok(0) => None,
+            Ok(count) => {
+                self.bytes += count as u64;
+                Some((Input::Sent { conn, count }, self.turn))
+            }
+            // What came before the reset is read first.
+            Err(fault) => {
+                held.cut = Some(fault);
+                self.read(host, conn)
+            }
+        }
+    }
+
+    fn finish(&mut self, conn: ConnId) {
+        let Some(held) = self.desk.conns.get_mut(conn) else { return };
+        if let Some(socket) = held.socket()
+            && std::mem::take(&mut held.finishing)
+        {
+            self.out.net.finish(self.now, socket, self.turn, &mut self.out.events);
+        }
+    }
+
+    fn close(&mut self, conn: ConnId) {
+        let Some(held) = self.desk.drop_conn(conn) else { return };
+        match held.line {
+            Line::Dialling(dialling) => self.out.net.cancel(dialling),
+            Line::Open(socket) => {
+                self.out.net.close(self.now, socket, self.turn, &mut self.out.events);
+            }
+        }
+    }
+
+    fn lost(&mut self, conn: ConnId, socket: Socket, fault: Fault) -> Input<L> {
+        self.desk.drop_conn(conn);
+        self.out.net.close(self.now, socket, self.turn, &mut self.out.events);
+        Input::Lost { conn, fault }
+    }
+
+    fn wake(&mut self, conn: ConnId, change: impl FnOnce(&mut Conn)) {
+        if let Some(held) = self.desk.conns.get_mut(conn) {
+            change(held);
+            self.desk.soil(conn);
+        }
+    }
+
+    fn dial(&mut self, conn: ConnId, to: SocketAddr) {
+        let from = (self.desk.home.process, (self.desk.id, conn));
+        let Outside { net, events, .. } = &mut *self.out;
+        let dialling = net.dial(self.now, from, to, self.turn, events);
+        self.desk.conns.insert(conn, Conn::new(Side::Dialed, Line::Dialling(dialling)));
+    }
+
+    fn resolve(&mut self, ask: AskId, host: &str, port: u16) {
+        let delay = self.desk.lots.span(Duration::ZERO, LOOKUP_MAX);
+        if let Ok(ip) = host.parse() {
+            let result = Ok(vec![SocketAddr::new(ip, port)]);
+            return self.desk.inbox.push_back((Input::Resolved { ask, result }, self.turn));
+        }
+        let process = self.desk.home.process;
+        let found = self.out.net.resolve(self.now, process, host, &mut self.desk.lots);
+        let Some(ips) = found else { return };
+        let all: Vec<SocketAddr> = ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect();
+        let result = if all.is_empty() { Err(Fault::NoSuchHost) } else { Ok(all) };
+        let delivery = Delivery::Resolved { ask, result, cause: self.turn };
+        self.out.events.add(self.now + delay, Event::Deliver(self.desk.id, delivery));
+    }
+
+    /// Letters between two machines stay in order; those of different machines need not.
+    fn post(&mut self, to: Address, letter: Box<dyn Any>) {
+        let delay = self.desk.lots.span(Duration::ZERO, LETTER_MAX);
+        let last = self.desk.posted.entry(to).or_default();
+        *last = (self.now + delay).max(*last);
+        let (home, cause) = (self.desk.home, self.turn);
+        self.out.events.add(*last, Event::Post { home, to, letter, cause });
+    }
+}
+
+/// The most inputs from sockets in one turn.
+const TURN_MAX: usize = 32;
+/// A driver's read buffer.
+const READ_MAX: usize = 64 * 1024;
+/// How long a letter takes at most between two threads.
+const LETTER_MAX: Duration = Duration::from_micros(200);
+/// How long looking up a name takes at most.
+const LOOKUP_MAX: Duration = Duration::from_millis(50);

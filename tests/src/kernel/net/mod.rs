@@ -1,0 +1,188 @@
+//! The net between the hosts: ways that lose, delay and cut, streams and datagrams on them, names.
+
+mod datagram;
+mod door;
+mod life;
+mod path;
+mod shake;
+mod stream;
+
+pub(super) use datagram::Datagram;
+pub(super) use door::{Caller, Door};
+pub(super) use shake::{Dialling, Knocked};
+pub(super) use stream::{Landed, Read, Socket};
+
+use super::events::Events;
+use super::faults::{Fate, Lookups, Plan, Sides};
+use super::lots::Lots;
+use super::slab::{Key, Slab};
+use super::world::Event;
+use super::{ProcessId, SeatId};
+use crate::case::{Answer, Case, Member};
+use crate::draw::Draw as _;
+use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use path::{Paths, Terminal};
+use pico_core::id::ConnId;
+use pico_core::{Instant, Seed};
+use shake::Dial;
+use std::collections::{BTreeMap, BTreeSet};
+use stream::Link;
+
+/// Everything between the hosts.
+#[derive(Debug)]
+pub struct Net {
+    hosts: Vec<Host>,
+    ips: BTreeMap<IpAddr, ProcessId>,
+    paths: Paths,
+    links: Slab<Link>,
+    dials: Slab<Dial>,
+    doors: BTreeMap<SocketAddr, Door>,
+    bound: BTreeMap<SocketAddr, SeatId>,
+    names: BTreeMap<String, Vec<IpAddr>>,
+    window_max: usize,
+    heal: Instant,
+    lots: Lots,
+    hit: BTreeSet<(SeatId, ConnId)>,
+    counts: Counts,
+}
+
+/// What the net has moved, and lost.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counts {
+    /// Streams that were dialled.
+    pub dials: u64,
+    /// Segments of streams that were sent.
+    pub segments: u64,
+    /// Bytes in them.
+    pub stream_bytes: u64,
+    /// Segments of which a part was lost, and sent again.
+    pub late: u64,
+    /// Streams and dials that a fault befell.
+    pub hits: u64,
+    /// Datagrams that were sent.
+    pub datagrams: u64,
+    /// Those of them that were lost, for whatever reason.
+    pub datagrams_lost: u64,
+    /// Those of them that no way would carry.
+    pub datagrams_too_long: u64,
+}
+
+/// What the net knows of a host.
+#[derive(Debug)]
+struct Host {
+    ip: IpAddr,
+    key: u64,
+    zone: usize,
+    sides: Vec<Sides>,
+    /// It has power.
+    on: bool,
+    dials: u64,
+    port: u16,
+    fates: BTreeMap<u64, Fate>,
+    lookups: Vec<Lookups>,
+}
+
+impl Net {
+    pub(super) fn new(case: &Case, plan: &Plan, seed: &Seed) -> Self {
+        let lots = Lots::new(seed.fork("net").roll().long());
+        let paths = Paths::new(&case.link, plan.spells(), lots.fork(0));
+        Self {
+            hosts: Vec::new(),
+            ips: BTreeMap::new(),
+            paths,
+            links: Slab::new(),
+            dials: Slab::new(),
+            doors: BTreeMap::new(),
+            bound: BTreeMap::new(),
+            names: BTreeMap::new(),
+            window_max: *lots.fork(1).pick(&[4_000, 20_000, 200_000]),
+            heal: plan.heal,
+            lots: lots.fork(2),
+            hit: BTreeSet::new(),
+            counts: Counts::default(),
+        }
+    }
+
+    /// A host, which must be the next process.
+    pub(super) fn host(&mut self, plan: &Plan, member: Member) {
+        let ip = member.ip();
+        self.ips.insert(ip, ProcessId(self.hosts.len()));
+        self.hosts.push(Host {
+            ip,
+            key: (member.role as u64) << 32 | member.at as u64,
+            zone: plan.zone(member),
+            sides: plan.sides(member),
+            on: true,
+            dials: 0,
+            port: 0,
+            fates: plan.fates(member),
+            lookups: plan.lookups(member),
+        });
+    }
+
+    pub(super) fn name(&mut self, name: &str, ips: Vec<IpAddr>) {
+        self.names.insert(name.to_owned(), ips);
+    }
+
+    /// What the resolver of a host says: `None` is nothing at all.
+    pub(super) fn resolve(
+        &self,
+        now: Instant,
+        process: ProcessId,
+        host: &str,
+        lots: &mut Lots,
+    ) -> Option<Vec<IpAddr>> {
+        let mut lots = lots.apart();
+        let mut ips = self.names.get(host).cloned().unwrap_or_default();
+        let lookups = self.hosts[process.0].lookups.iter();
+        for lookup in lookups.filter(|lookup| (lookup.from..lookup.to).contains(&now)) {
+            match lookup.answer {
+                Answer::Fails => ips.clear(),
+                Answer::Never => return None,
+                Answer::Partial if ips.is_empty() => {}
+                Answer::Partial => ips = vec![*lots.pick(&ips)],
+                Answer::Stale => ips.insert(0, NOBODY),
+            }
+        }
+        Some(ips)
+    }
+
+    /// How many streams are open at either end.
+    pub fn open(&self) -> usize {
+        self.links.len()
+    }
+
+    /// Whether a fault befell this connection of this host: anything that a case has, and packets
+    /// that were lost.
+    pub fn was_hit(&self, seat: SeatId, conn: ConnId) -> bool {
+        self.hit.contains(&(seat, conn))
+    }
+
+    /// What was moved so far.
+    pub const fn counts(&self) -> Counts {
+        self.counts
+    }
+
+    fn path(&mut self, from: ProcessId, to: ProcessId) -> path::PathId {
+        let [from, to] = [from, to].map(|process| {
+            let host = &self.hosts[process.0];
+            Terminal { process, key: host.key, zone: host.zone, sides: &host.sides }
+        });
+        self.paths.between(from, to)
+    }
+
+    /// Notes that something befell a stream.
+    fn hit(&mut self, key: Key) {
+        if let Some(link) = self.links.get_mut(key)
+            && link.hit()
+        {
+            self.counts.hits += 1;
+            self.hit.extend(link.owners());
+        }
+    }
+}
+
+/// An address that nobody has.
+const NOBODY: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 255, 255, 1));
+
+type Happening<'a> = &'a mut Events<Event>;

@@ -1,0 +1,196 @@
+//! Lets happen what befalls whole processes, in its time.
+
+use super::{LOOK, Run, at};
+use crate::case::{Case, Fault, Member, Role, Span};
+use core::time::Duration;
+use pico_core::Instant;
+use pico_core::agent::{self, Agent};
+use pico_core::server::{Letter, Node};
+use std::collections::BTreeMap;
+
+/// What is still to happen to processes.
+#[derive(Debug, Default)]
+pub(super) struct Agenda {
+    orders: BTreeMap<(Instant, usize), (Member, Order)>,
+    added: usize,
+    /// Who was told to stop, and after how long they are to be started again.
+    stopping: Vec<(Member, Option<Span>)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Order {
+    Crash { back: Option<Span>, renamed: bool },
+    PowerOff { back: Option<Span> },
+    Stop { back: Option<Span> },
+    Start { renamed: bool },
+}
+
+impl Agenda {
+    /// What the faults of `case` say. Clients are outside of the installation: what befalls a
+    /// group of hosts leaves them out.
+    pub(super) fn of(case: &Case) -> Self {
+        let mut agenda = Self::default();
+        for fault in &case.faults {
+            let (who, order) = match fault {
+                Fault::Crash { who, back, renamed, .. } => {
+                    (who, Order::Crash { back: *back, renamed: *renamed })
+                }
+                Fault::PowerLoss { who, back, .. } => (who, Order::PowerOff { back: *back }),
+                Fault::Stop { who, back, .. } => (who, Order::Stop { back: *back }),
+                Fault::Pause { .. }
+                | Fault::Slow { .. }
+                | Fault::Drift { .. }
+                | Fault::Cut { .. }
+                | Fault::Weather { .. }
+                | Fault::Reset { .. }
+                | Fault::Stall { .. }
+                | Fault::Refuse { .. }
+                | Fault::Blackhole { .. }
+                | Fault::Names { .. } => continue,
+            };
+            let hosts = case.shape.hosts();
+            let meant = hosts.into_iter().filter(|host| host.role != Role::Client);
+            for member in meant.filter(|host| case.shape.means(who, *host)) {
+                agenda.add(at(fault.at().unwrap_or_default()), member, order);
+            }
+        }
+        agenda
+    }
+
+    fn add(&mut self, when: Instant, member: Member, order: Order) {
+        self.added += 1;
+        self.orders.insert((when, self.added), (member, order));
+    }
+
+    fn next_at(&self) -> Option<Instant> {
+        self.orders.keys().next().map(|(at, _)| *at)
+    }
+}
+
+impl Run {
+    /// Plays on to this time, while nothing is broken.
+    pub(super) fn until(&mut self, end: Span) {
+        let end = at(end);
+        while self.broken.is_none() && self.world.now() < end {
+            let next = self.agenda.next_at().unwrap_or(end);
+            let pause = (self.world.now() + LOOK).min(end).min(next);
+            self.world.run(pause, |_| false);
+            self.bury();
+            while self.agenda.next_at().is_some_and(|at| at <= self.world.now()) {
+                let ((_, _), (member, order)) =
+                    self.agenda.orders.pop_first().expect("there is one");
+                self.carry_out(member, order);
+            }
+            self.look();
+        }
+    }
+
+    /// Plays on for so long.
+    pub(super) fn go_on(&mut self, span: Duration) {
+        let now = self.world.now().since(Instant::ZERO);
+        self.until(Span(now + span));
+    }
+
+    /// Whoever was to come back later comes back now.
+    pub(super) fn heal(&mut self) {
+        let orders = core::mem::take(&mut self.agenda.orders);
+        for (member, order) in orders.into_values() {
+            if matches!(order, Order::Start { .. }) {
+                self.carry_out(member, order);
+            }
+        }
+        for (_, back) in &mut self.agenda.stopping {
+            *back = back.map(|_| Span::default());
+        }
+    }
+
+    /// Tells everybody who can be told to stop.
+    pub(super) fn stop_all(&mut self) {
+        let alive: Vec<Member> = self.cast.alive().map(|life| life.member).collect();
+        let can = |member: &Member| matches!(member.role, Role::Node | Role::Agent);
+        alive.into_iter().filter(can).for_each(|member| self.stop(member, None));
+    }
+
+    fn carry_out(&mut self, member: Member, order: Order) {
+        let now = self.world.now();
+        match order {
+            Order::Crash { back, renamed } => {
+                let Some(life) = self.cast.now_mut(member) else { return };
+                life.ended = Some(now);
+                self.world.crash(life.process);
+                self.come_back(member, back, renamed);
+            }
+            Order::PowerOff { back } => {
+                let Some(life) = self.cast.now_mut(member) else { return };
+                life.ended = Some(now);
+                self.world.power_off(life.process);
+                self.come_back(member, back, false);
+            }
+            Order::Stop { back } => self.stop(member, back),
+            Order::Start { renamed } => {
+                if self.cast.now(member).is_none() {
+                    self.boot(member, renamed);
+                }
+            }
+        }
+    }
+
+    fn come_back(&mut self, member: Member, back: Option<Span>, renamed: bool) {
+        self.agenda.stopping.retain(|(stopping, _)| *stopping != member);
+        if let Some(back) = back {
+            self.agenda.add(self.world.now() + back.0, member, Order::Start { renamed });
+        }
+    }
+
+    /// Tells a process to stop. Whoever does not know how just ends.
+    fn stop(&mut self, member: Member, back: Option<Span>) {
+        let now = self.world.now();
+        let Some(life) = self.cast.now_mut(member).filter(|life| life.told.is_none()) else {
+            return;
+        };
+        life.told = Some(now);
+        let seat = *life.seats.first().expect("every life has a machine");
+        match member.role {
+            Role::Node => self.world.tell::<Letter>(seat, Letter::Drain),
+            Role::Agent => self.world.tell(seat, agent::Letter::Drain),
+            Role::Service | Role::Balancer | Role::Client => {
+                return self.carry_out(member, Order::Crash { back, renamed: false });
+            }
+        }
+        self.agenda.stopping.push((member, back));
+    }
+
+    /// Ends the processes whose machines are all done: they were told to stop, or had no reason
+    /// to go on.
+    fn bury(&mut self) {
+        let stopping = core::mem::take(&mut self.agenda.stopping);
+        for (member, back) in stopping {
+            let done = self
+                .cast
+                .now(member)
+                .is_none_or(|life| life.seats.iter().all(|seat| self.world.is_done(*seat)));
+            if !done {
+                self.agenda.stopping.push((member, back));
+                continue;
+            }
+            let now = self.world.now();
+            if let Some(life) = self.cast.now_mut(member) {
+                life.ended = Some(now);
+                self.world.crash(life.process);
+                self.come_back(member, back, false);
+            }
+        }
+    }
+
+    /// Whether a machine of this kind may be asked, for those who only look.
+    pub fn node(&self, life: &super::Life) -> Option<&Node> {
+        let seat = life.seats.first().filter(|_| life.member.role == Role::Node)?;
+        Some(self.world.host::<Node>(*seat))
+    }
+
+    /// The agent of this life.
+    pub fn agent(&self, life: &super::Life) -> Option<&Agent> {
+        let seat = life.seats.first().filter(|_| life.member.role == Role::Agent)?;
+        Some(self.world.host::<Agent>(*seat))
+    }
+}

@@ -1,0 +1,150 @@
+//! One run: a case played from the first start of a process to the end of the last.
+//!
+//! The world is calm until the clients begin, then things go wrong as the case says, then
+//! everything heals, the clients come to an end and ask for a little more, all rests, and all is
+//! told to stop. The judges look on from beginning to end, and the run is over when one of them
+//! finds an invariant broken.
+
+mod boot;
+mod cast;
+mod direct;
+
+pub use cast::{Cast, Life};
+
+use crate::actors::{Client, Workload};
+use crate::case::{Case, Role, Span};
+use crate::check::{self, Broken, Judge};
+use crate::kernel::{Trace, World};
+use core::time::Duration;
+use direct::Agenda;
+use pico_core::{Instant, Seed};
+
+/// A run, under way or over.
+pub struct Run {
+    /// What it is made from.
+    pub case: Case,
+    /// The world.
+    pub world: World,
+    /// Who takes part.
+    pub cast: Cast,
+    /// What the clients ask for.
+    pub work: Workload,
+    /// How far it has come.
+    pub moment: Moment,
+    agenda: Agenda,
+    judges: Vec<Box<dyn Judge>>,
+    broken: Option<Broken>,
+}
+
+/// How far a run has come.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Moment {
+    /// Things go wrong.
+    Chaos,
+    /// Nothing goes wrong any more.
+    Healed,
+    /// All clients are done, or out of patience, and everything has come to rest.
+    Rest,
+    /// Everybody was told to stop, and had the time to.
+    Over,
+}
+
+impl Run {
+    /// A run of `case` that has yet to be played, with everybody started but the clients.
+    pub fn new(case: Case, trace: Trace) -> Self {
+        let seed = Seed::from_u64(case.seed);
+        let endpoints = (0..case.shape.endpoints).map(|at| format!("endpoint-{at}")).collect();
+        let work = Workload::new(seed.fork("work"), endpoints, case.load.clone());
+        let mut run = Self {
+            world: World::new(&case, trace),
+            cast: Cast::default(),
+            work,
+            moment: Moment::Chaos,
+            agenda: Agenda::of(&case),
+            judges: check::judges(),
+            broken: None,
+            case,
+        };
+        run.prepare();
+        run
+    }
+
+    /// Plays `case` to its end, or to the first broken invariant.
+    pub fn play(case: Case, trace: Trace) -> Self {
+        let mut run = Self::new(case, trace);
+        run.live();
+        run
+    }
+
+    /// What was found broken.
+    pub fn broken(&self) -> Option<&Broken> {
+        self.broken.as_ref()
+    }
+
+    /// Whether nothing goes wrong in this case but what clients and services do.
+    pub fn is_calm(&self) -> bool {
+        self.case.faults.is_empty() && self.case.link.loss.millionths() == 0
+    }
+
+    /// Whether clients began before the agents had a chance to register: a balancer lets them in
+    /// once it has found a node ready, which it asks every second.
+    pub fn is_cold(&self) -> bool {
+        self.case.warm_up < Span::millis(if self.case.shape.balancer { 3_500 } else { 500 })
+    }
+
+    /// Plays on to the end.
+    pub fn live(&mut self) {
+        self.until(self.case.warm_up);
+        self.add_clients(false);
+        self.until(self.case.heal);
+        self.heal();
+        self.moment = Moment::Healed;
+        self.until(Span(self.case.heal.0 + RECOVERY));
+        self.add_clients(true);
+        self.until_clients_are_done(Span(self.case.heal.0 + self.case.patience.0));
+        // Half-open tunnels need two heartbeats, and half-open clients the idle time-out.
+        self.go_on(REST);
+        self.moment = Moment::Rest;
+        self.look();
+        self.stop_all();
+        self.go_on(self.case.shape.drain_delay.0 + self.case.shape.grace_period.0 + AFTER);
+        self.moment = Moment::Over;
+        self.look();
+    }
+
+    /// Whether all requests that clients began or are to begin are over.
+    fn clients_are_done(&self) -> bool {
+        let mut clients = self.cast.of(Role::Client).flat_map(|life| &life.seats);
+        clients.all(|seat| self.world.host::<Client>(*seat).is_over())
+    }
+
+    fn until_clients_are_done(&mut self, latest: Span) {
+        while self.broken.is_none() && !self.clients_are_done() && self.world.now() < at(latest) {
+            self.go_on(LOOK);
+        }
+    }
+
+    /// Has the judges look.
+    fn look(&mut self) {
+        if self.broken.is_some() {
+            return;
+        }
+        let mut judges = core::mem::take(&mut self.judges);
+        self.broken = judges.iter_mut().find_map(|judge| judge.look(self).err());
+        self.judges = judges;
+    }
+}
+
+/// The instant that lies so far behind the beginning.
+const fn at(span: Span) -> Instant {
+    Instant::from_nanos(span.0.as_nanos() as u64)
+}
+
+/// How often the judges look.
+const LOOK: Duration = Duration::from_millis(250);
+/// How long after everything has healed agents may take to be back.
+const RECOVERY: Duration = Duration::from_secs(30);
+/// Longer than any connection lives on that nobody uses.
+const REST: Duration = Duration::from_mins(6);
+/// How much longer than its grace period a drain may take.
+const AFTER: Duration = Duration::from_secs(10);
