@@ -6,7 +6,7 @@ use core::time::Duration;
 use pico_core::Seed;
 use pico_sim::actors::{Defect, End, Orders, Outcome, Plan, Target, Workload};
 use pico_sim::case::{Kind, Load, Span};
-use pico_sim::kernel::Storm;
+use pico_sim::scenario::Storm;
 use scene::{CALM, Play, ROUGH, Scene, is_planned};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -38,7 +38,7 @@ fn judge_calm(number: u64, play: &Play) {
         }
     }
     assert!(ended.values().all(|count| *count == 1), "seed {number}: {ended:?}");
-    assert_eq!(ended.len(), play.work.load.ids().count(), "seed {number}");
+    assert_eq!(ended.len(), play.work.load.ids(false).count(), "seed {number}");
     assert_eq!(play.strays(), [], "seed {number}");
     for (_, arrival) in play.arrivals() {
         assert_eq!(arrival.wrong, None, "seed {number}: {arrival:#?}");
@@ -216,7 +216,7 @@ fn a_kind_that_is_switched_off_leaves_all_other_requests_as_they_were() {
 fn a_request_that_is_dropped_leaves_all_others_where_they_were() {
     let ids = |load: &Load, share| {
         let work = Workload::new(Seed::from_u64(1), vec!["one".into()], load.clone());
-        Orders::new(work, share, 3, 2, Target::Addresses(Vec::new())).ids
+        Orders::new(work, false, (share, 3), 2, Target::Addresses(Vec::new())).ids
     };
     let dropped = Load { only: (0..REQUESTS).filter(|id| *id != 7).collect(), ..load() };
     for share in 0..3 {

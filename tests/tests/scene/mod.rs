@@ -1,6 +1,6 @@
 //! Clients and services in a world without Pico, with a balancer between them or not.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
 use pico_core::host::{Action, Address, Host, Input, Port, Told};
 use pico_core::id::{ConnId, ConnMap};
@@ -9,8 +9,9 @@ use pico_sim::actors::{
     Arrival, Backend, Balancer, Client, Defect, Orders, Outcome, Plan, Record, Served, Service,
     Stray, Target, Watch, Workload,
 };
-use pico_sim::case::{Kind, Load};
-use pico_sim::kernel::{Place, ProcessId, SeatId, Storm, Trace, World};
+use pico_sim::case::{Case, Kind, Load, Member, Role, Span};
+use pico_sim::kernel::{Place, SeatId, Trace, World};
+use pico_sim::scenario::Storm;
 use std::collections::VecDeque;
 
 pub const CALM: Storm =
@@ -47,9 +48,11 @@ impl Scene {
     pub fn set(&self, number: u64) -> Play {
         let seed = Seed::from_u64(number);
         let work = Workload::new(seed.fork("work"), vec!["one".into()], self.load.clone());
-        let faults = self.storm.faults(&seed.fork("storm"));
+        let who = if self.balanced { ["client-0", "balancer"] } else { ["client-0"; 2] };
+        let faults = self.storm.faults(&seed.fork("storm"), &who);
+        let case = Case { seed: number, faults, heal: Span::secs(7_200), ..Case::default() };
         let mut play = Play {
-            world: World::new(&seed, faults, Trace::default()),
+            world: World::new(&case, Trace::default()),
             work,
             client: SeatId(0),
             services: Vec::new(),
@@ -63,8 +66,8 @@ impl Scene {
             true => Target::Name { host: "service.test".into(), port: to[0].port() },
             false => Target::Addresses(to),
         };
-        let orders = Orders::new(play.work.clone(), 0, 1, 3, to);
-        let place = play.place([10, 0, 4, 1]);
+        let orders = Orders::new(play.work.clone(), false, (0, 1), 3, to);
+        let place = play.place(Role::Client, 0);
         play.client = play.world.seat(place, "client", |seed, now| {
             Client::new(Watch::new(now, Instant::ZERO), seed, orders)
         });
@@ -84,41 +87,41 @@ impl Scene {
 }
 
 impl Play {
-    fn place(&mut self, ip: [u8; 4]) -> Place {
-        let process: ProcessId = self.world.process(IpAddr::from(ip));
+    fn place(&mut self, role: Role, at: usize) -> Place {
+        let process = self.world.process(Member { role, at });
         Place { process, address: Address::Node }
     }
 
-    fn add_service(&mut self, at: u8, scene: &Scene) -> SocketAddr {
-        let place = self.place([10, 0, 3, at]);
+    fn add_service(&mut self, at: usize, scene: &Scene) -> SocketAddr {
+        let place = self.place(Role::Service, at);
         let (work, defect) = (self.work.clone(), scene.defect);
-        let served = Served { name: format!("service-{at}"), life: u32::from(at) + 3 };
+        let served = Served { name: format!("service-{at}"), life: 3 };
         let seat = self.world.seat(place, "service", |seed, now| {
             let watch = Watch::new(now, Instant::ZERO);
             Service::new(watch, seed, work, served, 0).with(defect)
         });
-        let to = SocketAddr::from(([10, 0, 3, at], 80));
+        let to = address(Role::Service, at, 80);
         self.world.listen(to, Port::Proxy, vec![seat]);
         self.services.push(seat);
-        let place = self.place([10, 0, 1, at]);
+        let place = self.place(Role::Node, at);
         let door = self.world.seat(place, "door", |_, _| Door::default());
-        self.world.listen(SocketAddr::from(([10, 0, 1, at], 80)), Port::Admin, vec![door]);
+        self.world.listen(address(Role::Node, at, 8003), Port::Admin, vec![door]);
         self.doors.push(door);
         to
     }
 
     fn add_balancer(&mut self) -> SocketAddr {
-        let place = self.place([10, 0, 5, 1]);
-        let backend = |at: u8| Backend {
-            proxy: SocketAddr::from(([10, 0, 3, at], 80)),
-            upstream: SocketAddr::from(([10, 0, 3, at], 81)),
-            admin: SocketAddr::from(([10, 0, 1, at], 80)),
+        let place = self.place(Role::Balancer, 0);
+        let backend = |at| Backend {
+            proxy: address(Role::Service, at, 80),
+            upstream: address(Role::Service, at, 81),
+            admin: address(Role::Node, at, 8003),
         };
         let backends = vec![backend(0), backend(1)];
         let seat = self.world.seat(place, "balancer", |_, now| {
             Balancer::new(Watch::new(now, Instant::ZERO), backends, Duration::from_secs(3))
         });
-        let to = SocketAddr::from(([10, 0, 5, 1], 80));
+        let to = address(Role::Balancer, 0, 80);
         self.world.listen(to, Port::Proxy, vec![seat]);
         self.balancer = Some(seat);
         // It has to ask first who is ready.
@@ -142,6 +145,10 @@ impl Play {
     pub fn balancer(&self) -> &Balancer {
         self.world.host(self.balancer.expect("there is one"))
     }
+}
+
+fn address(role: Role, at: usize, port: u16) -> SocketAddr {
+    SocketAddr::new(Member { role, at }.ip(), port)
 }
 
 /// Whether a request ended as planned, where nothing else goes wrong.
