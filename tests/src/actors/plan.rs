@@ -269,7 +269,7 @@ impl Plan {
 
     /// Whether the request may run twice.
     pub fn is_idempotent(&self) -> bool {
-        self.method != "POST" && !self.is(Kind::Upgrade)
+        self.method != "POST"
     }
 
     /// Whether the service is to fail it.

@@ -40,7 +40,8 @@ impl Case {
         let load = load(&mut root.fork("load").roll(), &swarm.load);
         let stormy = swarm.faults > 0;
         let link = link(&mut root.fork("link").roll(), stormy);
-        let warm_up = if dice.chance(1, 10) { Span::default() } else { Span::secs(1) };
+        let warm = Span::secs(if shape.balancer { 5 } else { 1 });
+        let warm_up = if dice.chance(1, 10) { Span::default() } else { warm };
         let case = Self { seed, shape, link, load, warm_up, heal: swarm.heal, ..Self::default() };
         let faults = faults(&case, swarm.faults, &root);
         Self { faults, ..case }

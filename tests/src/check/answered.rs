@@ -5,13 +5,16 @@ use crate::actors::{Client, Outcome, Plan, Record};
 use crate::case::{Kind, Role};
 use crate::run::{Life, Moment, Run};
 use pico_core::Reason;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// Looks for requests that were not answered, or not as they may be.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
     new: New,
     ended: BTreeMap<u64, u32>,
+    /// Those whose own ends, or those of a request before them on their connection, keep them
+    /// from their responses.
+    excused: BTreeSet<u64>,
 }
 
 impl Look for Judge {
@@ -29,6 +32,10 @@ impl Look for Judge {
             let seat = life.seats[0];
             for record in self.new.of(seat, run.world.host::<Client>(seat).records()) {
                 *self.ended.entry(record.id).or_default() += 1;
+                let before = record.behind.is_some_and(|id| self.excused.contains(&id));
+                if before || fails(&run.work.plan(record.id)) {
+                    self.excused.insert(record.id);
+                }
                 self.fair(run, life, record)?;
             }
         }
@@ -54,13 +61,15 @@ impl Judge {
         let hit = run.world.net().was_hit(seat, record.conn)
             || record.tried.iter().any(|conn| run.world.net().was_hit(seat, *conn));
         let late = record.id >= run.case.load.requests;
-        let may_fail = may_fail(run, &plan) && (!late || !reachable(run, &plan) || fails(&plan));
+        let excused = self.excused.contains(&record.id);
+        let wild = (!run.is_calm() || run.is_cold()) && (!late || !reachable(run, &plan));
+        let may_fail = wild || excused;
         let fair = match &record.outcome {
             Outcome::Complete { .. } => true,
             Outcome::Error { status, code } => known(*status, code) && may_fail,
             // Without a head on its client's side a response may still have begun at the node.
             Outcome::Broken { begun, .. } => {
-                (hit && !late) || (may_fail && (*begun || saw(run, record.id) || !run.is_calm()))
+                wild || (excused && (*begun || saw(run, record.id) || record.behind.is_some()))
             }
             Outcome::Unreachable => !run.is_calm() && (!late || !reachable(run, &plan)),
             Outcome::Silence => hit && !late,
@@ -73,11 +82,6 @@ impl Judge {
         let detail = format!("{record:?}, though {plan:?}");
         Err(self.broken(run, detail).of_request(record.id).at(record.ended).by(seat))
     }
-}
-
-/// Whether anything was planned that keeps this request from its response.
-fn may_fail(run: &Run, plan: &Plan) -> bool {
-    !run.is_calm() || run.is_cold() || fails(plan)
 }
 
 /// Whether its ends keep it from its response. Where a response may be late, a client that has

@@ -86,9 +86,10 @@ impl Run {
         self.case.faults.is_empty() && self.case.link.loss.millionths() == 0
     }
 
-    /// Whether clients began before the agents had a chance to register.
+    /// Whether clients began before the agents had a chance to register: a balancer lets them in
+    /// once it has found a node ready, which it asks every second.
     pub fn is_cold(&self) -> bool {
-        self.case.warm_up < Span::millis(500)
+        self.case.warm_up < Span::millis(if self.case.shape.balancer { 3_500 } else { 500 })
     }
 
     /// Plays on to the end.
