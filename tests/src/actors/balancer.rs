@@ -118,7 +118,7 @@ impl Balancer {
         let now = self.clock.now();
         // Who has not answered by now is not ready.
         if let Some(end) = self.nodes[at].probe.and_then(|old| self.drop_conn(old, true)) {
-            self.asked(at, end);
+            self.asked(at, &end);
         }
         let conn = self.ids.issue();
         let node = &mut self.nodes[at];

@@ -13,6 +13,7 @@ use std::collections::VecDeque;
 
 /// One connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Visit {
     pub(super) lane: usize,
     /// Addresses that were not tried yet.
@@ -228,7 +229,7 @@ impl Client {
     pub(super) fn part(&mut self, conn: ConnId, parting: Exit) {
         let Some(visit) = self.conns.get_mut(conn) else { return };
         match parting {
-            Exit::Keep => return,
+            Exit::Keep => {}
             Exit::Leave { clean } => {
                 self.lanes[visit.lane].conn = None;
                 visit.leaving = Some(clean);
