@@ -94,9 +94,7 @@ impl Run {
 
     /// Plays on to the end.
     pub fn live(&mut self) {
-        self.until(self.case.warm_up);
-        self.add_clients(false);
-        self.until(self.case.heal);
+        self.disturb();
         self.heal();
         self.moment = Moment::Healed;
         self.until(Span(self.case.heal.0 + RECOVERY));
@@ -111,6 +109,13 @@ impl Run {
         self.go_on(self.case.shape.drain_delay.0 + self.case.shape.grace_period.0 + AFTER);
         self.moment = Moment::Over;
         self.look();
+    }
+
+    /// Plays only as far as things go wrong.
+    pub fn disturb(&mut self) {
+        self.until(self.case.warm_up);
+        self.add_clients(false);
+        self.until(self.case.heal);
     }
 
     /// Whether all requests that clients began or are to begin are over.
