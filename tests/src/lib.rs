@@ -5,6 +5,7 @@ pub mod actors;
 pub mod case;
 pub mod check;
 pub mod choices;
+pub mod command;
 pub mod draw;
 pub mod e2e;
 pub mod exhaust;
@@ -16,7 +17,9 @@ pub mod model;
 pub mod mutants;
 pub mod record;
 pub mod run;
+pub mod scenario;
 pub mod shrink;
+pub mod sometimes;
 pub mod table;
 
 mod runtimes;

@@ -217,7 +217,7 @@ impl Spell {
     pub(super) fn cuts(&self, at: Instant, what: Traffic) -> bool {
         let Change::Cut { only, flaps } = &self.what else { return false };
         let concerned = *only == Traffic::All || *only == what;
-        let shut = |flap: u64| (at.as_nanos() - self.from.as_nanos()) / flap % 2 == 0;
-        concerned && self.is_on(at) && flaps.is_none_or(shut)
+        let since = at.as_nanos().saturating_sub(self.from.as_nanos());
+        concerned && self.is_on(at) && flaps.is_none_or(|flap| (since / flap).is_multiple_of(2))
     }
 }

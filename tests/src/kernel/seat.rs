@@ -48,6 +48,7 @@ pub(super) struct Desk<L> {
     pub(super) done: bool,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug)]
 pub(super) struct Conn {
     side: Side,

@@ -10,6 +10,14 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use pico_core::Instant;
 
+/// When a datagram lands, when it does so again, and what of it is changed.
+#[derive(Debug)]
+struct Flight {
+    land: Instant,
+    again: Option<Instant>,
+    change: Option<(usize, u8)>,
+}
+
 /// A datagram on its way.
 #[derive(Debug)]
 pub(in crate::kernel) struct Datagram {
@@ -46,8 +54,7 @@ impl Net {
         events: Happening<'_>,
     ) {
         self.counts.datagrams += 1;
-        let arrivals = self.fly(now, process, &datagram);
-        let Some((land, again, change)) = arrivals else {
+        let Some(Flight { land, again, change }) = self.fly(now, process, &datagram) else {
             self.counts.datagrams_lost += 1;
             return;
         };
@@ -65,20 +72,15 @@ impl Net {
         events.add(land, Event::Datagram(Datagram { from, to, bytes, cause }));
     }
 
-    /// When it lands, when it does so again, and what of it is changed, if it is.
-    fn fly(
-        &mut self,
-        now: Instant,
-        process: ProcessId,
-        datagram: &Datagram,
-    ) -> Option<(Instant, Option<Instant>, Option<(usize, u8)>)> {
+    fn fly(&mut self, now: Instant, process: ProcessId, datagram: &Datagram) -> Option<Flight> {
         let target = *self.ips.get(&datagram.to.ip())?;
         let way = self.path(process, target);
         let len = datagram.bytes.len();
         let (wire, inside) = (*self.paths.wire(way, now), self.paths.is_inside(way));
         let (mut lots, burst) = self.paths.toss(way);
         if inside {
-            return Some((self.paths.arrival(way, now, &mut lots), None, None));
+            let land = self.paths.arrival(way, now, &mut lots);
+            return Some(Flight { land, again: None, change: None });
         }
         let lost = wire.loss.next(burst, &mut lots.apart());
         let mut yes = |millionths| lots.chance(millionths, 1_000_000);
@@ -96,7 +98,7 @@ impl Net {
         let leave = self.paths.depart_datagram(way, now, len)?;
         let [land, again] = [0; 2].map(|_| self.paths.arrival(way, leave, &mut lots));
         let land = if overtaken { land + late } else { self.paths.behind(way, land) };
-        Some((land, twice.then_some(again), changed.then_some(change)))
+        Some(Flight { land, again: twice.then_some(again), change: changed.then_some(change) })
     }
 }
 

@@ -24,7 +24,6 @@ pub(super) struct Dial {
     ways: Option<(ProcessId, PathId, PathId)>,
     fate: Fate,
     lots: Lots,
-    burst: bool,
     hit: bool,
     tries: u32,
     /// When it is tried again, should this try come to nothing.
@@ -74,7 +73,7 @@ impl Net {
             self.counts.hits += 1;
             self.hit.insert(from);
         }
-        let (burst, tries, again) = (false, 0, now);
+        let (tries, again) = (0, now);
         let key = self.dials.insert(Dial {
             from,
             process,
@@ -83,7 +82,6 @@ impl Net {
             ways,
             fate,
             lots,
-            burst,
             hit,
             tries,
             again,
@@ -191,7 +189,7 @@ impl Net {
     fn packet(&mut self, now: Instant, key: Key, way: PathId) -> Option<Instant> {
         let dial = self.dials.get_mut(key)?;
         let mut lots = dial.lots.apart();
-        let lost = self.paths.losses(way, now, 1, &mut dial.burst, &mut lots) > 0;
+        let lost = self.paths.losses(way, now, 1, &mut false, &mut lots) > 0;
         (!lost).then(|| self.paths.arrival(way, now, &mut lots))
     }
 

@@ -78,6 +78,7 @@ pub(super) struct End {
 }
 
 /// One direction.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug)]
 pub(super) struct Flow {
     path: PathId,
@@ -203,6 +204,7 @@ impl Net {
                     self.hit(socket.link);
                     for way in [Way::Up, Way::Down] {
                         self.reset(now, Socket { way, ..socket }, cause, events);
+                        self.hush(Socket { way, ..socket });
                     }
                     return;
                 }
@@ -212,6 +214,13 @@ impl Net {
                 Hit::Stall(None) => flow.silent = true,
             }
             self.hit(socket.link);
+        }
+    }
+
+    /// What is written from here on lands nowhere.
+    fn hush(&mut self, socket: Socket) {
+        if let Some(link) = self.links.get_mut(socket.link) {
+            link.flow_mut(socket.way).silent = true;
         }
     }
 
@@ -638,6 +647,8 @@ impl Flow {
             // What was lost before is sent again first, and what comes behind it then.
             at = if self.stuck > at { self.stuck } else { at + wait };
             wait = (wait * 2).min(RETRY_MAX);
+            // A row of losses is over by then.
+            self.burst = false;
             if at.since(depart) > PATIENCE {
                 return None;
             }
