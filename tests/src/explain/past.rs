@@ -15,7 +15,7 @@ pub(super) fn of(run: &Run, broken: &Broken) -> (Road, Vec<Line>, usize) {
     let seat = broken.seat.or_else(|| steps.last().map(|step| step.seat)).unwrap_or_default();
     let turns = match run.moment {
         // What is left over is held by connections that nobody has closed.
-        Moment::Rest | Moment::Over => held(run, seat),
+        Moment::Rest | Moment::Stopping | Moment::Over => held(run, seat),
         Moment::Chaos | Moment::Healed => BTreeSet::new(),
     };
     let turns = if turns.is_empty() { causes(steps, seat, broken.at) } else { turns };

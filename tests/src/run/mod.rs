@@ -45,7 +45,9 @@ pub enum Moment {
     Healed,
     /// All clients are done, or out of patience, and everything has come to rest.
     Rest,
-    /// Everybody was told to stop, and had the time to.
+    /// Everybody was told to stop.
+    Stopping,
+    /// And had the time to.
     Over,
 }
 
@@ -105,6 +107,7 @@ impl Run {
         self.go_on(REST);
         self.moment = Moment::Rest;
         self.look();
+        self.moment = Moment::Stopping;
         self.stop_all();
         self.go_on(self.case.shape.drain_delay.0 + self.case.shape.grace_period.0 + AFTER);
         self.moment = Moment::Over;
