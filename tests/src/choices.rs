@@ -39,6 +39,14 @@ impl<'a> Choices<'a> {
         }
     }
 
+    /// Whether an odometer has not shown these decisions before, as far as they were taken.
+    pub(crate) fn is_new(&self) -> bool {
+        match &self.source {
+            Source::Bytes(_) => true,
+            Source::Wheels(odometer, at) => odometer.is_new(*at),
+        }
+    }
+
     /// One byte.
     pub fn byte(&mut self) -> u8 {
         match &mut self.source {

@@ -1,7 +1,7 @@
 //! The odometer shows every combination once, and means the same as bytes.
 
 use pico_sim::choices::Choices;
-use pico_sim::exhaust::{Odometer, search};
+use pico_sim::exhaust::{Odometer, States, search};
 use std::collections::BTreeSet;
 
 /// Decisions of which later ones depend on earlier ones.
@@ -52,4 +52,24 @@ fn digits_and_bytes_replay_what_was_shown() {
             break;
         }
     }
+}
+
+#[test]
+fn ways_to_the_same_state_become_one_and_every_state_is_met() {
+    let walk = |choices: &mut Choices, states: &mut States, ends: &mut u32| {
+        let mut at = [0, 0];
+        while at != [3, 3] {
+            if states.is_old(choices, &at) {
+                return;
+            }
+            let open: Vec<usize> = [0, 1].into_iter().filter(|way| at[*way] < 3).collect();
+            at[*choices.pick(&open)] += 1;
+        }
+        *ends += 1;
+    };
+    let (mut states, mut ends) = (States::default(), 0);
+    let searched = search(10, 100, |choices| walk(choices, &mut states, &mut ends));
+    assert!(searched.whole && states.len() == 15, "all but the last are compared");
+    assert!(searched.runs < 20, "there are 20 ways, and {} runs", searched.runs);
+    assert!(ends >= 1);
 }

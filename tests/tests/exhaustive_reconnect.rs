@@ -6,7 +6,7 @@ use pico_core::host::{Action, Fault, Host as _, Input, Port};
 use pico_core::id::ConnId;
 use pico_core::note::Note;
 use pico_core::rpc::Identity;
-use pico_core::{Instant, Limits, Machine as _, Seed};
+use pico_core::{Instant, Limits, Machine as _, Outbox, Seed};
 use pico_sim::choices::Choices;
 use pico_sim::exhaust::{self, server::Server};
 use std::collections::BTreeMap;
@@ -33,6 +33,7 @@ const KINDS: [Mishap; 5] =
 
 /// A connection that the agent dialled.
 #[derive(Default, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not hang together")]
 struct Link {
     /// The server's end, if it heard of it.
     far: Option<ConnId>,
@@ -117,7 +118,9 @@ impl World {
         match fault {
             Mishap::Fine => return true,
             Mishap::Break => {
-                far.into_iter().for_each(|far| self.server.lose(self.now, far));
+                if let Some(far) = far {
+                    self.server.lose(self.now, far);
+                }
                 self.lose(conn);
             }
             Mishap::Silence => self.links.entry(conn).or_default().silent = true,
@@ -163,8 +166,8 @@ impl World {
         assert!(self.links.len() <= 1, "{} connections at once", self.links.len());
     }
 
-    fn act(&mut self, choices: &mut Choices, action: Action<Letter>) {
-        match action {
+    fn act(&mut self, choices: &mut Choices, action: &Action<Letter>) {
+        match *action {
             Action::Dial { conn, .. } => {
                 let fault = self.fault(choices);
                 self.dial(conn, fault);
@@ -194,7 +197,7 @@ impl World {
     fn step(&mut self, choices: &mut Choices) -> bool {
         let mut moved = false;
         while let Some(action) = self.agent.poll() {
-            self.act(choices, action);
+            self.act(choices, &action);
             moved = true;
         }
         let held: Vec<ConnId> = self.links.keys().copied().collect();
@@ -207,7 +210,7 @@ impl World {
     /// What the agent has to say goes to the server.
     fn carry_up(&mut self, choices: &mut Choices, conn: ConnId) -> bool {
         let outbox = self.agent.outbox(conn).into_iter();
-        let bytes: Vec<u8> = outbox.flat_map(|o| o.pieces()).flatten().copied().collect();
+        let bytes: Vec<u8> = outbox.flat_map(Outbox::pieces).flatten().copied().collect();
         let Some(link) = self.links.get_mut(&conn) else { return false };
         let (far, silent) = (link.far, link.silent);
         if bytes.is_empty() {
@@ -296,15 +299,15 @@ impl World {
 /// Returns how long the agent took to come back after the last fault, if all happened.
 fn play(choices: &mut Choices, faults: usize) -> Option<Duration> {
     let mut world = World::new(faults);
-    let horizon = world.now + Duration::from_secs(60);
+    let horizon = world.now + Duration::from_mins(1);
     world.run(choices, horizon, |world| world.faults == 0);
     let all = core::mem::take(&mut world.faults) == 0;
-    let bound = world.last.max(world.now) + Duration::from_secs(60);
+    let bound = world.last.max(world.now) + Duration::from_mins(1);
     world.run(choices, bound, World::is_home);
     assert!(!world.rejected, "the agent gave up");
     assert!(world.is_home(), "the agent is not back: {:?}", world.links);
     let took = world.now.since(world.last);
-    let calm = world.now + Duration::from_secs(60);
+    let calm = world.now + Duration::from_mins(1);
     let dials = world.dials;
     world.run(choices, calm, |_| false);
     assert!(world.is_home(), "the agent does not stay");

@@ -293,6 +293,31 @@ fn answer(world: &World, method: &Method, fin: bool) -> model::Reading {
     model::responses(&world.heard, method.as_str(), false, fin, &Limits::default())
 }
 
+/// What can happen while upstream `at` has the call.
+fn moves(world: &World, at: usize, rest: &str) -> Vec<Step> {
+    let mut moves = vec![
+        Step::Answer,
+        Step::Interim,
+        Step::Begin,
+        Step::Reset { started: false },
+        Step::Reset { started: true },
+        Step::Die,
+        Step::Finish,
+        Step::Silence,
+        Step::Leave,
+    ];
+    if world.ups[at].calls.last().is_some_and(|call| !call.body.is_empty()) {
+        moves.push(Step::Take);
+    }
+    if !rest.is_empty() {
+        moves.push(Step::Rest);
+    }
+    if world.ups.iter().all(|up| up.lives) {
+        moves.extend([Step::OtherDies, Step::Drain]);
+    }
+    moves
+}
+
 fn play(choices: &mut Choices, steps: usize) {
     let asked = choices.pick(&ASKED);
     let mut world = World::new();
@@ -307,27 +332,8 @@ fn play(choices: &mut Choices, steps: usize) {
     let mut interim = false;
     for _ in 0..steps {
         let Some(at) = world.holder() else { break };
-        let begun = interim || answer(&world, &asked.method, false).messages.len() > 0;
-        let mut moves = vec![
-            Step::Answer,
-            Step::Interim,
-            Step::Begin,
-            Step::Reset { started: false },
-            Step::Reset { started: true },
-            Step::Die,
-            Step::Finish,
-            Step::Silence,
-            Step::Leave,
-        ];
-        if world.ups[at].calls.last().is_some_and(|call| !call.body.is_empty()) {
-            moves.push(Step::Take);
-        }
-        if !rest.is_empty() {
-            moves.push(Step::Rest);
-        }
-        if world.ups.iter().all(|up| up.lives) {
-            moves.extend([Step::OtherDies, Step::Drain]);
-        }
+        let begun = interim || !answer(&world, &asked.method, false).messages.is_empty();
+        let moves = moves(&world, at, rest);
         let step = *choices.pick(&moves);
         world.make(step, rest);
         interim |= step == Step::Interim;
@@ -354,7 +360,11 @@ fn play(choices: &mut Choices, steps: usize) {
         }
         judge(&world, asked);
     }
-    // Whoever holds it answers now, if the client has said all.
+    finish(&mut world, asked, rest);
+}
+
+/// Whoever holds the call answers it; then the client must have one answer, or its end.
+fn finish(world: &mut World, asked: &Asked, rest: &str) {
     world.server.receive(world.now, world.client, rest.as_bytes());
     world.settle();
     if let Some(at) = world.holder().filter(|_| !world.left) {
@@ -368,13 +378,13 @@ fn play(choices: &mut Choices, steps: usize) {
         }
     }
     world.pass(Duration::from_secs(90), None);
-    judge(&world, asked);
+    judge(world, asked);
     assert_eq!(world.server.worker().calls(), 0, "a call is left");
     if world.left {
         return;
     }
     let fin = world.server.is_finished(world.client);
-    let reading = answer(&world, &asked.method, fin);
+    let reading = answer(world, &asked.method, fin);
     let last = reading.messages.last().expect("no answer at all");
     let finals = reading.messages.iter().filter(|message| message.first[0][0] != b'1').count();
     assert!(finals <= 1, "two answers");

@@ -74,7 +74,9 @@ pub enum Role {
 }
 
 impl Role {
-    const ALL: [Self; 5] = [Self::Node, Self::Agent, Self::Service, Self::Client, Self::Balancer];
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Node, Self::Agent, Self::Service, Self::Client, Self::Balancer];
 
     /// What hosts of this role are called.
     pub const fn name(self) -> &'static str {

@@ -46,6 +46,12 @@ impl Case {
         let faults = faults(&case, swarm.faults, &root);
         Self { faults, ..case }
     }
+
+    /// Has go wrong what is drawn from its seed, in place of what went wrong in it before.
+    pub fn draw_faults(&mut self, swarm: &Swarm) {
+        let root = Seed::from_u64(self.seed).fork("case");
+        self.faults = faults(self, swarm.faults, &root);
+    }
 }
 
 fn shape(dice: &mut Dice, most: &Shape) -> Shape {

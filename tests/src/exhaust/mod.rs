@@ -8,7 +8,10 @@
 pub mod server;
 
 use crate::choices::Choices;
+use crate::hash::Hash;
 use core::cell::RefCell;
+use core::fmt::Debug;
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 /// Shows one combination of decisions after another, the last one turning fastest: depth first.
@@ -19,6 +22,8 @@ use std::time::{Duration, Instant};
 pub struct Odometer {
     wheels: RefCell<Vec<Wheel>>,
     depth: usize,
+    /// So many of the decisions are the first of a combination that was not shown before.
+    known: usize,
 }
 
 /// One decision.
@@ -32,13 +37,14 @@ struct Wheel {
 impl Odometer {
     /// An odometer of at most `depth` decisions, all zero; those beyond stay so.
     pub const fn new(depth: usize) -> Self {
-        Self { wheels: RefCell::new(Vec::new()), depth }
+        Self { wheels: RefCell::new(Vec::new()), depth, known: 0 }
     }
 
     /// One that shows what another [had shown](Self::digits), and zeros behind.
     pub fn showing(digits: &[usize]) -> Self {
         let wheel = |digit: &usize| Wheel { digit: *digit, bound: None };
-        Self { wheels: RefCell::new(digits.iter().map(wheel).collect()), depth: digits.len() }
+        let wheels = RefCell::new(digits.iter().map(wheel).collect());
+        Self { wheels, depth: digits.len(), known: 0 }
     }
 
     /// Goes on to the next combination. Returns whether there is one.
@@ -48,6 +54,7 @@ impl Odometer {
             wheel.digit += 1;
             if wheel.bound.is_some_and(|bound| wheel.digit < bound) {
                 wheels.push(wheel);
+                self.known = wheels.len();
                 return true;
             }
         }
@@ -89,9 +96,44 @@ impl Odometer {
         wheel.digit
     }
 
+    /// Whether a run that has taken `at` decisions is where none was before.
+    pub(crate) const fn is_new(&self, at: usize) -> bool {
+        at >= self.known
+    }
+
     /// Whether decision number `at` is beyond those that it turns.
     pub(crate) const fn is_beyond(&self, at: usize) -> bool {
         at >= self.depth
+    }
+}
+
+/// The states that runs have come to, by which many ways to the same state become one.
+///
+/// Where states are compared, a run ends as soon as it comes to one from which everything was
+/// tried out already. A state is what its `Debug` shows; it must show everything that what
+/// follows depends on, how many decisions are left included.
+#[derive(Default, Debug)]
+pub struct States(BTreeSet<u64>);
+
+impl States {
+    /// Whether a run has been here before: not this one, on the way to what is new of it.
+    pub fn is_old(&mut self, choices: &Choices, state: &impl Debug) -> bool {
+        if !choices.is_new() {
+            return false;
+        }
+        let mut hash = Hash::default();
+        hash.shown(&state);
+        !self.0.insert(hash.sum())
+    }
+
+    /// How many there were.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there were none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 }
 
@@ -144,8 +186,7 @@ struct Shown<'a>(&'a Odometer);
 impl Drop for Shown<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            let hex: String = self.0.bytes().iter().map(|byte| format!("{byte:02x}")).collect();
-            eprintln!("digits: {:?}\nbytes: {hex}", self.0.digits());
+            eprintln!("digits: {:?}\nbytes: {:02x?}", self.0.digits(), self.0.bytes());
         }
     }
 }

@@ -6,7 +6,7 @@ use pico_core::host::{Action, Address, Fault, Host as _, Input, Port};
 use pico_core::id::{ConnId, ConnIds, Side, WorkerId};
 use pico_core::routing::Change;
 use pico_core::server::{Letter, Node, Settings, Worker};
-use pico_core::{Instant, Limits, Machine as _, Seed};
+use pico_core::{Instant, Limits, Machine as _, Outbox, Seed};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -78,7 +78,7 @@ impl Server {
         loop {
             let outbox = self.worker.outbox(conn).filter(|_| !self.is_closed(conn));
             let bytes: Vec<u8> =
-                outbox.into_iter().flat_map(|o| o.pieces()).flatten().copied().collect();
+                outbox.into_iter().flat_map(Outbox::pieces).flatten().copied().collect();
             if bytes.is_empty() {
                 return taken;
             }

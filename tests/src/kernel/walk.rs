@@ -2,6 +2,7 @@
 //! it would cost.
 
 use crate::hash::Hash;
+use crate::sometimes;
 use core::any::Any;
 use core::fmt::Debug;
 use core::hash::Hasher;
@@ -132,6 +133,14 @@ fn letter<L: Debug + 'static>(hash: &mut Hash, letter: &L) {
             hash.bytes(bytes);
         }
         Some(Letter::Routes(routes)) => add(hash, 43, routes.len()),
+        Some(Letter::Answer { word: Word::Reset(reset), .. }) => {
+            sometimes!(NotStarted if !reset.started);
+            hash.shown(letter);
+        }
+        Some(Letter::Ask { word: Word::Request { .. }, .. }) => {
+            sometimes!(AcrossWorkers);
+            hash.shown(letter);
+        }
         Some(_) | None => hash.shown(letter),
     }
 }

@@ -78,8 +78,8 @@ pub(super) fn run_seeds(built: PathBuf, seeds: Seeds, limits: Limits) -> io::Res
 /// The command line that plays seeds and fails if one of them breaks an invariant.
 fn swarm(seeds: Seeds) -> Vec<String> {
     let faults = if seeds.calm { "off" } else { "swarm" };
-    let count = seeds.count.to_string();
-    ["swarm", "--seeds", &count, "--faults", faults].map(str::to_owned).into()
+    let range = format!("0..{}", seeds.count);
+    ["swarm", "--seeds", &range, "--faults", faults].map(str::to_owned).into()
 }
 
 fn cargo(tree: &Tree, options: &[&str]) -> Command {

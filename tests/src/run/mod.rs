@@ -94,14 +94,13 @@ impl Run {
 
     /// Plays on to the end.
     pub fn live(&mut self) {
-        self.until(self.case.warm_up);
-        self.add_clients(false);
-        self.until(self.case.heal);
+        self.disturb();
         self.heal();
         self.moment = Moment::Healed;
         self.until(Span(self.case.heal.0 + RECOVERY));
+        self.until_clients_are_done();
         self.add_clients(true);
-        self.until_clients_are_done(Span(self.case.heal.0 + self.case.patience.0));
+        self.until_clients_are_done();
         // Half-open tunnels need two heartbeats, and half-open clients the idle time-out.
         self.go_on(REST);
         self.moment = Moment::Rest;
@@ -112,14 +111,23 @@ impl Run {
         self.look();
     }
 
+    /// Plays only as far as things go wrong.
+    pub fn disturb(&mut self) {
+        self.until(self.case.warm_up);
+        self.add_clients(false);
+        self.until(self.case.heal);
+    }
+
     /// Whether all requests that clients began or are to begin are over.
     fn clients_are_done(&self) -> bool {
         let mut clients = self.cast.of(Role::Client).flat_map(|life| &life.seats);
         clients.all(|seat| self.world.host::<Client>(*seat).is_over())
     }
 
-    fn until_clients_are_done(&mut self, latest: Span) {
-        while self.broken.is_none() && !self.clients_are_done() && self.world.now() < at(latest) {
+    /// Plays on until the clients are done or out of patience.
+    fn until_clients_are_done(&mut self) {
+        let latest = self.world.now() + self.case.patience.0;
+        while self.broken.is_none() && !self.clients_are_done() && self.world.now() < latest {
             self.go_on(LOOK);
         }
     }

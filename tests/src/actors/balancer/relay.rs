@@ -112,7 +112,7 @@ impl Balancer {
     pub(super) fn unreachable(&mut self, conn: ConnId, late: bool) {
         let Some(end) = self.drop_conn(conn, late) else { return };
         match end.kind {
-            Kind::Probe { node, .. } => self.asked(node, end),
+            Kind::Probe { node, .. } => self.asked(node, &end),
             Kind::Back { front } => {
                 if let Some(Kind::Front { passage, .. }) = self.conns.get(front).map(|f| &f.kind) {
                     let passage = *passage;
@@ -134,7 +134,6 @@ impl Balancer {
                     self.learn(node, ready);
                 }
             }
-            Kind::Probe { answer: None, .. } => {}
             Kind::Front { back: Some(other), .. } | Kind::Back { front: other } => {
                 let other = *other;
                 if let Some(end) = self.conns.get_mut(other) {
@@ -143,7 +142,7 @@ impl Balancer {
                 self.tell(other);
                 self.tell(conn);
             }
-            Kind::Front { back: None, .. } => {}
+            Kind::Probe { answer: None, .. } | Kind::Front { back: None, .. } => {}
         }
     }
 
@@ -164,7 +163,7 @@ impl Balancer {
             Kind::Probe { node, .. } => {
                 self.actions.push_back(Action::Finish(conn));
                 if let Some(end) = self.drop_conn(conn, true) {
-                    self.asked(node, end);
+                    self.asked(node, &end);
                 }
             }
             Kind::Front { .. } | Kind::Back { .. } => {
@@ -195,7 +194,7 @@ impl Balancer {
     pub(super) fn lost(&mut self, conn: ConnId) {
         let Some(end) = self.drop_conn(conn, false) else { return };
         match end.kind {
-            Kind::Probe { node, .. } => self.asked(node, end),
+            Kind::Probe { node, .. } => self.asked(node, &end),
             Kind::Front { back: Some(other), .. } | Kind::Back { front: other } => {
                 self.drop_conn(other, true);
             }
@@ -204,7 +203,7 @@ impl Balancer {
     }
 
     /// A question's connection is over; if it was not answered, the node is not ready.
-    pub(super) fn asked(&mut self, node: usize, end: End) {
+    pub(super) fn asked(&mut self, node: usize, end: &End) {
         self.nodes[node].probe = None;
         if matches!(end.kind, Kind::Probe { answer: Some(_), .. }) {
             self.learn(node, false);

@@ -206,17 +206,17 @@ impl Client {
         self.lanes[lane].busy = true;
         let plan = self.orders.work.plan(id);
         let (follow, abort) = (plan.follow, plan.abort);
-        let mut line = vec![(id, plan)];
-        while line.len() <= follow
+        let mut requests = vec![(id, plan)];
+        while requests.len() <= follow
             && let Some(id) = self.lanes[lane].queue.front()
             && let plan = self.orders.work.plan(*id)
             && plan.is_tame()
         {
-            line.push((*id, plan));
+            requests.push((*id, plan));
             self.lanes[lane].queue.pop_front();
         }
         let conn = self.lanes[lane].conn.unwrap_or_else(|| self.connect(lane));
-        for (id, plan) in line {
+        for (id, plan) in requests {
             let dice = self.seed.fork_at("request", id).roll();
             self.enqueue(conn, Exchange::new(plan, dice, due, now));
         }

@@ -111,9 +111,11 @@ impl Client {
             None => self.part(conn, Exit::Leave { clean: true }),
             Some(front) if front.talks() => {
                 // FIN is the end of the talk; at another place it is a cut that looks like one.
-                match front.outcome(&[]) {
-                    Outcome::Complete { .. } => self.end_talk(conn),
-                    wrong => self.over(conn, wrong, Exit::Cut),
+                let outcome = front.outcome(&[]);
+                if matches!(outcome, Outcome::Complete { .. }) {
+                    self.end_talk(conn);
+                } else {
+                    self.over(conn, outcome, Exit::Cut);
                 }
             }
             Some(front) => {

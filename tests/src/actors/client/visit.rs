@@ -2,6 +2,7 @@
 
 use super::{Client, GIVE_UP, Key, LEAVE, OUTBOX_MAX};
 use crate::actors::body::Step;
+use crate::actors::close;
 use crate::actors::exchange::{Exchange, Where};
 use crate::actors::record::{Outcome, Stray};
 use crate::actors::wire::Reader;
@@ -13,6 +14,7 @@ use std::collections::VecDeque;
 
 /// One connection.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Visit {
     pub(super) lane: usize,
     /// Addresses that were not tried yet.
@@ -228,7 +230,7 @@ impl Client {
     pub(super) fn part(&mut self, conn: ConnId, parting: Exit) {
         let Some(visit) = self.conns.get_mut(conn) else { return };
         match parting {
-            Exit::Keep => return,
+            Exit::Keep => {}
             Exit::Leave { clean } => {
                 // A FIN in place of what was not sent would look like the end of it.
                 if visit.ended && !visit.outbox.is_empty() {
@@ -255,8 +257,8 @@ impl Client {
 
     /// Closes a connection whatever waits. Behind both sides' FIN this is a good end.
     pub(super) fn cut(&mut self, conn: ConnId) {
-        if self.forget(conn).is_some() {
-            self.actions.push_back(Action::Close(conn));
+        if let Some(visit) = self.forget(conn) {
+            close(conn, &visit.outbox, &mut self.actions);
         }
     }
 

@@ -14,6 +14,7 @@ use pico_core::{Dice, Outbox};
 
 /// One request being served.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Job {
     pub(super) plan: Plan,
     pub(super) dice: Dice,
@@ -182,12 +183,12 @@ impl Service {
         let got = job.flow.got;
         let trailer = trailers.iter().find(|(name, _)| name == TRAILER).map(|(_, v)| v.as_str());
         let due = (body.chunked && body.trailer).then(|| job.plan.trailer());
-        let trailed = trailer == due.as_deref();
+        let is_due = trailer == due.as_deref();
         self.arrivals[job.arrival].leaked.extend(leaked(trailers, false));
         if got != body.len {
             self.blame(conn, &format!("{got} bytes of {} look complete", body.len));
         }
-        if !trailed {
+        if !is_due {
             self.blame(conn, &format!("the trailers {trailers:?}"));
         }
     }

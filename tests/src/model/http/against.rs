@@ -242,7 +242,7 @@ fn text(choices: &mut Choices, client: bool) -> Vec<u8> {
 fn right(choices: &mut Choices, client: bool) -> Vec<u8> {
     let mut text = choices.pick(if client { &STATUS_LINES } else { &REQUEST_LINES }).to_vec();
     for _ in 0..choices.below(4) {
-        text.extend_from_slice(*choices.pick(&FIELDS));
+        text.extend(choices.pick(&FIELDS).iter());
     }
     let mut body = vec![b'b'; choices.size(100)];
     match choices.below(3) {
@@ -259,7 +259,7 @@ fn right(choices: &mut Choices, client: bool) -> Vec<u8> {
             body = pieces.flat_map(chunk).collect();
             body.extend_from_slice(b"0\r\n");
             for _ in 0..choices.below(3) {
-                body.extend_from_slice(*choices.pick(&FIELDS));
+                body.extend(choices.pick(&FIELDS).iter());
             }
             body.extend_from_slice(b"\r\n");
         }

@@ -28,7 +28,7 @@ pub(super) fn request(
 ) -> Framing {
     let framing = body(fields, old, flaws).unwrap_or(Framing::None);
     let hosts = all(fields, "host");
-    if hosts.len() > 1 || hosts.is_empty() && !old || !hosts.concat().iter().all(is_host) {
+    if hosts.len() > 1 || hosts.is_empty() && !old || !hosts.concat().into_iter().all(is_host) {
         flaws.insert(Reason::BadRequest);
     }
     if elements(fields, "connection").len() > 100 {
@@ -184,7 +184,7 @@ fn is_authority(authority: &str) -> bool {
         },
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
-    let named = !host.is_empty() && host.bytes().all(|b| is_host(&b) && !b"[]".contains(&b));
+    let named = !host.is_empty() && host.bytes().all(|b| is_host(b) && !b"[]".contains(&b));
     let numbered = match port.strip_prefix(':') {
         Some(digits) => digits.bytes().all(|byte| byte.is_ascii_digit()),
         None => port.is_empty(),
@@ -193,8 +193,8 @@ fn is_authority(authority: &str) -> bool {
 }
 
 /// Unreserved, percent, sub-delims without the comma, colon and brackets.
-fn is_host(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(byte)
+fn is_host(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(&byte)
 }
 
 fn all<'f>(fields: &'f [Field], name: &str) -> Vec<&'f [u8]> {

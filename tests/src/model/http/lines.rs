@@ -7,7 +7,7 @@ use pico_core::{Limits, Reason};
 #[derive(Debug)]
 pub(super) struct Lines {
     /// The lines, without their ends and without the empty one.
-    pub(super) lines: Vec<Vec<u8>>,
+    pub(super) all: Vec<Vec<u8>>,
     /// Bytes of all of it, ends and empty line too; of all the text, if it does not end.
     pub(super) len: usize,
     /// Whether the empty line is there.
@@ -19,7 +19,7 @@ pub(super) struct Lines {
 impl Lines {
     /// The lines with which `text` begins.
     pub(super) fn read(text: &[u8]) -> Self {
-        let mut read = Self { lines: Vec::new(), len: text.len(), ends: false, bare: false };
+        let mut read = Self { all: Vec::new(), len: text.len(), ends: false, bare: false };
         let mut from = 0;
         for (at, byte) in text.iter().enumerate() {
             if *byte != b'\n' {
@@ -33,7 +33,7 @@ impl Lines {
                 (read.ends, read.len) = (true, from);
                 return read;
             }
-            read.lines.push(line.to_vec());
+            read.all.push(line.to_vec());
         }
         read
     }
@@ -46,11 +46,11 @@ impl Lines {
         flaws: &mut Flaws,
         malformed: Reason,
     ) -> Vec<Field> {
-        let lines = self.lines.get(skip..).unwrap_or_default();
+        let lines = self.all.get(skip..).unwrap_or_default();
         if lines.len() > limits.head_fields {
             flaws.insert(Reason::HeadTooLarge);
         }
-        if self.lines.len() < skip {
+        if self.all.len() < skip {
             flaws.insert(malformed);
         }
         let fields: Vec<_> = lines.iter().map(|line| field(line)).collect();
@@ -68,7 +68,7 @@ fn field(line: &[u8]) -> Option<Field> {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
     }
-    (is_token(name) && value.iter().all(is_text)).then(|| (name.to_vec(), value.to_vec()))
+    (is_token(name) && value.iter().copied().all(is_text)).then(|| (name.to_vec(), value.to_vec()))
 }
 
 /// The size that a line, with its end, gives to the chunk behind it.
@@ -77,7 +77,7 @@ pub(super) fn chunk_size(line: &[u8]) -> Option<u64> {
     let count = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (digits, extension) = line.split_at(count);
     let blanks = extension.iter().take_while(|byte| b" \t".contains(byte)).count();
-    let extended = extension.get(blanks) == Some(&b';') && extension.iter().all(is_text);
+    let extended = extension.get(blanks) == Some(&b';') && extension.iter().copied().all(is_text);
     if !(1..=15).contains(&count) || !(extension.is_empty() || extended) {
         return None;
     }
@@ -85,8 +85,8 @@ pub(super) fn chunk_size(line: &[u8]) -> Option<u64> {
 }
 
 /// A byte of a field's value, or of a phrase.
-pub(super) fn is_text(byte: &u8) -> bool {
-    *byte == b'\t' || *byte >= b' ' && *byte != 0x7f
+pub(super) fn is_text(byte: u8) -> bool {
+    byte == b'\t' || byte >= b' ' && byte != 0x7f
 }
 
 pub(super) fn is_token(text: &[u8]) -> bool {

@@ -23,6 +23,7 @@ pub struct Reading {
 
 /// One message.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not hang together")]
 pub struct Message {
     /// Method and target, or status and phrase.
     pub first: [Vec<u8>; 2],
@@ -107,7 +108,7 @@ pub fn requests(text: &[u8], limits: &Limits) -> Reading {
 /// The responses of which `text` is the beginning, up to the final one, to a request with this
 /// method, which may have asked for an upgrade; `fin` says that no more comes.
 pub fn responses(text: &[u8], method: &str, upgrade: bool, fin: bool, limits: &Limits) -> Reading {
-    let bad = |_| Flaws::from([Reason::BadResponse]);
+    let bad = || Flaws::from([Reason::BadResponse]);
     let mut reading = Reading { messages: Vec::new(), end: End::Over };
     let mut rest = text;
     loop {
@@ -121,7 +122,7 @@ pub fn responses(text: &[u8], method: &str, upgrade: bool, fin: bool, limits: &L
                 return reading;
             }
             Err(End::Refused(_)) => {
-                reading.end = End::Refused(bad(()));
+                reading.end = End::Refused(bad());
                 return reading;
             }
             Err(end) => {
@@ -130,7 +131,7 @@ pub fn responses(text: &[u8], method: &str, upgrade: bool, fin: bool, limits: &L
             }
         };
         let Ok((mut message, framing)) = response(&section, method, upgrade, limits) else {
-            reading.end = End::Refused(bad(()));
+            reading.end = End::Refused(bad());
             return reading;
         };
         rest = &rest[section.len..];
@@ -147,8 +148,8 @@ pub fn responses(text: &[u8], method: &str, upgrade: bool, fin: bool, limits: &L
         reading.end = match end {
             Ok(_) => End::Over,
             Err(_) if whole => End::Over,
-            Err(End::Waits(_)) if !fin => End::Waits(bad(())),
-            Err(_) => End::Refused(bad(())),
+            Err(End::Waits(_)) if !fin => End::Waits(bad()),
+            Err(_) => End::Refused(bad()),
         };
         return reading;
     }
@@ -175,7 +176,7 @@ fn section(text: &[u8], limits: &Limits, malformed: Reason) -> Result<Lines, End
 fn request(section: &Lines, limits: &Limits) -> Result<(Message, Framing), Flaws> {
     let mut flaws = Flaws::new();
     let fields = section.fields(1, limits, &mut flaws, Reason::BadRequest);
-    let words: Vec<&[u8]> = section.lines[0].split(|byte| *byte == b' ').collect();
+    let words: Vec<&[u8]> = section.all[0].split(|byte| *byte == b' ').collect();
     let [method, target, version] = words[..] else {
         flaws.insert(Reason::BadRequest);
         return Err(flaws);
@@ -206,14 +207,15 @@ fn response(
 ) -> Result<(Message, Framing), ()> {
     let mut flaws = Flaws::new();
     let fields = section.fields(1, limits, &mut flaws, Reason::BadResponse);
-    let line = section.lines.first().ok_or(())?;
+    let line = section.all.first().ok_or(())?;
     let mut words = line.splitn(3, |byte| *byte == b' ');
     let (version, status) = (words.next().ok_or(())?, words.next().ok_or(())?);
     // A response without a phrase may come without the blank before it.
     let phrase = words.next().unwrap_or_default();
     let old = version == b"HTTP/1.0";
     let digits = status.len() == 3 && status.iter().all(u8::is_ascii_digit) && status[0] != b'0';
-    let fine = digits && (old || version == b"HTTP/1.1") && phrase.iter().all(lines::is_text);
+    let fine =
+        digits && (old || version == b"HTTP/1.1") && phrase.iter().copied().all(lines::is_text);
     let framing = framing::response(status, method, upgrade, &fields, old, &mut flaws);
     if !fine || !flaws.is_empty() {
         return Err(());

@@ -99,8 +99,8 @@ impl Model {
         line.allowed += count;
         let open = line.allowed - line.taken;
         assert!(open <= limits.window_bytes_max, "{open} bytes are open on call {id}");
-        let live = self.calls.values().filter(|call| !call.over[side]);
-        let all: usize = live.map(|c| c.lines[side].allowed - c.lines[side].taken).sum();
+        let open_calls = self.calls.values().filter(|call| !call.over[side]);
+        let all: usize = open_calls.map(|c| c.lines[side].allowed - c.lines[side].taken).sum();
         assert!(all <= limits.tunnel_bytes, "{all} bytes are open towards side {}", 1 - side);
     }
 

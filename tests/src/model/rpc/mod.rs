@@ -26,6 +26,7 @@ pub struct Model {
 
 /// What one side and its user know of the tunnel.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "facts that do not hang together")]
 pub struct Side {
     limits: Arc<Limits>,
     since: Instant,
@@ -200,13 +201,11 @@ impl Model {
     /// [`open`](Self::open).
     pub fn trailers(&mut self, side: usize, id: u64, fields: &Fields, refusal: Option<Reason>) {
         let call = self.calls.get_mut(&id).expect("a call that was begun");
-        match refusal {
-            Some(reason) => call.cut(side, reason),
-            None => {
-                call.lines[side].said.push(Item::Trailers(fields.clone()));
-                call.end(side);
-            }
+        if let Some(reason) = refusal {
+            return call.cut(side, reason);
         }
+        call.lines[side].said.push(Item::Trailers(fields.clone()));
+        call.end(side);
     }
 
     /// The user of `side` cuts a call short.

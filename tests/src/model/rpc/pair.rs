@@ -110,10 +110,8 @@ impl End for tunnel::Machine<u64> {
     }
 
     fn say(&mut self, now: Instant, input: Input<u64>) {
-        let input = match input {
-            Input::Lost(_) => tunnel::Input::Lost,
-            other => tunnel::Input::Rpc(other),
-        };
+        let lost = matches!(input, Input::Lost(_));
+        let input = if lost { tunnel::Input::Lost } else { tunnel::Input::Rpc(input) };
         self.handle(now, input);
     }
 
@@ -185,7 +183,8 @@ impl<E: End> Pair<E> {
         let model = Model::new(now, [&first, &second]);
         let ends = [E::new(now, Role::Dialer, first), E::new(now, Role::Acceptor, second)];
         let mut pair = Self { model, ends, pipes: [Pipe::new(), Pipe::new()], now, doomed: false };
-        [0, 1].into_iter().for_each(|side| pair.listen(side));
+        pair.listen(0);
+        pair.listen(1);
         pair
     }
 

@@ -1,0 +1,59 @@
+//! Scenarios: cases with a name, to begin with and to change.
+
+use crate::case::{Case, CaseError};
+use std::path::Path;
+
+/// A case with a name.
+#[derive(Clone, Copy, Debug)]
+pub struct Scenario {
+    /// Its name, which is its file's too.
+    pub name: &'static str,
+    /// What happens in it.
+    pub sentence: &'static str,
+    /// The case, as it is written.
+    pub text: &'static str,
+}
+
+impl Scenario {
+    /// The case.
+    pub fn case(&self) -> Case {
+        Case::parse(self.text).expect("a test plays every scenario")
+    }
+}
+
+/// The case of a scenario, by name, or of a file.
+///
+/// # Errors
+/// Neither is there, or the file holds no case.
+pub fn find(name: &Path) -> Result<Case, CaseError> {
+    if let Some(scenario) = ALL.iter().find(|scenario| name == Path::new(scenario.name)) {
+        return Ok(scenario.case());
+    }
+    if name.components().count() == 1 && name.extension().is_none() && !name.exists() {
+        let names: Vec<&str> = ALL.iter().map(|scenario| scenario.name).collect();
+        let why = format!("no scenario is called {}: {}", name.display(), names.join(", "));
+        return Err(CaseError::Sense(why));
+    }
+    Case::load(name)
+}
+
+macro_rules! scenarios {
+    ($($name:literal: $sentence:literal,)*) => {
+        /// All of them.
+        pub const ALL: &[Scenario] = &[$(Scenario {
+            name: $name,
+            sentence: $sentence,
+            text: include_str!(concat!("../scenarios/", $name, ".yaml")),
+        }),*];
+    };
+}
+
+scenarios! {
+    "calm": "nothing goes wrong, under a steady load",
+    "zone-loss": "a zone with half of the agents and their services loses its power for a minute",
+    "rolling-restart": "every agent is stopped in good order and started again, one after another",
+    "flaky-agents": "agents crash and come back, again and again, some under another name",
+    "slow-network": "links are slow and narrow, and lose packets in rows",
+    "half-open": "agents' connections fall silent without an end, in either direction",
+    "thundering-herd": "the node crashes, and fifty agents and all clients come back at once",
+}
