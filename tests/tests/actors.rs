@@ -6,8 +6,8 @@ use core::time::Duration;
 use pico_core::Seed;
 use pico_sim::actors::{Defect, End, Orders, Outcome, Plan, Target, Workload};
 use pico_sim::case::{Kind, Load, Span};
-use pico_sim::scenario::Storm;
-use scene::{CALM, Play, ROUGH, Scene, is_planned};
+use scene::Weather::{Calm, Rough};
+use scene::{Play, Scene, is_planned};
 use std::collections::{BTreeMap, BTreeSet};
 
 const REQUESTS: u64 = 40;
@@ -58,7 +58,8 @@ fn judge_rough(number: u64, play: &Play) {
     }
     assert_eq!(play.strays(), [], "seed {number}");
     for (_, arrival) in play.arrivals() {
-        assert_eq!(arrival.wrong, None, "seed {number}: {arrival:#?}");
+        let record = play.records().iter().find(|record| record.id == arrival.id);
+        assert_eq!(arrival.wrong, None, "seed {number}: {arrival:#?}\n{record:#?}");
     }
 }
 
@@ -66,7 +67,7 @@ fn judge_rough(number: u64, play: &Play) {
 fn in_calm_every_request_ends_as_planned_whatever_its_kind() {
     let (mut seen, mut unlucky) = (BTreeSet::new(), 0);
     for number in 0..100 {
-        let play = Scene::new(load(), CALM).play(number);
+        let play = Scene::new(load(), Calm).play(number);
         judge_calm(number, &play);
         assert_eq!(play.world.net().open(), 0, "seed {number}");
         for record in play.records() {
@@ -82,7 +83,7 @@ fn in_calm_every_request_ends_as_planned_whatever_its_kind() {
 fn each_kind_alone_ends_as_planned() {
     for (number, kind) in (0..).zip(Kind::ALL) {
         let load = Load { requests: 300, ..only(&[kind]) };
-        let play = Scene::new(load, CALM).play(number);
+        let play = Scene::new(load, Calm).play(number);
         judge_calm(number, &play);
         let met = play.records().iter().filter(|r| play.work.plan(r.id).is(kind)).count();
         assert!(met > 0, "{kind:?}");
@@ -94,7 +95,7 @@ fn requests_that_begin_at_their_time_do_so_whether_or_not_answers_come() {
     for number in 0..30 {
         let every = Duration::from_millis(20);
         let load = Load { every: Span(every), ..load() };
-        let play = Scene::new(load, CALM).play(number);
+        let play = Scene::new(load, Calm).play(number);
         judge_calm(number, &play);
         for record in play.records() {
             let due = pico_core::Instant::ZERO + every * u32::try_from(record.id).expect("few");
@@ -109,8 +110,8 @@ fn in_a_storm_every_request_ends_and_no_byte_is_wrong() {
     let (mut hits, mut outcomes) = (0, BTreeSet::new());
     for number in 0..200 {
         let named = number % 2 == 0;
-        let play = Scene { named, ..Scene::new(load(), ROUGH) }.play(number);
-        hits += play.world.net().hits();
+        let play = Scene { named, ..Scene::new(load(), Rough(6)) }.play(number);
+        hits += play.world.net().counts().hits;
         judge_rough(number, &play);
         let name =
             |outcome: &Outcome| format!("{outcome:?}").split([' ', '(']).next().map(str::to_owned);
@@ -123,7 +124,7 @@ fn in_a_storm_every_request_ends_and_no_byte_is_wrong() {
 #[test]
 fn with_a_balancer_between_them_all_ends_as_planned_too() {
     for number in 0..100 {
-        let scene = Scene { balanced: true, ..Scene::new(load(), CALM) };
+        let scene = Scene { balanced: true, ..Scene::new(load(), Calm) };
         let play = scene.play(number);
         judge_calm(number, &play);
         let passages = play.balancer().passages();
@@ -136,17 +137,16 @@ fn with_a_balancer_between_them_all_ends_as_planned_too() {
 #[test]
 fn in_a_storm_a_balancer_changes_nothing() {
     for number in 0..200 {
-        let storm = Storm { links: 60, ..ROUGH };
-        let play = Scene { balanced: true, ..Scene::new(load(), storm) }.play(number);
+        let play = Scene { balanced: true, ..Scene::new(load(), Rough(10)) }.play(number);
         judge_rough(number, &play);
     }
 }
 
 #[test]
 fn a_balancer_retires_a_node_late_and_takes_it_back() {
-    let scene = Scene { balanced: true, ..Scene::new(Load { requests: 0, ..load() }, CALM) };
+    let scene = Scene { balanced: true, ..Scene::new(Load { requests: 0, ..load() }, Calm) };
     let mut play = scene.set(1);
-    let mut after = |play: &mut Play, millis| {
+    let after = |play: &mut Play, millis| {
         play.world.run(play.world.now() + Duration::from_millis(millis), |_| false);
         [0, 1].map(|node| play.balancer().uses(node))
     };
@@ -161,10 +161,9 @@ fn a_balancer_retires_a_node_late_and_takes_it_back() {
 
 #[test]
 fn a_balancer_tries_another_node_when_one_cannot_be_dialled() {
-    let storm = Storm { links: 40, faults: 40, ..ROUGH };
     let mut again = 0;
     for number in 0..60 {
-        let play = Scene { balanced: true, ..Scene::new(load(), storm.clone()) }.play(number);
+        let play = Scene { balanced: true, ..Scene::new(load(), Rough(40)) }.play(number);
         let passages = play.balancer().passages().iter();
         again += passages.filter(|passage| passage.dials.len() == 2 && passage.made).count();
     }
@@ -175,7 +174,7 @@ fn a_balancer_tries_another_node_when_one_cannot_be_dialled() {
 fn found(defect: Defect, load: &Load) -> (usize, usize) {
     let (mut wrong, mut strays) = (0, 0);
     for number in 0..20 {
-        let play = Scene { defect, ..Scene::new(load.clone(), CALM) }.play(number);
+        let play = Scene { defect, ..Scene::new(load.clone(), Calm) }.play(number);
         let is_wrong = |outcome: &Outcome| matches!(outcome, Outcome::Wrong(_));
         wrong += play.records().iter().filter(|record| is_wrong(&record.outcome)).count();
         strays += play.strays().len();
@@ -229,7 +228,7 @@ fn a_request_that_is_dropped_leaves_all_others_where_they_were() {
 #[test]
 fn the_same_seed_gives_the_same_run() {
     for number in 0..10 {
-        let scene = Scene { balanced: true, ..Scene::new(load(), ROUGH) };
+        let scene = Scene { balanced: true, ..Scene::new(load(), Rough(6)) };
         let [one, two] = [(); 2].map(|()| scene.play(number).world.trace().sum());
         assert_eq!(one, two, "seed {number}");
     }

@@ -60,6 +60,24 @@ fn a_peer_that_drains_is_not_called() {
 }
 
 #[test]
+fn a_call_that_waits_has_one_turn_however_often_it_spoke() {
+    let mut pair = Pair::new(&Limits { frame_bytes: 2000, ..Limits::default() });
+    pair.dialer.handle(pair.now, Input::Room(0));
+    let calls = [pair.open(D, 1, get(&[]), false), pair.open(D, 2, get(&[]), false)];
+    for end in [false, false, true] {
+        pair.say(D, calls[0], data(&[1; 2000], end));
+    }
+    pair.say(D, calls[1], data(&[2; 2000], true));
+    pair.exchange();
+    assert_eq!(pair.heard(A).len(), 2, "heads need no room");
+    for (byte, end) in [(1, false), (2, true), (1, false), (1, true)] {
+        pair.dialer.handle(pair.now, Input::Room(1));
+        pair.exchange();
+        assert_eq!(pair.heard(A), [data(&[byte; 2000], end)]);
+    }
+}
+
+#[test]
 fn each_call_may_grow_as_far_as_the_one_before_it() {
     let mut pair = Pair::new(&small());
     let most: Vec<usize> = (0..20).map(|tag| grown(&mut pair, tag)).collect();

@@ -2,6 +2,7 @@
 
 mod relay;
 
+use super::close;
 use super::record::Watch;
 use bytes::Buf as _;
 use core::net::SocketAddr;
@@ -151,14 +152,14 @@ impl Balancer {
     }
 
     /// Forgets a connection, and closes it if it is still there.
-    fn drop_conn(&mut self, conn: ConnId, close: bool) -> Option<End> {
+    fn drop_conn(&mut self, conn: ConnId, there: bool) -> Option<End> {
         let end = self.conns.remove(conn)?;
         self.timers.clear(Key::Connect(conn));
         if end.is_dialled() {
             self.ids.release(conn);
         }
-        if close {
-            self.actions.push_back(Action::Close(conn));
+        if there {
+            close(conn, &end.outbox, &mut self.actions);
         }
         Some(end)
     }

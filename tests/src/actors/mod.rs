@@ -26,3 +26,17 @@ pub use plan::{Abort, Body, Parting, Plan};
 pub use record::{Arrival, End, Outcome, Record, Served, Stray, Watch};
 pub use service::{Defect, Service};
 pub use workload::{Orders, Target, Workload};
+
+use pico_core::Outbox;
+use pico_core::host::Action;
+use pico_core::id::ConnId;
+use std::collections::VecDeque;
+
+/// Closes a connection whatever waits in its outbox. If anything does, a FIN that was asked for but
+/// not sent yet is taken back: what is lost must not look complete.
+fn close(conn: ConnId, outbox: &Outbox, actions: &mut VecDeque<Action<()>>) {
+    if !outbox.is_empty() {
+        actions.retain(|action| !matches!(action, Action::Finish(other) if *other == conn));
+    }
+    actions.push_back(Action::Close(conn));
+}

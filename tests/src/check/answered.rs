@@ -72,7 +72,8 @@ impl Judge {
                 wild || (excused && (*begun || saw(run, record.id) || record.behind.is_some()))
             }
             Outcome::Unreachable => !run.is_calm() && (!late || !reachable(run, &plan)),
-            Outcome::Silence => hit && !late,
+            // A balancer knows no time-outs.
+            Outcome::Silence => (hit || run.case.shape.balancer) && wild,
             Outcome::Aborted => plan.is(Kind::ClientAborts),
             Outcome::Wrong(_) => false,
         };

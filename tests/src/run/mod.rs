@@ -98,8 +98,9 @@ impl Run {
         self.heal();
         self.moment = Moment::Healed;
         self.until(Span(self.case.heal.0 + RECOVERY));
+        self.until_clients_are_done();
         self.add_clients(true);
-        self.until_clients_are_done(Span(self.case.heal.0 + self.case.patience.0));
+        self.until_clients_are_done();
         // Half-open tunnels need two heartbeats, and half-open clients the idle time-out.
         self.go_on(REST);
         self.moment = Moment::Rest;
@@ -123,8 +124,10 @@ impl Run {
         clients.all(|seat| self.world.host::<Client>(*seat).is_over())
     }
 
-    fn until_clients_are_done(&mut self, latest: Span) {
-        while self.broken.is_none() && !self.clients_are_done() && self.world.now() < at(latest) {
+    /// Plays on until the clients are done or out of patience.
+    fn until_clients_are_done(&mut self) {
+        let latest = self.world.now() + self.case.patience.0;
+        while self.broken.is_none() && !self.clients_are_done() && self.world.now() < latest {
             self.go_on(LOOK);
         }
     }

@@ -9,21 +9,58 @@ use pico_sim::actors::{
     Arrival, Backend, Balancer, Client, Defect, Orders, Outcome, Plan, Record, Served, Service,
     Stray, Target, Watch, Workload,
 };
-use pico_sim::case::{Case, Kind, Load, Member, Role, Span};
+use pico_sim::case::{Case, Fault, Kind, Load, Member, Role, Shape, Span, Swarm, Way};
+use pico_sim::draw::Draw as _;
 use pico_sim::kernel::{Place, SeatId, Trace, World};
-use pico_sim::scenario::Storm;
 use std::collections::VecDeque;
 
-pub const CALM: Storm =
-    Storm { links: 0, faults: 0, bytes: 0, stall: Duration::ZERO, silence: false };
+/// What goes wrong in the world.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Weather {
+    /// Nothing.
+    Calm,
+    /// Whatever a swarm draws, and besides this many faults of dialled connections.
+    Rough(u64),
+}
 
-pub const ROUGH: Storm =
-    Storm { links: 24, faults: 12, bytes: 300_000, stall: Duration::from_secs(5), silence: true };
+impl Weather {
+    fn case(self, number: u64, shape: Shape) -> Case {
+        let heal = Span::secs(60);
+        let Self::Rough(most) = self else {
+            return Case { seed: number, shape, heal, ..Case::default() };
+        };
+        let drawn = Case::swarm(number, &Swarm::rough());
+        let here = |fault: &Fault| {
+            fault
+                .names()
+                .iter()
+                .all(|name| shape.hosts().iter().any(|host| shape.means(name, *host)))
+        };
+        let mut faults: Vec<Fault> = drawn.faults.into_iter().filter(here).collect();
+        let who = if shape.balancer { vec!["client-0", "balancer"] } else { vec!["client-0"] };
+        let mut dice = Seed::from_u64(number).fork("dials").roll();
+        let count = dice.between(0, most);
+        faults.extend((0..count).map(|_| {
+            let (who, dial) = ((*dice.pick(&who)).to_owned(), dice.below(20));
+            let way = if dice.chance(1, 2) { Way::Up } else { Way::Down };
+            let bytes = *dice.pick(&[200, 5_000, 300_000]);
+            let byte = dice.below(bytes);
+            let lasts = dice.chance(1, 2).then(|| Span::millis(dice.below(5_000)));
+            match dice.below(4) {
+                0 => Fault::Reset { who, dial, way, byte },
+                1 => Fault::Stall { who, dial, way, byte, lasts },
+                2 => Fault::Refuse { who, dial },
+                _ => Fault::Blackhole { who, dial },
+            }
+        }));
+        Case { shape, faults, ..drawn }
+    }
+}
 
 /// What takes part.
 pub struct Scene {
     pub load: Load,
-    pub storm: Storm,
+    pub weather: Weather,
     pub defect: Defect,
     pub balanced: bool,
     pub named: bool,
@@ -40,17 +77,16 @@ pub struct Play {
 }
 
 impl Scene {
-    pub fn new(load: Load, storm: Storm) -> Self {
-        Self { load, storm, defect: Defect::None, balanced: false, named: false }
+    pub fn new(load: Load, weather: Weather) -> Self {
+        Self { load, weather, defect: Defect::None, balanced: false, named: false }
     }
 
     /// Seats everybody.
     pub fn set(&self, number: u64) -> Play {
         let seed = Seed::from_u64(number);
         let work = Workload::new(seed.fork("work"), vec!["one".into()], self.load.clone());
-        let who = if self.balanced { ["client-0", "balancer"] } else { ["client-0"; 2] };
-        let faults = self.storm.faults(&seed.fork("storm"), &who);
-        let case = Case { seed: number, faults, heal: Span::secs(7_200), ..Case::default() };
+        let shape = Shape { nodes: 2, agents: 2, clients: 1, ..Shape::default() };
+        let case = self.weather.case(number, Shape { balancer: self.balanced, ..shape });
         let mut play = Play {
             world: World::new(&case, Trace::default()),
             work,

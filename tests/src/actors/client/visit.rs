@@ -2,6 +2,7 @@
 
 use super::{Client, GIVE_UP, Key, LEAVE, OUTBOX_MAX};
 use crate::actors::body::Step;
+use crate::actors::close;
 use crate::actors::exchange::{Exchange, Where};
 use crate::actors::record::{Outcome, Stray};
 use crate::actors::wire::Reader;
@@ -252,8 +253,8 @@ impl Client {
 
     /// Closes a connection whatever waits. Behind both sides' FIN this is a good end.
     pub(super) fn cut(&mut self, conn: ConnId) {
-        if self.forget(conn).is_some() {
-            self.actions.push_back(Action::Close(conn));
+        if let Some(visit) = self.forget(conn) {
+            close(conn, &visit.outbox, &mut self.actions);
         }
     }
 

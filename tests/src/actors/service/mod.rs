@@ -3,6 +3,7 @@
 mod answer;
 mod job;
 
+use super::close;
 use super::record::{Arrival, Served, Watch};
 use super::wire::Reader;
 use super::workload::Workload;
@@ -142,8 +143,8 @@ impl Service {
     /// Closes a connection whatever waits. Behind both sides' FIN this is a good end.
     fn cut(&mut self, conn: ConnId) {
         self.clear(conn);
-        if self.conns.remove(conn).is_some() {
-            self.actions.push_back(Action::Close(conn));
+        if let Some(visit) = self.conns.remove(conn) {
+            close(conn, &visit.outbox, &mut self.actions);
         }
     }
 
