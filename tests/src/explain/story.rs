@@ -132,7 +132,9 @@ impl Teller<'_> {
             "Eof" => (format!("sees the end (FIN) of {named}"), Weight::Turn),
             "Lost" => (format!("loses {named}: {detail}"), Weight::Turn),
             "Resolved" => (format!("is told what its name stands for: {detail}"), Weight::Detail),
-            "Letter" => (format!("hears from within its process: {}", letter(detail)), Weight::Step),
+            "Letter" => {
+                (format!("hears from within its process: {}", letter(detail)), Weight::Step)
+            }
             other => (format!("{other} {detail}"), Weight::Step),
         };
         self.put(step, entry.cause, what, weight);
