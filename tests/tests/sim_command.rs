@@ -35,12 +35,13 @@ fn as_text(path: &Path) -> &str {
     path.to_str().expect("the build's folders have plain names")
 }
 
-/// A case that breaks an invariant however good Pico is: nobody has the patience to wait for the
-/// answers that the network makes late.
-fn impatient(name: &str) -> PathBuf {
+/// A case that breaks an invariant however good Pico is: a network on which a head takes longer
+/// than any head may take.
+fn hopeless(name: &str) -> PathBuf {
     let path = place(name);
     let case = "seed: 5\nshape: { agents: 2, endpoints: 1, clients: 1 }\n\
-                load: { requests: 9, late: 3, kinds: [] }\nheal: 5s\npatience: 0s\n\
+                load: { requests: 9, late: 3, kinds: [] }\nheal: 5s\n\
+                link: { rate: 20 }\n\
                 faults: [{ fault: pause, who: agent-1, at: 1s, lasts: 500ms }]\n";
     std::fs::write(&path, case).expect("the folder for such files is there");
     path
@@ -79,7 +80,7 @@ fn a_saved_case_replays_to_the_same_hash() {
 
 #[test]
 fn a_broken_invariant_ends_with_1_and_says_what_replays_it() {
-    let file = impatient("broken.yaml");
+    let file = hopeless("broken.yaml");
     let output = sim(&["replay", as_text(&file)]);
     assert_eq!(code(&output), 1, "{output:?}");
     let said = text(&output.stdout);
@@ -91,7 +92,7 @@ fn a_broken_invariant_ends_with_1_and_says_what_replays_it() {
 
 #[test]
 fn shrinking_leaves_a_file_that_breaks_the_same_invariant() {
-    let (file, small) = (impatient("large.yaml"), place("small.yaml"));
+    let (file, small) = (hopeless("large.yaml"), place("small.yaml"));
     let output =
         sim(&["shrink", as_text(&file), "-o", as_text(&small), "--budget", "30", "--json"]);
     assert_eq!(code(&output), 1, "{output:?}");
@@ -118,12 +119,12 @@ fn a_swarm_finds_the_same_whatever_the_number_of_threads() {
 
 #[test]
 fn a_swarm_stops_at_its_first_broken_seed_and_names_it() {
-    let arguments = ["swarm", "--seeds", "7..9999", "--set", "patience=0s", "--jobs", "2"];
+    let arguments = ["swarm", "--seeds", "7..9999", "--set", "link.rate=20", "--jobs", "2"];
     let output = sim(&[&arguments[..], &["--faults", "off"]].concat());
     assert_eq!(code(&output), 1, "{output:?}");
     let said = text(&output.stdout);
     assert!(said.contains("pico-sim run --seed "), "{said}");
-    assert!(said.contains("--faults off --set patience=0s"), "{said}");
+    assert!(said.contains("--faults off --set link.rate=20"), "{said}");
     assert!(said.trim_end().ends_with(", 1 broken"), "{said}");
 }
 
@@ -145,7 +146,7 @@ fn what_happened_to_a_request_is_told_in_a_screenful() {
 
 #[test]
 fn how_a_failure_came_about_is_told_about_its_request() {
-    let file = impatient("told.yaml");
+    let file = hopeless("told.yaml");
     let output = sim(&["explain", as_text(&file)]);
     assert_eq!(code(&output), 1, "{output:?}");
     let said = text(&output.stdout);

@@ -65,6 +65,16 @@ impl Road {
             road.backwards(run, *seat, arrival.conn);
             road.names.extend(arrival.request_id.clone());
         }
+        if arrivals.is_empty() {
+            // It may have been lost on the way to any of those who serve its endpoint.
+            let endpoint = run.work.plan(id).endpoint;
+            for life in run.cast.of(Role::Agent) {
+                let there = life.born <= road.to && life.ended.is_none_or(|at| at + BEFORE > from);
+                if there && life.member.at % run.case.shape.endpoints == endpoint {
+                    road.tunnels_of(run, life.seats[0]);
+                }
+            }
+        }
         Some(road)
     }
 
@@ -90,6 +100,11 @@ impl Road {
         self.seats.insert(seat);
         let Some((agent, dialled)) = run.world.net().other_end(seat, conn) else { return };
         self.conns.insert((agent, dialled), "the service's connection");
+        self.tunnels_of(run, agent);
+    }
+
+    /// All tunnels that an agent ever had.
+    fn tunnels_of(&mut self, run: &Run, agent: SeatId) {
         self.seats.insert(agent);
         for step in run.world.trace().steps().iter().filter(|step| step.seat == agent) {
             for entry in step.inputs.iter().filter(|entry| entry.text.starts_with("Connected")) {

@@ -77,7 +77,7 @@ struct Teller<'a> {
 impl Teller<'_> {
     /// What of a turn is about the request.
     fn step(&mut self, step: &Step) {
-        let names: Vec<String> = self.own(step).collect();
+        let names = self.own(step);
         for entry in &step.inputs {
             let follows = entry.cause.is_some_and(|cause| self.told.contains_key(&cause));
             let about = match entry.conn {
@@ -104,11 +104,14 @@ impl Teller<'_> {
         }
     }
 
-    /// How letters name this request: by its client's connection.
-    fn own<'b>(&'b self, step: &'b Step) -> impl Iterator<Item = String> + 'b {
+    /// How letters of this node name the request: by its client's connection.
+    fn own(&self, step: &Step) -> Vec<String> {
         let workers = self.run.cast.whose(step.seat).map(Life::workers).unwrap_or_default();
-        let conns = self.road.conns.keys().filter(|(seat, _)| workers.contains(seat));
-        conns.map(|(_, conn)| format!("conn: {conn:?}, serial"))
+        let name = |(seat, conn): &(SeatId, ConnId)| {
+            let worker = workers.iter().position(|worker| worker == seat)?;
+            Some(format!("worker: WorkerId({worker}), conn: {conn:?}"))
+        };
+        self.road.conns.keys().filter_map(name).collect()
     }
 
     /// All of a turn.
@@ -129,7 +132,9 @@ impl Teller<'_> {
             "Eof" => (format!("sees the end (FIN) of {named}"), Weight::Turn),
             "Lost" => (format!("loses {named}: {detail}"), Weight::Turn),
             "Resolved" => (format!("is told what its name stands for: {detail}"), Weight::Detail),
-            "Letter" => (format!("is told by its neighbour: {}", letter(detail)), Weight::Step),
+            "Letter" => {
+                (format!("hears from within its process: {}", letter(detail)), Weight::Step)
+            }
             other => (format!("{other} {detail}"), Weight::Step),
         };
         self.put(step, entry.cause, what, weight);
@@ -144,7 +149,7 @@ impl Teller<'_> {
             "Resolve" => ("asks what a name stands for".into(), Weight::Detail),
             "Finish" => (format!("ends its side (FIN) of {named}"), Weight::Turn),
             "Close" => (format!("closes {named}"), Weight::Turn),
-            "Letter" => (format!("tells its neighbour: {}", letter(detail)), Weight::Step),
+            "Letter" => (format!("says within its process: {}", letter(detail)), Weight::Step),
             "Done" => ("is done".into(), Weight::Turn),
             other => (format!("{other} {detail}"), Weight::Step),
         };
@@ -317,7 +322,8 @@ fn letter(text: &str) -> String {
     let found = word.iter().find(|word| text.contains(&format!("word: {word}")));
     match found {
         Some(&"Reset") => text.split("word: ").nth(1).unwrap_or(text).to_owned(),
-        Some(word) => format!("{} of the request", word.to_lowercase()),
+        Some(&"Request") => "the request".into(),
+        Some(word) => format!("{} of its answer or its body", word.to_lowercase()),
         None => text.chars().take(60).collect(),
     }
 }

@@ -177,25 +177,8 @@ pub fn fault(fault: &Fault) -> String {
     if let Some(lasts) = fault.lasts() {
         put(&mut text, format_args!(", for {lasts}"));
     }
-    match fault {
-        Fault::Crash { back, .. } | Fault::PowerLoss { back, .. } | Fault::Stop { back, .. } => {
-            match back {
-                Some(back) => {
-                    put(&mut text, format_args!(", and is started again {back} later"));
-                }
-                None => text += ", for good",
-            }
-        }
-        Fault::Pause { .. }
-        | Fault::Slow { .. }
-        | Fault::Drift { .. }
-        | Fault::Cut { .. }
-        | Fault::Weather { .. }
-        | Fault::Reset { .. }
-        | Fault::Stall { .. }
-        | Fault::Refuse { .. }
-        | Fault::Blackhole { .. }
-        | Fault::Names { .. } => {}
+    if let Some(back) = fault.back() {
+        put(&mut text, format_args!(", and is started again {back} later"));
     }
     text
 }

@@ -114,7 +114,8 @@ fn faults(run: &Run, lanes: &Lanes) -> Vec<Value> {
         };
         let touched: Vec<usize> = (0..lanes.names.len()).filter(|lane| hit(*lane)).collect();
         let at = fault.at().map(|at| Instant::ZERO + at.0);
-        let end = at.zip(fault.lasts()).map(|(at, lasts)| (at + lasts.0).min(heal));
+        let lasts = fault.lasts().or_else(|| fault.back());
+        let end = at.zip(lasts).map(|(at, lasts)| (at + lasts.0).min(heal));
         json!({
             "what": words::fault(fault),
             "from": at.map(secs),

@@ -5,7 +5,7 @@ const CLASSES = {
   complete: "complete", meant: "failed as planned", error: "error", cut: "cut off",
   wrong: "wrong", open: "never ended",
 };
-const ROW = 7, PAD = 8, TOP = 26, NAMES = 96, ROWS_MAX = 14, ARROWS_MAX = 4000;
+const ROW = 7, PAD = 8, TOP = 26, NAMES = 96, ROWS_MAX = 40, ARROWS_MAX = 4000;
 const canvas = $("lanes"), pen = canvas.getContext("2d");
 const lanes = data.lanes, requests = data.requests, end = Math.max(data.end, 0.001);
 let view = [0, end], chosen = null, shown = new Set(requests), hits = [], colours = {};
@@ -142,7 +142,7 @@ function drawFaults(w) {
   pen.stroke();
   pen.setLineDash([]);
   pen.fillStyle = colours.soft;
-  pen.fillText("healed", heal + 3, 20);
+  pen.fillText("healed", heal + 4, 22);
 }
 
 function drawLives(w) {
