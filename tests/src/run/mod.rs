@@ -147,8 +147,8 @@ impl Run {
 }
 
 /// The instant that lies so far behind the beginning.
-const fn at(span: Span) -> Instant {
-    Instant::from_nanos(span.0.as_nanos() as u64)
+fn at(span: Span) -> Instant {
+    Instant::from_nanos(span.as_nanos())
 }
 
 /// How often the judges look.
