@@ -94,9 +94,9 @@ fn grown(pair: &mut Pair, tag: u64) -> usize {
     let mut most = 0;
     for _ in 0..50 {
         pair.exchange();
-        let credit = |action| match action {
-            Action::Said { word: Word::Credit(count), .. } => count,
-            _ => 0,
+        let credit = |action| {
+            let Action::Said { word: Word::Credit(count), .. } = action else { return 0 };
+            count
         };
         let granted: usize = actions(&mut pair.dialer).into_iter().map(credit).sum();
         most = most.max(granted);

@@ -17,6 +17,11 @@ fn delay() -> Duration {
     Settings::default().drain_delay
 }
 
+/// A little before so much has passed.
+fn just_before(span: Duration) -> Duration {
+    span.saturating_sub(Duration::from_millis(1))
+}
+
 /// Lets time pass while an agent answers its pings.
 fn pass(rig: &mut Rig, agent: &mut Agent, span: Duration) {
     let step = Limits::default().heartbeat / 2;
@@ -36,7 +41,7 @@ fn new_requests_are_served_until_the_delay_is_over() {
     rig.drain();
     agent.pump(&mut rig);
     assert!(agent.peer_drains, "agents are told at once");
-    rig.pass(delay() - Duration::from_millis(1));
+    rig.pass(just_before(delay()));
     agent.pump(&mut rig);
     let client = rig.ask(1, GET);
     let (stream, _) = agent.called(&mut rig);
@@ -114,7 +119,7 @@ fn what_does_not_end_is_cut_when_patience_is_over() {
     agent.respond(&mut rig, stream, &[], false);
     rig.drain();
     let patience = Settings::default().grace_period;
-    pass(&mut rig, &mut agent, patience - Duration::from_secs(1));
+    pass(&mut rig, &mut agent, just_before(patience));
     assert!(!rig.is_done());
     assert_eq!(agent.closed, None);
     assert!(!rig.closed.contains(&client));
@@ -141,7 +146,7 @@ fn a_tunnel_that_opens_during_a_drain_is_refused_or_told() {
 fn a_drain_without_anybody_ends_when_its_delay_does() {
     let mut rig = Rig::new(2);
     rig.drain();
-    rig.pass(delay() - Duration::from_millis(1));
+    rig.pass(just_before(delay()));
     assert!(!rig.is_done());
     rig.pass(Duration::from_millis(1));
     assert!(rig.is_done());

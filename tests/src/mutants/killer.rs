@@ -96,7 +96,8 @@ fn build(mut cargo: Command, name: &str) -> io::Result<Built> {
     if !output.status.success() {
         let errors = String::from_utf8_lossy(&output.stderr);
         let first = errors.lines().skip_while(|line| !line.starts_with("error"));
-        return Ok(Built::Broken(first.take(6).collect::<Vec<_>>().join("\n")));
+        let words: Vec<&str> = first.take(6).collect();
+        return Ok(Built::Broken(format!("cargo: {}: {}", output.status, words.join("\n"))));
     }
     let told = String::from_utf8_lossy(&output.stdout);
     let built = told.lines().filter_map(|line| executable(line, name)).next_back();
