@@ -6,12 +6,12 @@
 //! is the case, not what has changed.
 
 use async_io::Async;
-use bytes::{Bytes, BytesMut};
+use bytes::BytesMut;
 use pico_shell::platform::{self, READ_MAX, SockRef};
 use rustix::buffer::spare_capacity;
 use rustix::net::{RecvFlags, recv};
 use std::cell::RefCell;
-use std::io::{self, ErrorKind, IoSlice, Write as _};
+use std::io::{self, ErrorKind, IoSlice, Read as _, Write as _};
 use std::mem;
 use std::net::{SocketAddr, TcpStream};
 use std::task::{Context, Poll};
@@ -22,6 +22,8 @@ pub struct Stream {
     socket: Async<TcpStream>,
     /// The last read left nothing.
     drained: bool,
+    /// The last read was a long one.
+    bulk: bool,
     /// The last write left no space.
     filled: bool,
 }
@@ -40,7 +42,7 @@ impl Stream {
 
 impl From<Async<TcpStream>> for Stream {
     fn from(socket: Async<TcpStream>) -> Self {
-        Self { socket, drained: false, filled: false }
+        Self { socket, drained: false, bulk: false, filled: false }
     }
 }
 
@@ -54,12 +56,15 @@ impl platform::Stream for Stream {
         cx: &mut Context<'_>,
         buffer: &mut BytesMut,
     ) -> Poll<io::Result<usize>> {
-        let Self { socket, drained, .. } = self;
+        let Self { socket, drained, bulk, .. } = self;
         if !mem::take(drained)
-            && let Some(read) = attempt(|| receive(socket.get_ref(), buffer))
+            && let Some(read) = attempt(|| receive(socket.get_ref(), *bulk, buffer))
         {
-            *drained = read.as_ref().is_ok_and(|count| (1..READ_MAX).contains(count));
-            return Poll::Ready(read);
+            return Poll::Ready(read.map(|(count, most)| {
+                *drained = (1..most).contains(&count);
+                *bulk = count > COPY_MAX;
+                count
+            }));
         }
         arm(|| socket.poll_readable(cx))
     }
@@ -99,26 +104,35 @@ pub(crate) fn arm<T>(mut poll: impl FnMut() -> Poll<io::Result<()>>) -> Poll<io:
     }
 }
 
-/// Reads once, and appends a little to `buffer`, or puts much in its place.
-fn receive(socket: &TcpStream, buffer: &mut BytesMut) -> io::Result<usize> {
+/// Reads once and appends to `buffer`. Returns how many bytes that were, and how many it would
+/// have taken.
+///
+/// Without unsafe code, memory in a `BytesMut` must be cleared before it is read into, and memory
+/// in a vector need not be. To clear a little for each of many bytes is cheap, to clear much for
+/// each of few is not: these are copied.
+fn receive(socket: &TcpStream, bulk: bool, buffer: &mut BytesMut) -> io::Result<(usize, usize)> {
+    let start = buffer.len();
+    let most = READ_MAX.min(buffer.capacity() - start);
+    if bulk && most > COPY_MAX {
+        buffer.resize(start + most, 0);
+        let (_, spare) = buffer.split_at_mut(start);
+        let read = { socket }.read(spare);
+        buffer.truncate(start + read.as_ref().map_or(0, |count| *count));
+        return read.map(|count| (count, most));
+    }
     SCRATCH.with_borrow_mut(|scratch| {
         scratch.clear();
         scratch.reserve_exact(READ_MAX);
         let (count, _) = recv(socket, spare_capacity(scratch), RecvFlags::empty())?;
-        if count <= COPY_MAX || !buffer.is_empty() {
-            buffer.extend_from_slice(scratch);
-        } else {
-            *buffer = BytesMut::from(Bytes::from(mem::take(scratch)));
-        }
-        Ok(count)
+        buffer.extend_from_slice(scratch);
+        Ok((count, READ_MAX))
     })
 }
 
 thread_local! {
-    /// Where reads go first: without unsafe code, only a vector is filled without being cleared
-    /// before.
+    /// Where short reads go first.
     static SCRATCH: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Bytes that are rather copied than handed on with the whole vector that they are in.
+/// Bytes above which a read is a long one.
 const COPY_MAX: usize = 8 * 1024;

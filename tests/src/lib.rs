@@ -2,6 +2,7 @@
 //! and its actors, and what the tests of the real binaries share.
 
 pub mod actors;
+pub mod bench;
 pub mod case;
 pub mod check;
 pub mod choices;
@@ -9,6 +10,7 @@ pub mod command;
 pub mod draw;
 pub mod e2e;
 pub mod exhaust;
+pub mod explain;
 pub mod fuzz;
 pub mod hash;
 pub mod kernel;
@@ -16,6 +18,7 @@ pub mod laws;
 pub mod model;
 pub mod mutants;
 pub mod record;
+pub mod report;
 pub mod run;
 pub mod scenario;
 pub mod shrink;

@@ -186,7 +186,10 @@ impl World {
             Action::Note(Note::Online { .. }) => self.online = true,
             Action::Note(Note::Offline { .. }) => self.online = false,
             Action::Note(Note::Rejected { .. }) | Action::Done => self.rejected = true,
-            Action::Resolve { .. } | Action::Letter { .. } | Action::Unlisten(_) => {
+            Action::Resolve { .. }
+            | Action::Letter { .. }
+            | Action::Unlisten(_)
+            | Action::Datagram { .. } => {
                 panic!("{action:?} by an agent");
             }
             Action::Write(_) | Action::Read(_) | Action::Note(_) => {}

@@ -1,5 +1,9 @@
 //! What a tunnel does in a long life: it lives on pongs alone, and what ended calls had is there
 //! for others.
+#![allow(
+    clippy::wildcard_enum_match_arm,
+    reason = "what a test does not look at is not its matter"
+)]
 
 mod rpc;
 
@@ -57,6 +61,24 @@ fn a_peer_that_drains_is_not_called() {
     let word = reset(Reason::Draining, false);
     assert_eq!(actions(&mut pair.dialer), [Action::Said { stream, tag: Some(1), word }]);
     assert_eq!(messages(&mut pair.dialer).len(), 0, "nothing of it leaves");
+}
+
+#[test]
+fn a_call_that_waits_has_one_turn_however_often_it_spoke() {
+    let mut pair = Pair::new(&Limits { frame_bytes: 2000, ..Limits::default() });
+    pair.dialer.handle(pair.now, Input::Room(0));
+    let calls = [pair.open(D, 1, get(&[]), false), pair.open(D, 2, get(&[]), false)];
+    for end in [false, false, true] {
+        pair.say(D, calls[0], data(&[1; 2000], end));
+    }
+    pair.say(D, calls[1], data(&[2; 2000], true));
+    pair.exchange();
+    assert_eq!(pair.heard(A).len(), 2, "heads need no room");
+    for (byte, end) in [(1, false), (2, true), (1, false), (1, true)] {
+        pair.dialer.handle(pair.now, Input::Room(1));
+        pair.exchange();
+        assert_eq!(pair.heard(A), [data(&[byte; 2000], end)]);
+    }
 }
 
 #[test]

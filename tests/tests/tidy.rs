@@ -17,7 +17,7 @@ fn pages() -> Vec<PathBuf> {
         let entries = fs::read_dir(root().join(folder)).expect("a folder of the tree");
         entries.map(|entry| entry.expect("it can be read").path())
     };
-    let all = in_folder(".").chain(in_folder("spec"));
+    let all = in_folder(".").chain(in_folder("spec")).chain(in_folder("tests"));
     all.filter(|path| path.extension().is_some_and(|end| end == "md")).collect()
 }
 

@@ -66,9 +66,9 @@ pub trait Stream: Unpin {
     /// The socket itself, for its options.
     fn socket(&self) -> SockRef<'_>;
 
-    /// Appends what has arrived to `buffer`, at most [`READ_MAX`] bytes. There is spare capacity
-    /// already, but the runtime may put a buffer of its own in the place of an empty one. Returns
-    /// the number of bytes, 0 for the peer's FIN.
+    /// Appends what has arrived to `buffer`, at most [`READ_MAX`] bytes, and best no more than it
+    /// has spare capacity for, which is at least one byte. Returns the number of bytes, 0 for the
+    /// peer's FIN.
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut BytesMut)
     -> Poll<io::Result<usize>>;
 

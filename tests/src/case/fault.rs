@@ -261,6 +261,25 @@ impl Fault {
         }
     }
 
+    /// After how long those whom it ends are started again, if they are.
+    pub const fn back(&self) -> Option<Span> {
+        match self {
+            Self::Crash { back, .. } | Self::PowerLoss { back, .. } | Self::Stop { back, .. } => {
+                *back
+            }
+            Self::Pause { .. }
+            | Self::Slow { .. }
+            | Self::Drift { .. }
+            | Self::Cut { .. }
+            | Self::Weather { .. }
+            | Self::Reset { .. }
+            | Self::Stall { .. }
+            | Self::Refuse { .. }
+            | Self::Blackhole { .. }
+            | Self::Names { .. } => None,
+        }
+    }
+
     /// The hosts and groups that it names.
     pub fn names(&self) -> Vec<&str> {
         match self {

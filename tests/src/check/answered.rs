@@ -2,7 +2,7 @@
 
 use super::{Broken, Invariant, Judge as Look, New};
 use crate::actors::{Client, Outcome, Plan, Record};
-use crate::case::{Kind, Role};
+use crate::case::{Chance, Kind, Role};
 use crate::run::{Life, Moment, Run};
 use pico_core::Reason;
 use std::collections::{BTreeMap, BTreeSet};
@@ -91,7 +91,7 @@ fn fails(plan: &Plan) -> bool {
     plan.is_failed() || plan.is_half_closed()
 }
 
-/// Whether anybody is there who can answer it.
+/// Whether anybody is there who can answer it, and surely reached.
 fn reachable(run: &Run, plan: &Plan) -> bool {
     let any = |role| run.cast.alive().any(|life| life.member.role == role);
     let front = !run.case.shape.balancer || any(Role::Balancer);
@@ -102,7 +102,8 @@ fn reachable(run: &Run, plan: &Plan) -> bool {
             && life.member.at % endpoints == plan.endpoint
             && run.cast.now(service).is_some()
     };
-    front && any(Role::Node) && run.cast.alive().any(serves)
+    let surely = run.case.link.loss == Chance::NEVER;
+    surely && front && any(Role::Node) && run.cast.alive().any(serves)
 }
 
 /// Whether any service saw the request.

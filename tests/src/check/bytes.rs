@@ -36,7 +36,10 @@ impl Look for Judge {
                     return Err(broken.at(record.ended).by(seat));
                 }
             }
-            if let Some(stray) = self.strays.of(seat, client.strays()).first() {
+            // Whoever speaks before an upgrade is agreed to speaks HTTP if it is not.
+            let eager = |id: u64| run.work.plan(id).eager;
+            let mut strays = self.strays.of(seat, client.strays()).iter();
+            if let Some(stray) = strays.find(|stray| !stray.behind.is_some_and(eager)) {
                 return Err(self.broken(run, format!("{stray:?}")).at(stray.at).by(seat));
             }
         }

@@ -23,7 +23,7 @@ impl Look for Judge {
 
     fn look(&mut self, run: &Run) -> Result<(), Broken> {
         let found = match run.moment {
-            Moment::Chaos | Moment::Healed => None,
+            Moment::Chaos | Moment::Healed | Moment::Stopping => None,
             Moment::Rest => run.cast.alive().find_map(|life| left(run, life)),
             Moment::Over => run.cast.of(Role::Node).chain(run.cast.of(Role::Agent)).find_map(over),
         };

@@ -120,9 +120,9 @@ impl Life {
 
     /// The words that say so on the command line.
     pub(super) fn words(&self) -> String {
-        let mut words = String::new();
+        let mut words = Vec::new();
         let mut put = |flag: &str, value: &OsStr| {
-            words += &format!(" --{flag} {}", quoted(&value.to_string_lossy()));
+            words.push(format!(" --{flag} {}", quoted(&value.to_string_lossy())));
         };
         if let Some(scenario) = &self.scenario {
             put("scenario", scenario.as_os_str());
@@ -139,7 +139,7 @@ impl Life {
         for assignment in &self.sets {
             put("set", assignment.as_ref());
         }
-        words
+        words.concat()
     }
 }
 

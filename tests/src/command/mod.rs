@@ -5,12 +5,12 @@
 //! invariants held, with 1 if one was broken, and with 2 and one line if it cannot do what it is
 //! asked.
 
-//~mod bench;
+mod bench;
 mod choose;
 mod crash;
-//~mod explain;
+mod explain;
 mod print;
-//~mod report;
+mod report;
 mod run;
 mod shrink;
 mod summary;
@@ -42,12 +42,12 @@ enum Command {
     Replay(run::Replay),
     /// Make a case that breaks an invariant as small as possible
     Shrink(shrink::Shrink),
-    //~    /// Tell how it came to a broken invariant, or what happened to one request
-    //~    Explain(explain::Explain),
-    //~    /// Draw a run as a page that any browser shows
-    //~    Report(report::Report),
-    //~    /// Measure how fast the simulator is on this machine
-    //~    Bench(bench::Bench),
+    /// Tell how it came to a broken invariant, or what happened to one request
+    Explain(explain::Explain),
+    /// Draw a run as a page that any browser shows
+    Report(report::Report),
+    /// Measure how fast the simulator is on this machine
+    Bench(bench::Bench),
     /// List the scenarios that have names
     Scenarios,
 }
@@ -97,9 +97,9 @@ pub fn main(revision: &'static str) -> ExitCode {
         Command::Swarm(swarm) => swarm.carry_out(&context),
         Command::Replay(replay) => replay.carry_out(&context),
         Command::Shrink(shrink) => shrink.carry_out(&context),
-        //~        Command::Explain(explain) => explain.carry_out(&context),
-        //~        Command::Report(report) => report.carry_out(&context),
-        //~        Command::Bench(bench) => bench.carry_out(&context),
+        Command::Explain(explain) => explain.carry_out(&context),
+        Command::Report(report) => report.carry_out(&context),
+        Command::Bench(bench) => bench.carry_out(&context),
         Command::Scenarios => run::scenarios(&context),
     };
     match done {

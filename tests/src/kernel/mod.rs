@@ -26,7 +26,7 @@ mod walk;
 mod world;
 
 pub use net::{Counts, Net};
-pub use trace::{Step, Trace};
+pub use trace::{Entry, Step, Trace};
 pub use world::{Place, World};
 
 /// One machine of the world, in the order in which they were seated.

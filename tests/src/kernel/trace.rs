@@ -5,6 +5,7 @@ use crate::hash::Hash;
 use core::fmt::Debug;
 use pico_core::Instant;
 use pico_core::host::{Action, Input};
+use pico_core::id::ConnId;
 
 /// The running hash over (time, host, input, action), and optionally a record of it all.
 #[derive(Debug, Default)]
@@ -28,10 +29,23 @@ pub struct Step {
     pub seat: SeatId,
     /// What that machine is called.
     pub name: String,
-    /// What came, and the turn in which it was sent if it was sent by any.
-    pub inputs: Vec<(String, Option<u64>)>,
+    /// What came.
+    pub inputs: Vec<Entry>,
     /// What went.
-    pub actions: Vec<String>,
+    pub actions: Vec<Entry>,
+}
+
+/// Something that came or went.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// What, as it shows itself; cut off where it is long.
+    pub text: String,
+    /// On which of the machine's connections, if on one.
+    pub conn: Option<ConnId>,
+    /// How many bytes came, or were sent.
+    pub bytes: usize,
+    /// The turn in which it was sent, if it came and was sent by any.
+    pub cause: Option<u64>,
 }
 
 impl Trace {
@@ -78,7 +92,9 @@ impl Trace {
         self.enter(name);
         walk::input(&mut self.hash, input);
         if let Some(step) = self.record.as_mut().and_then(|record| record.last_mut()) {
-            step.inputs.push((text(input), Some(cause).filter(|cause| *cause > 0)));
+            let (conn, bytes) = about_input(input);
+            let cause = Some(cause).filter(|cause| *cause > 0);
+            step.inputs.push(Entry { text: text(input), conn, bytes, cause });
         }
     }
 
@@ -86,7 +102,8 @@ impl Trace {
         self.enter(name);
         walk::action(&mut self.hash, action);
         if let Some(step) = self.record.as_mut().and_then(|record| record.last_mut()) {
-            step.actions.push(text(action));
+            let conn = about_action(action);
+            step.actions.push(Entry { text: text(action), conn, bytes: 0, cause: None });
         }
     }
 
@@ -108,12 +125,44 @@ impl Trace {
 impl Step {
     /// The step as lines.
     pub fn lines(&self) -> impl Iterator<Item = String> {
-        let inputs = self.inputs.iter().map(|(text, _)| ('<', text));
-        let actions = self.actions.iter().map(|text| ('>', text));
+        let inputs = self.inputs.iter().map(|entry| ('<', &entry.text));
+        let actions = self.actions.iter().map(|entry| ('>', &entry.text));
         let (secs, micros) = (self.at.as_nanos() / 1_000_000_000, self.at.as_nanos() / 1_000);
         inputs.chain(actions).map(move |(way, what)| {
             format!("{secs:4}.{:06} {:12} {way} {what}", micros % 1_000_000, self.name)
         })
+    }
+}
+
+/// On which connection something came, and how much.
+fn about_input<L>(input: &Input<L>) -> (Option<ConnId>, usize) {
+    match input {
+        Input::Received { conn, bytes } => (Some(*conn), bytes.len()),
+        Input::Sent { conn, count } => (Some(*conn), *count),
+        Input::Accepted { conn, .. }
+        | Input::Connected { conn, .. }
+        | Input::Unreachable { conn, .. }
+        | Input::Eof { conn }
+        | Input::Lost { conn, .. } => (Some(*conn), 0),
+        Input::Datagram { bytes, .. } => (None, bytes.len()),
+        Input::Unlistened(_) | Input::Resolved { .. } | Input::Letter(_) => (None, 0),
+    }
+}
+
+/// About which connection something went.
+const fn about_action<L>(action: &Action<L>) -> Option<ConnId> {
+    match action {
+        Action::Dial { conn, .. }
+        | Action::Write(conn)
+        | Action::Read(conn)
+        | Action::Finish(conn)
+        | Action::Close(conn) => Some(*conn),
+        Action::Resolve { .. }
+        | Action::Unlisten(_)
+        | Action::Datagram { .. }
+        | Action::Letter { .. }
+        | Action::Note(_)
+        | Action::Done => None,
     }
 }
 

@@ -24,6 +24,9 @@ impl Tree {
     pub fn copy(root: &Path, work: &Path) -> io::Result<Self> {
         fs::create_dir_all(work)?;
         let tree = Self { root: root.canonicalize()?, work: work.canonicalize()? };
+        if tree.root.starts_with(&tree.work) {
+            return Err(io::Error::other("this runner was built from the copy and would empty it"));
+        }
         let wanted = files(&tree.root)?;
         let listing = tree.work.join("files");
         let had = fs::read(&listing).map(|text| paths(&text)).unwrap_or_default();

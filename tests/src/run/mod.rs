@@ -45,7 +45,9 @@ pub enum Moment {
     Healed,
     /// All clients are done, or out of patience, and everything has come to rest.
     Rest,
-    /// Everybody was told to stop, and had the time to.
+    /// Everybody was told to stop.
+    Stopping,
+    /// And had the time to.
     Over,
 }
 
@@ -94,9 +96,7 @@ impl Run {
 
     /// Plays on to the end.
     pub fn live(&mut self) {
-        self.until(self.case.warm_up);
-        self.add_clients(false);
-        self.until(self.case.heal);
+        self.disturb();
         self.heal();
         self.moment = Moment::Healed;
         self.until(Span(self.case.heal.0 + RECOVERY));
@@ -107,10 +107,18 @@ impl Run {
         self.go_on(REST);
         self.moment = Moment::Rest;
         self.look();
+        self.moment = Moment::Stopping;
         self.stop_all();
         self.go_on(self.case.shape.drain_delay.0 + self.case.shape.grace_period.0 + AFTER);
         self.moment = Moment::Over;
         self.look();
+    }
+
+    /// Plays only as far as things go wrong.
+    pub fn disturb(&mut self) {
+        self.until(self.case.warm_up);
+        self.add_clients(false);
+        self.until(self.case.heal);
     }
 
     /// Whether all requests that clients began or are to begin are over.
@@ -139,8 +147,8 @@ impl Run {
 }
 
 /// The instant that lies so far behind the beginning.
-const fn at(span: Span) -> Instant {
-    Instant::from_nanos(span.0.as_nanos() as u64)
+fn at(span: Span) -> Instant {
+    Instant::from_nanos(span.as_nanos())
 }
 
 /// How often the judges look.

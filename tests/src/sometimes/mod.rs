@@ -79,13 +79,13 @@ points! {
     DialRefused: "dial-refused-and-retried",
         "an agent's dial was refused, and a later one succeeded";
     NameFailed: "name-failed-then-found",
-        "an agent could not look up the server's name, and could later";
+        "a client could not look up the server's name, and could later";
+    NameKept: "name-failed-but-known",
+        "names could not be looked up, and an agent found its server by the address it knew";
     Silence: "reconnected-after-silence",
         "a tunnel went silent, its agent gave it up, and had another one later";
     Drained: "drained-with-calls",
         "a drain began with calls under way, and cut none of them off";
-    DrainCut: "drain-cut-calls",
-        "a drain lasted longer than its grace period, and cut calls off";
     DrainUpgrade: "drained-with-an-upgrade",
         "an upgraded connection was under way when its node or agent was told to stop, and ended well";
     Returned: "agent-came-back",

@@ -2,7 +2,7 @@
 
 use super::{Point, Reached};
 use crate::actors::{Arrival, Balancer, Client, End, Outcome, Plan, Record, Service};
-use crate::case::{Fault, Kind, Role};
+use crate::case::{Answer, Fault, Kind, Role};
 use crate::run::{Life, Run};
 use core::time::Duration;
 use pico_core::host::Fault as Failure;
@@ -25,6 +25,7 @@ pub(super) fn observe(run: &Run, reached: &mut Reached) {
     }
     let clients = run.cast.of(Role::Client).flat_map(|life| &life.seats);
     for seat in clients {
+        let mut nameless = false;
         for record in run.world.host::<Client>(*seat).records() {
             let came = arrivals.get(&record.id).map(Vec::as_slice).unwrap_or_default();
             let plan = run.work.plan(record.id);
@@ -32,6 +33,10 @@ pub(super) fn observe(run: &Run, reached: &mut Reached) {
             see.answers();
             see.failures();
             see.times();
+            nameless |= record.to.is_none() && record.outcome == Outcome::Unreachable;
+            if nameless && record.to.is_some() {
+                reached.add(Point::NameFailed);
+            }
         }
     }
     notes(run, reached);
@@ -147,12 +152,11 @@ impl Seer<'_> {
 fn notes(run: &Run, reached: &mut Reached) {
     let mut down: BTreeMap<usize, Point> = BTreeMap::new();
     let mut calls: BTreeMap<usize, usize> = BTreeMap::new();
-    for (_, seat, note) in run.world.notes() {
+    for (at, seat, note) in run.world.notes() {
         match note {
             Note::Offline { why, .. } => {
                 let point = match why {
                     Why::Fault(Failure::Refused) => Some(Point::DialRefused),
-                    Why::Fault(Failure::NoSuchHost) => Some(Point::NameFailed),
                     Why::Reason(Reason::HeartbeatTimeout) => Some(Point::Silence),
                     Why::Fault(_) | Why::Reason(_) | Why::Status(_) => None,
                 };
@@ -164,7 +168,11 @@ fn notes(run: &Run, reached: &mut Reached) {
                 if let Some(point) = down.remove(&seat.0) {
                     reached.add(point);
                 }
-                if let Some(life) = run.cast.whose(*seat).filter(|life| life.number > 0) {
+                let life = run.cast.whose(*seat);
+                if life.is_some_and(|life| names_fail(run, life, *at)) {
+                    reached.add(Point::NameKept);
+                }
+                if let Some(life) = life.filter(|life| life.number > 0) {
                     reached.add(Point::Returned);
                     if life.name != life.member.name() {
                         reached.add(Point::Renamed);
@@ -180,9 +188,7 @@ fn notes(run: &Run, reached: &mut Reached) {
                 calls.insert(seat.0, *under_way);
             }
             Note::Drained { cut } => {
-                if *cut > 0 {
-                    reached.add(Point::DrainCut);
-                } else if calls.get(&seat.0).is_some_and(|under_way| *under_way > 0) {
+                if *cut == 0 && calls.get(&seat.0).is_some_and(|under_way| *under_way > 0) {
                     reached.add(Point::Drained);
                 }
             }
@@ -193,6 +199,23 @@ fn notes(run: &Run, reached: &mut Reached) {
             | Note::ServiceUnreachable { .. } => {}
         }
     }
+}
+
+/// Whether nobody tells this host what names stand for.
+fn names_fail(run: &Run, life: &Life, now: Instant) -> bool {
+    let heal = Instant::ZERO + run.case.heal.0;
+    let fails = |fault: &Fault| {
+        let Fault::Names { who, at, lasts, answer } = fault else { return false };
+        let from = Instant::ZERO + at.0;
+        let failing = matches!(answer, Answer::Fails | Answer::Never);
+        // It was dialled a moment before.
+        let began = from + Duration::from_secs(1) < now;
+        failing
+            && began
+            && now < (from + lasts.0).min(heal)
+            && run.case.shape.means(who, life.member)
+    };
+    run.case.faults.iter().any(fails)
 }
 
 /// Whom balancers sent to whom.

@@ -65,6 +65,9 @@ impl Net {
         self.leave_queue(socket.link);
         let Some(link) = self.links.get_mut(socket.link) else { return };
         link.end_mut(socket.way).owner = Some(owner);
+        if let Some(dialler) = link.end(socket.way.other()).owner {
+            self.met.extend([(dialler, owner), (owner, dialler)]);
+        }
         if link.is_hit() {
             self.hit.insert(owner);
         }

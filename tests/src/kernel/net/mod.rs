@@ -43,6 +43,7 @@ pub struct Net {
     heal: Instant,
     lots: Lots,
     hit: BTreeSet<(SeatId, ConnId)>,
+    met: BTreeMap<(SeatId, ConnId), (SeatId, ConnId)>,
     counts: Counts,
 }
 
@@ -99,6 +100,7 @@ impl Net {
             heal: plan.heal,
             lots: lots.fork(2),
             hit: BTreeSet::new(),
+            met: BTreeMap::new(),
             counts: Counts::default(),
         }
     }
@@ -156,6 +158,11 @@ impl Net {
     /// that were lost.
     pub fn was_hit(&self, seat: SeatId, conn: ConnId) -> bool {
         self.hit.contains(&(seat, conn))
+    }
+
+    /// The other end of a connection, as its host calls it, if it was ever accepted.
+    pub fn other_end(&self, seat: SeatId, conn: ConnId) -> Option<(SeatId, ConnId)> {
+        self.met.get(&(seat, conn)).copied()
     }
 
     /// What was moved so far.

@@ -660,9 +660,14 @@ impl Flow {
         Some((at, self.last))
     }
 
-    /// What was not sent for the last time yet never will be.
+    /// What was not sent for the last time yet never will be, and what is behind it stays behind
+    /// the hole. A reset needs nothing before it.
     pub(super) fn ground(&mut self, now: Instant) {
-        self.flights.retain(|flight| flight.leave <= now);
+        let mut whole = true;
+        self.flights.retain(|flight| {
+            whole &= flight.leave <= now;
+            whole || matches!(flight.what, Segment::Reset { .. })
+        });
         self.last = self.flights.back().map_or(now, |flight| flight.land);
     }
 

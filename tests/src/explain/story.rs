@@ -1,0 +1,353 @@
+//! What happened along a road, line by line.
+
+use super::road::Road;
+use super::{LINES_MAX, Line, words};
+use crate::kernel::{Entry, SeatId, Step};
+use crate::run::{Life, Run};
+use core::time::Duration;
+use pico_core::Instant;
+use pico_core::id::ConnId;
+use pico_core::note::Note;
+use std::collections::{BTreeMap, BTreeSet};
+
+/// A line in the making.
+struct Draft {
+    at: Instant,
+    serial: u64,
+    who: String,
+    what: String,
+    /// The turns that it tells of, and the one that it follows from.
+    turns: BTreeSet<u64>,
+    cause: Option<u64>,
+    /// Bytes that came on a connection, which more may follow.
+    data: Option<Data>,
+    weight: Weight,
+}
+
+struct Data {
+    on: (SeatId, ConnId),
+    named: &'static str,
+    head: Option<String>,
+    bytes: usize,
+    reads: usize,
+    until: Instant,
+}
+
+/// What is left out first when there is too much to tell.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weight {
+    Detail,
+    Step,
+    Turn,
+}
+
+/// The story, and how many of its lines were left out.
+pub(super) fn tell(run: &Run, road: &Road) -> (Vec<Line>, usize) {
+    let mut teller = Teller { run, road, drafts: Vec::new(), told: BTreeMap::new() };
+    let steps = run.world.trace().steps().iter();
+    for step in steps.filter(|step| (road.from..=road.to).contains(&step.at)) {
+        if road.seats.contains(&step.seat) {
+            teller.step(step);
+        }
+    }
+    teller.lives();
+    teller.notes();
+    finish(teller.drafts)
+}
+
+/// The story of these turns only, whatever they are about.
+pub(super) fn tell_turns(run: &Run, road: &Road, turns: &BTreeSet<u64>) -> (Vec<Line>, usize) {
+    let mut teller = Teller { run, road, drafts: Vec::new(), told: BTreeMap::new() };
+    for step in run.world.trace().steps().iter().filter(|step| turns.contains(&step.serial)) {
+        teller.whole(step);
+    }
+    teller.lives();
+    teller.notes();
+    finish(teller.drafts)
+}
+
+struct Teller<'a> {
+    run: &'a Run,
+    road: &'a Road,
+    drafts: Vec<Draft>,
+    /// Turns that a line tells of.
+    told: BTreeMap<u64, usize>,
+}
+
+impl Teller<'_> {
+    /// What of a turn is about the request.
+    fn step(&mut self, step: &Step) {
+        let names = self.own(step);
+        for entry in &step.inputs {
+            let follows = entry.cause.is_some_and(|cause| self.told.contains_key(&cause));
+            let about = match entry.conn {
+                Some(conn) if self.road.conns.contains_key(&(step.seat, conn)) => true,
+                // Of what a tunnel carries, only what this request brought about.
+                Some(conn) if self.road.tunnels.contains_key(&(step.seat, conn)) => {
+                    follows || !is_data(entry)
+                }
+                Some(_) => false,
+                None => names.iter().any(|name| entry.text.contains(name)),
+            };
+            if about {
+                self.came(step, entry);
+            }
+        }
+        for entry in &step.actions {
+            let about = match entry.conn {
+                Some(conn) => self.road.has(step.seat, conn).is_some(),
+                None => names.iter().any(|name| entry.text.contains(name)),
+            };
+            if about {
+                self.went(step, entry);
+            }
+        }
+    }
+
+    /// How letters of this node name the request: by its client's connection.
+    fn own(&self, step: &Step) -> Vec<String> {
+        let workers = self.run.cast.whose(step.seat).map(Life::workers).unwrap_or_default();
+        let name = |(seat, conn): &(SeatId, ConnId)| {
+            let worker = workers.iter().position(|worker| worker == seat)?;
+            Some(format!("worker: WorkerId({worker}), conn: {conn:?}"))
+        };
+        self.road.conns.keys().filter_map(name).collect()
+    }
+
+    /// All of a turn.
+    fn whole(&mut self, step: &Step) {
+        step.inputs.iter().for_each(|entry| self.came(step, entry));
+        step.actions.iter().for_each(|entry| self.went(step, entry));
+    }
+
+    fn came(&mut self, step: &Step, entry: &Entry) {
+        let named = self.named(step.seat, entry);
+        let (kind, detail) = kind(entry);
+        let (what, weight) = match kind {
+            "Received" => return self.data(step, entry, named),
+            "Sent" | "Unlistened" | "Datagram" => return,
+            "Accepted" => (format!("accepts {named}{}", self.far(step, entry)), Weight::Step),
+            "Connected" => (format!("has {named}{}", self.far(step, entry)), Weight::Step),
+            "Unreachable" => (format!("cannot connect: {detail}"), Weight::Turn),
+            "Eof" => (format!("sees the end (FIN) of {named}"), Weight::Turn),
+            "Lost" => (format!("loses {named}: {detail}"), Weight::Turn),
+            "Resolved" => (format!("is told what its name stands for: {detail}"), Weight::Detail),
+            "Letter" => {
+                (format!("hears from within its process: {}", letter(detail)), Weight::Step)
+            }
+            other => (format!("{other} {detail}"), Weight::Step),
+        };
+        self.put(step, entry.cause, what, weight);
+    }
+
+    fn went(&mut self, step: &Step, entry: &Entry) {
+        let named = self.named(step.seat, entry);
+        let (kind, detail) = kind(entry);
+        let (what, weight) = match kind {
+            "Write" | "Read" | "Note" | "Unlisten" | "Datagram" => return,
+            "Dial" => (format!("dials {}", self.to(step, entry, detail)), Weight::Step),
+            "Resolve" => ("asks what a name stands for".into(), Weight::Detail),
+            "Finish" => (format!("ends its side (FIN) of {named}"), Weight::Turn),
+            "Close" => (format!("closes {named}"), Weight::Turn),
+            "Letter" => (format!("says within its process: {}", letter(detail)), Weight::Step),
+            "Done" => ("is done".into(), Weight::Turn),
+            other => (format!("{other} {detail}"), Weight::Step),
+        };
+        self.put(step, None, what, weight);
+    }
+
+    /// Bytes came. What comes behind them on the same connection is added to the same line.
+    fn data(&mut self, step: &Step, entry: &Entry, named: &'static str) {
+        let Some(conn) = entry.conn else { return };
+        let on = (step.seat, conn);
+        let head = head(&entry.text);
+        let last = self.drafts.iter().rposition(|draft| {
+            draft.data.as_ref().is_some_and(|data| data.on == on)
+                || (draft.who == step.name && draft.weight == Weight::Turn)
+        });
+        let more = last.and_then(|at| self.drafts.get_mut(at).map(|draft| (at, draft)));
+        if head.is_none()
+            && let Some((at, Draft { data: Some(data), turns, .. })) = more
+            && data.on == on
+        {
+            data.bytes += entry.bytes;
+            data.reads += 1;
+            data.until = step.at;
+            turns.insert(step.serial);
+            self.told.insert(step.serial, at);
+            return;
+        }
+        let (bytes, until) = (entry.bytes, step.at);
+        let weight = if head.is_some() { Weight::Turn } else { Weight::Detail };
+        self.put(step, entry.cause, String::new(), weight);
+        if let Some(draft) = self.drafts.last_mut() {
+            draft.data = Some(Data { on, named, head, bytes, reads: 1, until });
+        }
+    }
+
+    fn put(&mut self, step: &Step, cause: Option<u64>, what: String, weight: Weight) {
+        // What a turn does follows from what came to it.
+        let within = self.told.contains_key(&step.serial).then_some(step.serial);
+        let cause = cause.filter(|cause| *cause != step.serial).or(within);
+        self.told.entry(step.serial).or_insert(self.drafts.len());
+        let (at, serial, who) = (step.at, step.serial, step.name.clone());
+        let turns = BTreeSet::from([serial]);
+        self.drafts.push(Draft { at, serial, who, what, turns, cause, data: None, weight });
+    }
+
+    fn named(&self, seat: SeatId, entry: &Entry) -> &'static str {
+        entry.conn.and_then(|conn| self.road.has(seat, conn)).unwrap_or("a connection")
+    }
+
+    /// Who is at the other end.
+    fn far(&self, step: &Step, entry: &Entry) -> String {
+        let far = entry.conn.and_then(|conn| self.run.world.net().other_end(step.seat, conn));
+        let life = far.and_then(|(seat, _)| self.run.cast.whose(seat));
+        life.map(|life| format!(" with {}", life.name)).unwrap_or_default()
+    }
+
+    fn to(&self, step: &Step, entry: &Entry, detail: &str) -> String {
+        let far = entry.conn.and_then(|conn| self.run.world.net().other_end(step.seat, conn));
+        if let Some(life) = far.and_then(|(seat, _)| self.run.cast.whose(seat)) {
+            return life.name.clone();
+        }
+        let address = detail.split("to: ").nth(1).unwrap_or(detail).trim_end_matches([' ', '}']);
+        let ip = address.split(':').next().unwrap_or_default();
+        let hosts = self.run.case.shape.hosts();
+        let host = hosts.into_iter().find(|host| host.ip().to_string() == ip);
+        host.map_or_else(|| address.to_owned(), crate::case::Member::name)
+    }
+
+    /// Who came and went along the road.
+    fn lives(&mut self) {
+        let (from, to) = (self.road.from, self.road.to);
+        let early = Instant::from_nanos(from.as_nanos().saturating_sub(nanos(BEFORE)));
+        for life in self.road.lives(self.run) {
+            let told = life.told.map(|at| (at, "is told to stop"));
+            let end = if life.told.is_some() { "has stopped" } else { "dies" };
+            let ended = life.ended.map(|at| (at, end));
+            let born = (life.number > 0).then_some((life.born, "is started again"));
+            let client = life.member.role == crate::case::Role::Client;
+            for (at, what) in [told, ended, born].into_iter().flatten() {
+                if !client && (early..=to).contains(&at) {
+                    self.aside(at, life.name.clone(), what.to_owned());
+                }
+            }
+        }
+    }
+
+    /// What people along the road were told.
+    fn notes(&mut self) {
+        let (from, to) = (self.road.from, self.road.to);
+        for (at, seat, note) in self.run.world.notes() {
+            if !(from..=to).contains(at) || !self.road.seats.contains(seat) {
+                continue;
+            }
+            let Some(what) = said(note, &self.road.names) else { continue };
+            let who = self.run.cast.whose(*seat).map(|life| life.name.clone());
+            self.aside(*at, who.unwrap_or_default(), what);
+        }
+    }
+
+    fn aside(&mut self, at: Instant, who: String, what: String) {
+        let (turns, cause, weight) = (BTreeSet::new(), None, Weight::Turn);
+        let serial = u64::MAX;
+        self.drafts.push(Draft { at, serial, who, what, turns, cause, data: None, weight });
+    }
+}
+
+/// Puts the lines in order, leaves out what is too much, and links them.
+fn finish(mut drafts: Vec<Draft>) -> (Vec<Line>, usize) {
+    drafts.sort_by_key(|draft| (draft.at, draft.serial));
+    let all = drafts.len();
+    for weight in [Weight::Detail, Weight::Step, Weight::Turn] {
+        let mut extra = drafts.len().saturating_sub(LINES_MAX);
+        // How it began and how it ended matters more than what was between.
+        let (begin, end) = (LINES_MAX / 3, drafts.len().saturating_sub(LINES_MAX / 3));
+        let mut at = 0;
+        drafts.retain(|draft| {
+            at += 1;
+            let between = (begin..end).contains(&(at - 1));
+            let goes = extra > 0 && draft.weight == weight && between;
+            extra -= usize::from(goes);
+            !goes
+        });
+    }
+    let left_out = all - drafts.len();
+    let mut places: BTreeMap<u64, usize> = BTreeMap::new();
+    for (at, draft) in drafts.iter().enumerate() {
+        for turn in &draft.turns {
+            places.entry(*turn).or_insert(at);
+        }
+    }
+    let lines = drafts.iter().enumerate().map(|(at, draft)| {
+        let because = draft.cause.and_then(|cause| places.get(&cause)).copied();
+        let what = draft.data.as_ref().map_or_else(|| draft.what.clone(), |data| data.text(draft));
+        Line { at: draft.at, who: draft.who.clone(), what, because: because.filter(|b| *b < at) }
+    });
+    (lines.collect(), left_out)
+}
+
+impl Data {
+    fn text(&self, draft: &Draft) -> String {
+        let Self { named, head, bytes, reads, until, .. } = self;
+        let head = head.as_ref().map(|head| format!("\"{head}\", ")).unwrap_or_default();
+        let times = if *reads > 1 {
+            format!(" in {reads} pieces, until {}", words::time(*until))
+        } else {
+            String::new()
+        };
+        debug_assert!(draft.at <= *until, "more of it came later");
+        format!("reads {head}{bytes} bytes{times}, on {named}")
+    }
+}
+
+fn is_data(entry: &Entry) -> bool {
+    matches!(kind(entry).0, "Received" | "Sent" | "Write" | "Read")
+}
+
+/// What an entry is, and the rest of it.
+fn kind(entry: &Entry) -> (&str, &str) {
+    let text = entry.text.as_str();
+    let end = text.find(|c: char| !c.is_alphanumeric()).unwrap_or(text.len());
+    let (kind, rest) = text.split_at(end);
+    let fault = rest.split("fault: ").nth(1).map(|rest| rest.trim_end_matches([' ', '}']));
+    let result = rest.split("result: ").nth(1).map(|rest| rest.trim_end_matches([' ', '}']));
+    (kind, fault.or(result).unwrap_or(rest).trim())
+}
+
+/// A letter in fewer words.
+fn letter(text: &str) -> String {
+    let word = ["Request", "Response", "Data", "Trailers", "Reset", "Credit"];
+    let found = word.iter().find(|word| text.contains(&format!("word: {word}")));
+    match found {
+        Some(&"Reset") => text.split("word: ").nth(1).unwrap_or(text).to_owned(),
+        Some(&"Request") => "the request".into(),
+        Some(word) => format!("{} of its answer or its body", word.to_lowercase()),
+        None => text.chars().take(60).collect(),
+    }
+}
+
+/// The first line of an HTTP head, if these bytes begin with one.
+fn head(text: &str) -> Option<String> {
+    let bytes = text.split("bytes: b\"").nth(1)?;
+    let line = bytes.split("\\r\\n").next()?;
+    let heads = ["HTTP/1.", "GET /", "POST /", "PUT /", "DELETE /", "HEAD /"];
+    heads.iter().any(|head| line.starts_with(head)).then(|| line.to_owned())
+}
+
+/// What people are told, as far as it may matter to a request with one of these names.
+fn said(note: &Note, names: &BTreeSet<String>) -> Option<String> {
+    let Note::Request(request) = note else { return words::note(note) };
+    let why = request.reason.map(|why| format!(", because of {}", why.told().code));
+    let (status, took, why) = (request.status, request.took, why.unwrap_or_default());
+    let is_it = names.contains(&request.id);
+    is_it.then(|| format!("logs the request: status {status}{why}, after {took:.1?}"))
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// Who died so long before is still missed.
+const BEFORE: Duration = Duration::from_secs(30);

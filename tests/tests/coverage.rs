@@ -1,0 +1,38 @@
+//! What a swarm comes to.
+
+use pico_sim::case::{Case, Swarm};
+use pico_sim::kernel::Trace;
+use pico_sim::sometimes::{self, Point, Reached};
+
+#[test]
+fn a_swarm_comes_to_every_coverage_point() {
+    let mut all = Reached::default();
+    for seed in SEEDS {
+        let (_, reached) = sometimes::play(Case::swarm(seed, &Swarm::rough()), Trace::default());
+        reached.points().for_each(|point| all.add(point));
+    }
+    let missed: Vec<_> = Point::ALL.iter().filter(|point| !all.has(**point)).collect();
+    assert!(missed.is_empty(), "no run came to {missed:?}");
+}
+
+#[test]
+fn a_point_is_reached_by_the_run_that_comes_to_it_and_by_no_other() {
+    sometimes::note(Point::NotStarted);
+    let calm = || Case::swarm(0, &Swarm::calm());
+    let (_, one) = sometimes::play(calm(), Trace::default());
+    let (_, two) = sometimes::play(calm(), Trace::default());
+    assert_eq!(one, two);
+    assert!(!one.has(Point::PowerLost) && one.points().count() > 0, "{one:?}");
+}
+
+#[test]
+fn points_have_names_of_their_own_and_sentences() {
+    let mut names: Vec<_> = Point::ALL.iter().map(|point| point.name()).collect();
+    names.sort_unstable();
+    names.dedup();
+    assert_eq!(names.len(), Point::ALL.len());
+    assert!(names.len() >= 20);
+    assert!(Point::ALL.iter().all(|point| point.sentence().split(' ').count() > 4));
+}
+
+const SEEDS: core::ops::Range<u64> = 0..500;

@@ -1,0 +1,215 @@
+//! `pico-sim` as people and scripts call it.
+
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+/// Calls the real binary.
+fn sim(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pico-sim"));
+    let output = command.args(arguments).stdin(Stdio::null()).output();
+    output.expect("the binary was built for this test")
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().expect("it ended by itself")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).expect("it prints text")
+}
+
+/// Every line of the output, as JSON.
+fn json(output: &Output) -> Vec<Value> {
+    let all = text(&output.stdout);
+    let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
+    all.lines().map(parse).collect()
+}
+
+/// A place for a file, which nothing else uses.
+fn place(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("sim-command-{name}"))
+}
+
+fn as_text(path: &Path) -> &str {
+    path.to_str().expect("the build's folders have plain names")
+}
+
+/// A case that breaks an invariant however good Pico is: a network on which a head takes longer
+/// than any head may take.
+fn hopeless(name: &str) -> PathBuf {
+    let path = place(name);
+    let case = "seed: 5\nshape: { agents: 2, endpoints: 1, clients: 1 }\n\
+                load: { requests: 9, late: 3, kinds: [] }\nheal: 5s\n\
+                link: { rate: 20 }\n\
+                faults: [{ fault: pause, who: agent-1, at: 1s, lasts: 500ms }]\n";
+    std::fs::write(&path, case).expect("the folder for such files is there");
+    path
+}
+
+#[test]
+fn a_run_in_which_everything_holds_ends_with_0_and_sums_up() {
+    let output = sim(&["run", "--scenario", "calm", "--for", "3s"]);
+    assert_eq!(code(&output), 0, "{output:?}");
+    let said = text(&output.stdout);
+    assert!(said.contains("all invariants held") && said.contains("complete"), "{said}");
+}
+
+#[test]
+fn programs_are_told_in_one_object() {
+    let output = sim(&["run", "--seed", "3", "--faults", "off", "--json"]);
+    let objects = json(&output);
+    assert_eq!(objects.len(), 1);
+    assert_eq!(objects[0]["held"], true);
+    assert_eq!(objects[0]["seed"], 3);
+    assert!(objects[0]["requests"]["complete"].as_u64() > Some(0), "{}", objects[0]);
+}
+
+#[test]
+fn a_saved_case_replays_to_the_same_hash() {
+    let file = place("saved.yaml");
+    let drawn =
+        sim(&["run", "--seed", "4", "--set", "link.loss=0.02", "-o", as_text(&file), "--json"]);
+    let replayed = sim(&["replay", as_text(&file), "--json"]);
+    let [drawn, replayed] = [drawn, replayed].map(|output| json(&output)[0]["trace"].clone());
+    assert!(drawn.as_str().is_some_and(|sum| sum.len() == 16), "{drawn}");
+    assert_eq!(drawn, replayed);
+    let other = sim(&["run", "--seed", "5", "--json"]);
+    assert_ne!(json(&other)[0]["trace"], drawn);
+}
+
+#[test]
+fn a_broken_invariant_ends_with_1_and_says_what_replays_it() {
+    let file = hopeless("broken.yaml");
+    let output = sim(&["replay", as_text(&file)]);
+    assert_eq!(code(&output), 1, "{output:?}");
+    let said = text(&output.stdout);
+    let replay = format!("replay:  pico-sim replay {}", as_text(&file));
+    for part in ["seed 5", "revision ", "invariant 6 (answered) is broken at ", &replay] {
+        assert!(said.contains(part), "{part:?} is missing in: {said}");
+    }
+}
+
+#[test]
+fn shrinking_leaves_a_file_that_breaks_the_same_invariant() {
+    let (file, small) = (hopeless("large.yaml"), place("small.yaml"));
+    let output =
+        sim(&["shrink", as_text(&file), "-o", as_text(&small), "--budget", "30", "--json"]);
+    assert_eq!(code(&output), 1, "{output:?}");
+    let shrunk = &json(&output)[0];
+    assert_eq!(shrunk["case"]["faults"].as_array().map(Vec::len), Some(0), "{shrunk}");
+    let replayed = sim(&["replay", as_text(&small), "--json"]);
+    assert_eq!(code(&replayed), 1);
+    let replayed = &json(&replayed)[0];
+    assert_eq!(replayed["broken"]["invariant"], shrunk["broken"]["invariant"]);
+}
+
+#[test]
+fn a_swarm_finds_the_same_whatever_the_number_of_threads() {
+    let swarm = |jobs| {
+        let seeds = ["swarm", "--seeds", "0..12", "--json", "--all", "--jobs", jobs];
+        json(&sim(&seeds))
+    };
+    let (one, three) = (swarm("1"), swarm("3"));
+    assert_eq!(one, three);
+    let last = one.last().expect("it sums up");
+    assert_eq!(last["played"], 12);
+    assert!(last["coverage"]["connection-reused"].as_u64() > Some(0), "{last}");
+}
+
+#[test]
+fn a_swarm_stops_at_its_first_broken_seed_and_names_it() {
+    let arguments = ["swarm", "--seeds", "7..9999", "--set", "link.rate=20", "--jobs", "2"];
+    let output = sim(&[&arguments[..], &["--faults", "off"]].concat());
+    assert_eq!(code(&output), 1, "{output:?}");
+    let said = text(&output.stdout);
+    assert!(said.contains("pico-sim run --seed "), "{said}");
+    assert!(said.contains("--faults off --set link.rate=20"), "{said}");
+    assert!(said.trim_end().ends_with(", 1 broken"), "{said}");
+}
+
+#[test]
+fn what_happened_to_a_request_is_told_in_a_screenful() {
+    let story = ["explain", "--scenario", "calm", "--for", "3s", "--request", "2"];
+    let output = sim(&story);
+    assert_eq!(code(&output), 0, "{output:?}");
+    let said = text(&output.stdout);
+    assert!(said.contains("what happened to request 2"), "{said}");
+    // From the client by way of the node and the agent to the service, each line with a reason.
+    for part in ["client-", "node-0", "agent-", "service-", "HTTP/1.1\"", "  ["] {
+        assert!(said.contains(part), "{part:?} is missing in: {said}");
+    }
+    assert!(said.lines().count() < 90, "{said}");
+    let object = &json(&sim(&[&story[..], &["--json"]].concat()))[0];
+    assert!(object["lines"].as_array().is_some_and(|lines| lines.len() > 8), "{object}");
+}
+
+#[test]
+fn how_a_failure_came_about_is_told_about_its_request() {
+    let file = hopeless("told.yaml");
+    let output = sim(&["explain", as_text(&file)]);
+    assert_eq!(code(&output), 1, "{output:?}");
+    let said = text(&output.stdout);
+    assert!(said.contains("invariant 6 (answered)") && said.contains("the request\n"), "{said}");
+}
+
+#[test]
+fn a_report_is_one_page_that_needs_nothing_else() {
+    let page = place("report.html");
+    let output = sim(&["report", "--seed", "6", "-o", as_text(&page), "--json"]);
+    assert_eq!(json(&output)[0]["seed"], 6);
+    let html = std::fs::read_to_string(&page).expect("it was written");
+    for outside in ["http://", "https://", " src=", "@import", "url("] {
+        assert!(!html.contains(outside), "the page asks for {outside}");
+    }
+    let data = html.split("id=\"data\">").nth(1).and_then(|rest| rest.split("</script>").next());
+    let data: Value = serde_json::from_str(data.expect("it holds data")).expect("as JSON");
+    assert!(data["requests"].as_array().is_some_and(|all| !all.is_empty()));
+    assert!(data["messages"].as_array().is_some_and(|all| !all.is_empty()));
+    let lanes = data["lanes"].as_array().map(Vec::len);
+    assert!(lanes > Some(3), "{lanes:?}");
+}
+
+#[test]
+fn a_benchmark_says_how_fast_it_was() {
+    let small = ["--agents", "2", "--rate", "5", "--for", "2s", "--seeds", "1", "--runs", "1"];
+    let output = sim(&[&["bench", "--json"], &small[..]].concat());
+    assert_eq!(code(&output), 0, "{output:?}");
+    let objects = json(&output);
+    assert_eq!(objects.len(), 2);
+    assert!(objects.iter().all(|object| object["events_per_s"].as_f64() > Some(0.0)));
+}
+
+#[test]
+fn every_scenario_is_listed_with_its_sentence() {
+    let output = sim(&["scenarios", "--json"]);
+    let names: Vec<Value> = json(&output).iter().map(|it| it["name"].clone()).collect();
+    assert!(names.contains(&"zone-loss".into()) && names.len() >= 7, "{names:?}");
+}
+
+#[test]
+fn what_cannot_be_done_is_one_line_and_2() {
+    let bad = place("bad.yaml");
+    std::fs::write(&bad, "seed: 1\nfaults:\n  - fault: flood\n").expect("it can be written");
+    let bad = as_text(&bad);
+    for (arguments, why) in [
+        (&["replay", "no/such/file.yaml"][..], "no/such/file.yaml"),
+        (&["replay", bad], "flood"),
+        (&["run", "--seed", "1", "--nodes", "3"], "nodes do not find each other yet"),
+        (&["run", "--seed", "1", "--set", "link.los=1"], "there is no such value"),
+        (&["run", "--scenario", "clam"], "no scenario is called clam"),
+        (&["run", "--seed", "one"], "'one'"),
+        (&["run"], "expected --seed or --scenario"),
+        (&["swarm", "--seeds", "9..3"], "0..1000"),
+        (&["explain", "--seed", "1", "--request", "999"], "no request 999"),
+        (&["bench", "--scenario", "convergence"], "clusters are not available"),
+        (&["frobnicate"], "frobnicate"),
+    ] {
+        let output = sim(arguments);
+        assert_eq!(code(&output), 2, "{arguments:?}: {output:?}");
+        let said = text(&output.stderr);
+        assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
+        assert!(said.starts_with("pico-sim: ") && said.contains(why), "{arguments:?}: {said}");
+        assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
+    }
+}
