@@ -17,7 +17,7 @@ use std::collections::VecDeque;
 ///
 /// It asks each node's `/ready` once a second, and goes on sending to one that is not ready any
 /// more for as long as it is late to retire. Connections are dealt in turn; one that cannot be
-/// made is tried at another node, and cut if there is none.
+/// made is tried at another node, or at the same one again, a few times, and then cut.
 #[derive(Debug)]
 pub struct Balancer {
     watch: Watch,
@@ -140,13 +140,16 @@ impl Balancer {
         node.ready = ready;
     }
 
-    /// The next node that is to get a connection, if it was not tried for it already.
+    /// The node that is to get a connection next: one that was not tried for it yet, or else one
+    /// that was, a few times.
     fn choose(&mut self, tried: &[(usize, ConnId)]) -> Option<usize> {
         let now = self.clock.now();
-        let fits =
-            |at: &usize| self.nodes[*at].is_used(now) && !tried.iter().any(|(node, _)| node == at);
         let count = self.nodes.len();
-        let chosen = (self.turn..self.turn + count).map(|at| at % count).find(fits)?;
+        let used = |at: &usize| self.nodes[*at].is_used(now);
+        let fresh = |at: &usize| !tried.iter().any(|(node, _)| node == at);
+        let mut in_turn = (self.turn..self.turn + count).map(|at| at % count).filter(used);
+        let again = in_turn.clone().next().filter(|_| tried.len() < DIALS_MAX);
+        let chosen = in_turn.find(fresh).or(again)?;
         self.turn = chosen + 1;
         Some(chosen)
     }
@@ -240,7 +243,10 @@ impl Host for Balancer {
 const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// For a node to take a connection.
-const CONNECT: Duration = Duration::from_secs(3);
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// Dials for one connection, beyond which only nodes that were not tried yet are.
+const DIALS_MAX: usize = 3;
 
 /// What waits in each direction of a connection.
 const BUFFER_MAX: usize = 64 * 1024;

@@ -16,7 +16,7 @@ use std::collections::VecDeque;
 
 /// What goes wrong in the world.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Weather {
+pub(crate) enum Weather {
     /// Nothing.
     Calm,
     /// Whatever a swarm draws, and besides this many faults of dialled connections.
@@ -58,31 +58,31 @@ impl Weather {
 }
 
 /// What takes part.
-pub struct Scene {
-    pub load: Load,
-    pub weather: Weather,
-    pub defect: Defect,
-    pub balanced: bool,
-    pub named: bool,
+pub(crate) struct Scene {
+    pub(crate) load: Load,
+    pub(crate) weather: Weather,
+    pub(crate) defect: Defect,
+    pub(crate) balanced: bool,
+    pub(crate) named: bool,
 }
 
 /// What became of it.
-pub struct Play {
-    pub world: World,
-    pub work: Workload,
-    pub client: SeatId,
-    pub services: Vec<SeatId>,
-    pub balancer: Option<SeatId>,
-    pub doors: Vec<SeatId>,
+pub(crate) struct Play {
+    pub(crate) world: World,
+    pub(crate) work: Workload,
+    pub(crate) client: SeatId,
+    pub(crate) services: Vec<SeatId>,
+    pub(crate) balancer: Option<SeatId>,
+    pub(crate) doors: Vec<SeatId>,
 }
 
 impl Scene {
-    pub fn new(load: Load, weather: Weather) -> Self {
+    pub(crate) fn new(load: Load, weather: Weather) -> Self {
         Self { load, weather, defect: Defect::None, balanced: false, named: false }
     }
 
     /// Seats everybody.
-    pub fn set(&self, number: u64) -> Play {
+    pub(crate) fn set(&self, number: u64) -> Play {
         let seed = Seed::from_u64(number);
         let work = Workload::new(seed.fork("work"), vec!["one".into()], self.load.clone());
         let shape = Shape { nodes: 2, agents: 2, clients: 1, ..Shape::default() };
@@ -98,9 +98,10 @@ impl Scene {
         let to = (0..2).map(|at| play.add_service(at, self)).collect();
         let to = if self.balanced { vec![play.add_balancer()] } else { to };
         play.world.name("service.test", to.iter().map(SocketAddr::ip).collect());
-        let to = match self.named {
-            true => Target::Name { host: "service.test".into(), port: to[0].port() },
-            false => Target::Addresses(to),
+        let to = if self.named {
+            Target::Name { host: "service.test".into(), port: to[0].port() }
+        } else {
+            Target::Addresses(to)
         };
         let orders = Orders::new(play.work.clone(), false, (0, 1), 3, to);
         let place = play.place(Role::Client, 0);
@@ -111,7 +112,7 @@ impl Scene {
     }
 
     /// Plays it until all requests are over, and a rest.
-    pub fn play(&self, number: u64) -> Play {
+    pub(crate) fn play(&self, number: u64) -> Play {
         let mut play = self.set(number);
         let client = play.client;
         let over = |world: &World| world.host::<Client>(client).is_over();
@@ -165,20 +166,20 @@ impl Play {
         to
     }
 
-    pub fn records(&self) -> &[Record] {
+    pub(crate) fn records(&self) -> &[Record] {
         self.world.host::<Client>(self.client).records()
     }
 
-    pub fn strays(&self) -> &[Stray] {
+    pub(crate) fn strays(&self) -> &[Stray] {
         self.world.host::<Client>(self.client).strays()
     }
 
-    pub fn arrivals(&self) -> impl Iterator<Item = (&Served, &Arrival)> {
+    pub(crate) fn arrivals(&self) -> impl Iterator<Item = (&Served, &Arrival)> {
         let services = self.services.iter().map(|seat| self.world.host::<Service>(*seat));
         services.flat_map(|s| s.arrivals().iter().map(|arrival| (s.served(), arrival)))
     }
 
-    pub fn balancer(&self) -> &Balancer {
+    pub(crate) fn balancer(&self) -> &Balancer {
         self.world.host(self.balancer.expect("there is one"))
     }
 }
@@ -188,27 +189,22 @@ fn address(role: Role, at: usize, port: u16) -> SocketAddr {
 }
 
 /// Whether a request ended as planned, where nothing else goes wrong.
-pub fn is_planned(record: &Record, plan: &Plan) -> bool {
-    let failed = match &record.outcome {
-        Outcome::Broken { begun: false, .. } if plan.is(Kind::ServiceCloses) => true,
-        Outcome::Broken { .. } => plan.is(Kind::ServiceCuts),
-        Outcome::Silence => plan.is(Kind::ServiceHangs),
-        Outcome::Wrong(_) => plan.is(Kind::ServiceBabbles),
-        Outcome::Complete { .. }
-        | Outcome::Error { .. }
-        | Outcome::Unreachable
-        | Outcome::Aborted => false,
-    };
+pub(crate) fn is_planned(record: &Record, plan: &Plan) -> bool {
     match record.outcome {
         Outcome::Complete { .. } => !plan.is_failed() && !plan.is(Kind::ClientAborts),
         Outcome::Aborted => plan.is(Kind::ClientAborts),
-        _ => failed,
+        Outcome::Broken { begun, .. } => {
+            plan.is(Kind::ServiceCuts) || (plan.is(Kind::ServiceCloses) && !begun)
+        }
+        Outcome::Silence => plan.is(Kind::ServiceHangs),
+        Outcome::Wrong(_) => plan.is(Kind::ServiceBabbles),
+        Outcome::Error { .. } | Outcome::Unreachable => false,
     }
 }
 
 /// What stands where a node's operators ask: it says whether it is ready, as it is told.
 #[derive(Default)]
-pub struct Door {
+pub(crate) struct Door {
     shut: bool,
     conns: ConnMap<(Outbox, Told)>,
     actions: VecDeque<Action<bool>>,
@@ -245,7 +241,12 @@ impl Machine for Door {
                 self.conns.remove(conn);
             }
             Input::Letter(shut) => self.shut = shut,
-            _ => {}
+            Input::Received { .. }
+            | Input::Connected { .. }
+            | Input::Unreachable { .. }
+            | Input::Unlistened(_)
+            | Input::Resolved { .. }
+            | Input::Datagram { .. } => {}
         }
     }
 

@@ -73,7 +73,9 @@ impl Client {
             }
             Event::End(trailers) => {
                 let outcome = front.outcome(&trailers);
-                let leave = Exit::Leave { clean: true };
+                // Who spoke before an upgrade that did not come about has said what is no request,
+                // and may be told so.
+                let leave = Exit::Leave { clean: !front.plan.eager };
                 let parting = if front.keeps() { Exit::Keep } else { leave };
                 self.over(conn, outcome, parting);
             }
