@@ -124,9 +124,9 @@ fn letters_of_one_machine_stay_in_order_and_those_of_two_need_not() {
         stage.pass(MS * 10);
         let saw = stage.see(reader).saw.iter();
         let letters: Vec<u64> = saw
-            .map(|(_, saw)| match saw {
-                Saw::Letter(letter) => *letter,
-                saw => panic!("{saw:?}"),
+            .map(|(_, saw)| {
+                let Saw::Letter(letter) = saw else { panic!("{saw:?}") };
+                *letter
             })
             .collect();
         let of = |from: fn(&u64) -> bool| letters.iter().copied().filter(from).collect::<Vec<_>>();
@@ -261,20 +261,15 @@ fn names_are_answered_and_otherwise_while_the_case_says_so() {
             stage.left().ask(host);
             stage.right().ask(host);
             stage.pass(400 * MS);
-            let ask = stage.see(stage.right).saw.len();
-            assert!(stage.see(stage.right).saw.iter().all(|(_, saw)| *saw
-                == Saw::Resolved(
-                    match saw {
-                        Saw::Resolved(ask, _) => *ask,
-                        saw => panic!("{saw:?}"),
-                    },
-                    all(&ips, host)
-                )));
-            let ask = AskId(ask as u64);
-            stage.see(stage.left).saw.iter().find_map(|(_, saw)| match saw {
-                Saw::Resolved(asked, result) if *asked == ask => Some(result.clone()),
-                _ => None,
-            })
+            let asks = stage.see(stage.right).saw.len() as u64;
+            let answer = |seat, ask| {
+                stage.see(seat).saw.iter().find_map(|(_, saw)| {
+                    let Saw::Resolved(asked, result) = saw else { return None };
+                    (*asked == AskId(ask)).then(|| result.clone())
+                })
+            };
+            assert_eq!(answer(stage.right, asks), Some(all(&ips, host)));
+            answer(stage.left, asks)
         });
         let [before, during, after] = at_times;
         assert_eq!((before, after), (Some(all(&ips, host)), Some(all(&ips, host))));

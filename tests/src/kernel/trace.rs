@@ -2,7 +2,7 @@
 
 use super::{SeatId, walk};
 use crate::hash::Hash;
-use core::fmt::Debug;
+use core::fmt::{self, Debug, Write as _};
 use pico_core::Instant;
 use pico_core::host::{Action, Input};
 use pico_core::id::ConnId;
@@ -166,12 +166,31 @@ const fn about_action<L>(action: &Action<L>) -> Option<ConnId> {
     }
 }
 
+/// What something shows of itself, cut off where it is long.
 fn text(what: &dyn Debug) -> String {
-    const MAX: usize = 300;
-    let mut text = format!("{what:?}");
-    if let Some((at, _)) = text.char_indices().nth(MAX) {
-        text.truncate(at);
-        text.push('…');
+    let mut short = Short { text: String::new(), left: TEXT_MAX };
+    if write!(short, "{what:?}").is_err() {
+        short.text.push('…');
     }
-    text
+    short.text
 }
+
+/// Takes so many characters, and no more.
+struct Short {
+    text: String,
+    left: usize,
+}
+
+impl fmt::Write for Short {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        if let Some((end, _)) = text.char_indices().nth(self.left) {
+            self.text.push_str(&text[..end]);
+            return Err(fmt::Error);
+        }
+        self.left -= text.chars().count();
+        self.text.push_str(text);
+        Ok(())
+    }
+}
+
+const TEXT_MAX: usize = 300;

@@ -13,7 +13,7 @@ use std::collections::{BTreeSet, VecDeque};
 
 /// What a puppet saw.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Saw {
+pub(crate) enum Saw {
     Accepted(ConnId),
     Connected(ConnId),
     Unreachable(ConnId, Fault),
@@ -28,17 +28,17 @@ pub enum Saw {
 
 /// A host that does what it is told, and remembers what it saw.
 #[derive(Default)]
-pub struct Puppet {
+pub(crate) struct Puppet {
     /// With the time by its own clock.
-    pub saw: Vec<(Instant, Saw)>,
+    pub(crate) saw: Vec<(Instant, Saw)>,
     /// Everything that it read, on all connections.
-    pub heard: Vec<u8>,
+    pub(crate) heard: Vec<u8>,
     /// Bytes that its sockets took.
-    pub sent: usize,
+    pub(crate) sent: usize,
     /// Its connections are not read.
-    pub deaf: bool,
+    pub(crate) deaf: bool,
     /// The latest time that it was told.
-    pub now: Instant,
+    pub(crate) now: Instant,
     conns: ConnMap<(Outbox, Told)>,
     ids: Option<ConnIds>,
     alarms: BTreeSet<Instant>,
@@ -47,46 +47,46 @@ pub struct Puppet {
 }
 
 impl Puppet {
-    pub fn dial(&mut self, to: SocketAddr) -> ConnId {
+    pub(crate) fn dial(&mut self, to: SocketAddr) -> ConnId {
         let conn = self.ids.get_or_insert_with(|| ConnIds::new(Side::Dialed)).issue();
         self.conns.insert(conn, (Outbox::new(), Told::default()));
         self.actions.push_back(Action::Dial { conn, to });
         conn
     }
 
-    pub fn say(&mut self, conn: ConnId, bytes: &[u8]) {
+    pub(crate) fn say(&mut self, conn: ConnId, bytes: &[u8]) {
         if let Some((outbox, _)) = self.conns.get_mut(conn) {
             outbox.put(bytes);
         }
         self.tell(conn);
     }
 
-    pub fn finish(&mut self, conn: ConnId) {
+    pub(crate) fn finish(&mut self, conn: ConnId) {
         self.actions.push_back(Action::Finish(conn));
     }
 
-    pub fn close(&mut self, conn: ConnId) {
+    pub(crate) fn close(&mut self, conn: ConnId) {
         self.conns.remove(conn);
         self.actions.push_back(Action::Close(conn));
     }
 
-    pub fn done(&mut self) {
+    pub(crate) fn done(&mut self) {
         self.actions.push_back(Action::Done);
     }
 
-    pub fn unlisten(&mut self, port: Port) {
+    pub(crate) fn unlisten(&mut self, port: Port) {
         self.actions.push_back(Action::Unlisten(port));
     }
 
-    pub fn cast(&mut self, to: SocketAddr, bytes: &[u8]) {
+    pub(crate) fn cast(&mut self, to: SocketAddr, bytes: &[u8]) {
         self.actions.push_back(Action::Datagram { to, bytes: Bytes::copy_from_slice(bytes) });
     }
 
-    pub fn post(&mut self, to: Address, letter: u64) {
+    pub(crate) fn post(&mut self, to: Address, letter: u64) {
         self.actions.push_back(Action::Letter { to, letter });
     }
 
-    pub fn ask(&mut self, host: &str) -> AskId {
+    pub(crate) fn ask(&mut self, host: &str) -> AskId {
         self.asks += 1;
         let ask = AskId(self.asks);
         self.actions.push_back(Action::Resolve { ask, host: host.into(), port: 80 });
@@ -94,27 +94,29 @@ impl Puppet {
     }
 
     /// Wants to be woken so much later.
-    pub fn wake_in(&mut self, span: Duration) {
+    pub(crate) fn wake_in(&mut self, span: Duration) {
         self.alarms.insert(self.now + span);
     }
 
     /// Reads its connections, or does not.
-    pub fn listen(&mut self, yes: bool) {
+    pub(crate) fn listen(&mut self, yes: bool) {
         self.deaf = !yes;
         let conns: Vec<ConnId> = self.conns.ids().collect();
-        conns.into_iter().for_each(|conn| self.tell(conn));
+        for conn in conns {
+            self.tell(conn);
+        }
     }
 
-    pub fn conns(&self) -> Vec<ConnId> {
+    pub(crate) fn conns(&self) -> Vec<ConnId> {
         self.conns.ids().collect()
     }
 
     /// Whether it saw this.
-    pub fn has(&self, what: &Saw) -> bool {
+    pub(crate) fn has(&self, what: &Saw) -> bool {
         self.saw.iter().any(|(_, saw)| saw == what)
     }
 
-    pub fn count(&self, like: impl Fn(&Saw) -> bool) -> usize {
+    pub(crate) fn count(&self, like: impl Fn(&Saw) -> bool) -> usize {
         self.saw.iter().filter(|(_, saw)| like(saw)).count()
     }
 
@@ -197,61 +199,61 @@ impl Host for Puppet {
 }
 
 /// Two hosts, of which the right one listens.
-pub struct Stage {
-    pub world: World,
-    pub left: SeatId,
-    pub right: SeatId,
+pub(crate) struct Stage {
+    pub(crate) world: World,
+    pub(crate) left: SeatId,
+    pub(crate) right: SeatId,
 }
 
-pub const LEFT: Member = Member { role: Role::Client, at: 0 };
-pub const RIGHT: Member = Member { role: Role::Service, at: 0 };
+pub(crate) const LEFT: Member = Member { role: Role::Client, at: 0 };
+pub(crate) const RIGHT: Member = Member { role: Role::Service, at: 0 };
 
 /// A case whose links take a millisecond and do nothing odd.
-pub fn calm() -> Case {
+pub(crate) fn calm() -> Case {
     let link = Link { latency: Span::millis(1), jitter: Span::millis(0), ..Link::default() };
     Case { link, heal: Span::secs(600), ..Case::default() }
 }
 
 /// Where a member listens, and has its UDP socket.
-pub fn door(member: Member) -> SocketAddr {
+pub(crate) fn door(member: Member) -> SocketAddr {
     SocketAddr::new(member.ip(), 80)
 }
 
 impl Stage {
-    pub fn new(case: &Case) -> Self {
+    pub(crate) fn new(case: &Case) -> Self {
         Self::traced(case, Trace::default())
     }
 
-    pub fn traced(case: &Case, trace: Trace) -> Self {
+    pub(crate) fn traced(case: &Case, trace: Trace) -> Self {
         let mut world = World::new(case, trace);
         let [left, right] = [LEFT, RIGHT].map(|member| seat(&mut world, member));
         Self { world, left, right }
     }
 
-    pub fn left(&mut self) -> &mut Puppet {
+    pub(crate) fn left(&mut self) -> &mut Puppet {
         self.world.host_mut(self.left)
     }
 
-    pub fn right(&mut self) -> &mut Puppet {
+    pub(crate) fn right(&mut self) -> &mut Puppet {
         self.world.host_mut(self.right)
     }
 
-    pub fn see(&self, seat: SeatId) -> &Puppet {
+    pub(crate) fn see(&self, seat: SeatId) -> &Puppet {
         self.world.host(seat)
     }
 
     /// Lets time pass.
-    pub fn pass(&mut self, span: Duration) {
+    pub(crate) fn pass(&mut self, span: Duration) {
         self.world.run(self.world.now() + span, |_| false);
     }
 
     /// Lets time pass until the beginning and so much are over.
-    pub fn pass_until(&mut self, at: Duration) {
+    pub(crate) fn pass_until(&mut self, at: Duration) {
         self.world.run(Instant::ZERO + at, |_| false);
     }
 
     /// Waits until this holds; says how long after the beginning that was.
-    pub fn when(&mut self, what: impl Fn(&Self) -> bool) -> Duration {
+    pub(crate) fn when(&mut self, what: impl Fn(&Self) -> bool) -> Duration {
         let until = self.world.now() + Duration::from_hours(2);
         while !what(self) {
             assert!(self.world.now() < until, "it never came");
@@ -262,7 +264,7 @@ impl Stage {
     }
 
     /// A stream from left to right, as both hold it.
-    pub fn connect(&mut self) -> (ConnId, ConnId) {
+    pub(crate) fn connect(&mut self) -> (ConnId, ConnId) {
         let before = self.see(self.right).conns();
         let near = self.left().dial(door(RIGHT));
         self.when(|stage| {
@@ -273,18 +275,18 @@ impl Stage {
         (near, far.expect("it was just accepted"))
     }
 
-    pub fn process(&mut self, member: Member) -> ProcessId {
+    pub(crate) fn process(&mut self, member: Member) -> ProcessId {
         self.world.process(member)
     }
 }
 
 /// Seats a puppet that listens.
-pub fn seat(world: &mut World, member: Member) -> SeatId {
+pub(crate) fn seat(world: &mut World, member: Member) -> SeatId {
     seat_at(world, member, Address::Node, &member.name())
 }
 
 /// Seats a puppet under an address of its process.
-pub fn seat_at(world: &mut World, member: Member, address: Address, name: &str) -> SeatId {
+pub(crate) fn seat_at(world: &mut World, member: Member, address: Address, name: &str) -> SeatId {
     let place = Place { process: world.process(member), address };
     let seat = world.seat(place, name, |_, now| Puppet { now, ..Puppet::default() });
     if address == Address::Node {
@@ -295,11 +297,12 @@ pub fn seat_at(world: &mut World, member: Member, address: Address, name: &str) 
 }
 
 /// A worker's address.
-pub const fn worker(at: u16) -> Address {
+pub(crate) const fn worker(at: u16) -> Address {
     Address::Worker(WorkerId(at))
 }
 
 /// So many bytes, no two near each other alike.
-pub fn bytes(count: usize) -> Vec<u8> {
-    (0..count).map(|at| (at % 251) as u8 ^ (at / 251 % 256) as u8).collect()
+pub(crate) fn bytes(count: usize) -> Vec<u8> {
+    let byte = |number: usize| u8::try_from(number).expect("it fits a byte");
+    (0..count).map(|at| byte(at % 251) ^ byte(at / 251 % 256)).collect()
 }

@@ -232,10 +232,6 @@ impl Client {
         match parting {
             Exit::Keep => {}
             Exit::Leave { clean } => {
-                // A FIN in place of what was not sent would look like the end of it.
-                if visit.ended && !visit.outbox.is_empty() {
-                    return self.cut(conn);
-                }
                 self.lanes[visit.lane].conn = None;
                 visit.leaving = Some(clean);
                 visit.paused = false;

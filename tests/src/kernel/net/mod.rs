@@ -3,6 +3,7 @@
 mod datagram;
 mod door;
 mod life;
+mod link;
 mod path;
 mod shake;
 mod stream;
@@ -21,12 +22,12 @@ use super::{ProcessId, SeatId};
 use crate::case::{Answer, Case, Member};
 use crate::draw::Draw as _;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
+use link::Link;
 use path::{Paths, Terminal};
 use pico_core::id::ConnId;
 use pico_core::{Instant, Seed};
 use shake::Dial;
 use std::collections::{BTreeMap, BTreeSet};
-use stream::Link;
 
 /// Everything between the hosts.
 #[derive(Debug)]
@@ -62,7 +63,7 @@ pub struct Counts {
     pub hits: u64,
     /// Datagrams that were sent.
     pub datagrams: u64,
-    /// Those of them that were lost, for whatever reason.
+    /// Those of them that were lost on their way.
     pub datagrams_lost: u64,
     /// Those of them that no way would carry.
     pub datagrams_too_long: u64,

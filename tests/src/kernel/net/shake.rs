@@ -1,8 +1,8 @@
 //! How streams begin: a handshake, whose packets are lost and sent again, or a refusal.
 
 use super::door::BACKLOG;
+use super::link::Link;
 use super::path::PathId;
-use super::stream::Link;
 use super::{Fate, Happening, Key, Lots, Net, Socket};
 use crate::case::Way;
 use crate::kernel::world::Event;
