@@ -6,6 +6,7 @@ use crate::limits::Limits;
 use crate::machine::Machine as _;
 use crate::outbox::Outbox;
 use crate::reason::Reason;
+use crate::rpc::{Reset, Word};
 use crate::seed::Seed;
 use crate::time::{Instant, Monotonic};
 use crate::{rpc, ws};
@@ -125,6 +126,17 @@ impl<T: Copy> Machine<T> {
         if self.stage == Stage::Open {
             self.rpc.handle(self.clock.now(), input);
             self.drain_rpc();
+        } else if let rpc::Input::Open { stream, tag, .. } = input {
+            self.refuse(stream, tag);
+        }
+    }
+
+    /// A call that is opened while the tunnel is being closed has not started.
+    fn refuse(&mut self, stream: StreamId, tag: T) {
+        if let Stage::Closing(reason) = self.stage {
+            let word = Word::Reset(Reset { reason, started: false });
+            let said = rpc::Action::Said { stream, tag: Some(tag), word };
+            self.actions.push_back(Action::Rpc(said));
         }
     }
 

@@ -265,3 +265,13 @@ fn a_client_hears_nothing_that_is_between_pico_and_its_agent() {
     assert!(text.contains("\r\nx: y\r\n"), "{text}");
     assert!(!text.contains("x-pico") && !text.contains("keep-alive"), "{text}");
 }
+
+#[test]
+fn a_tunnel_that_is_being_closed_takes_no_calls() {
+    let mut rig = Rig::new(1);
+    let _silent = Agent::online(&mut rig, 0, "a");
+    rig.pass(Limits::default().heartbeat * 2);
+    let client = rig.ask(0, GET);
+    rig.pass(Limits::default().linger_timeout);
+    assert_eq!(status(&mut rig, client), 502);
+}
