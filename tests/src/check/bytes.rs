@@ -36,10 +36,14 @@ impl Look for Judge {
                     return Err(broken.at(record.ended).by(seat));
                 }
             }
-            // Whoever speaks before an upgrade is agreed to speaks HTTP if it is not.
-            let eager = |id: u64| run.work.plan(id).eager;
+            // Whoever speaks before an upgrade is agreed to speaks HTTP if it is not; and the
+            // refusal of a head that never came whole has a body, for who knows that it was HEAD?
+            let excused = |id: u64| {
+                let plan = run.work.plan(id);
+                plan.eager || (plan.method == "HEAD" && !run.is_calm())
+            };
             let mut strays = self.strays.of(seat, client.strays()).iter();
-            if let Some(stray) = strays.find(|stray| !stray.behind.is_some_and(eager)) {
+            if let Some(stray) = strays.find(|stray| !stray.behind.is_some_and(excused)) {
                 return Err(self.broken(run, format!("{stray:?}")).at(stray.at).by(seat));
             }
         }
