@@ -4,7 +4,7 @@
 //! They write and check every byte themselves, with a codec of their own, so that an error of
 //! Pico's cannot hide behind the same error in its tests.
 //!
-//! Whoever means a good end sends FIN ([`Action::Finish`](pico_core::host::Action::Finish)) and
+//! Whoever means a good end sends FIN (`Action::Finish`) and
 //! closes when the peer's has come, or after a moment; whoever means a cut just closes.
 
 mod balancer;

@@ -1,7 +1,7 @@
 //! Interesting situations that a swarm must reach now and then. One that it never reaches is one
 //! that nothing tests.
 //!
-//! Most are seen in what a run leaves behind ([`observe`]); what leaves nothing is reported by a
+//! Most are seen in what a run leaves behind (`observe`); what leaves nothing is reported by a
 //! [`sometimes!`](crate::sometimes!) where the simulator sees it go by.
 
 mod observe;
