@@ -37,6 +37,10 @@ impl Look for Judge {
                     self.excused.insert(record.id);
                 }
                 self.fair(run, life, record)?;
+                // Whatever kept it from its response may have ended the connection.
+                if !matches!(record.outcome, Outcome::Complete { .. }) {
+                    self.excused.insert(record.id);
+                }
             }
         }
         if run.moment < Moment::Rest {
@@ -72,8 +76,12 @@ impl Judge {
                 wild || (excused && (*begun || saw(run, record.id) || record.behind.is_some()))
             }
             Outcome::Unreachable => !run.is_calm() && (!late || !reachable(run, &plan)),
-            // A balancer knows no time-outs.
-            Outcome::Silence => (hit || run.case.shape.balancer) && wild,
+            // A balancer knows no time-outs, and a machine without power says nothing.
+            Outcome::Silence => {
+                let gone = |life: &Life| life.ended.is_some_and(|ended| ended >= record.began);
+                let silent = run.case.shape.balancer || run.cast.of(Role::Node).any(gone);
+                (hit || silent) && wild
+            }
             Outcome::Aborted => plan.is(Kind::ClientAborts),
             Outcome::Wrong(_) => false,
         };

@@ -1,7 +1,7 @@
 //! Whether what came is what was sent.
 
 use super::{Broken, Invariant, Judge as Look, New};
-use crate::actors::{Client, Outcome};
+use crate::actors::{Client, Outcome, Record, Stray};
 use crate::case::Role;
 use crate::run::Run;
 
@@ -38,12 +38,17 @@ impl Look for Judge {
             }
             // Whoever speaks before an upgrade is agreed to speaks HTTP if it is not; and the
             // refusal of a head that never came whole has a body, for who knows that it was HEAD?
-            let excused = |id: u64| {
-                let plan = run.work.plan(id);
-                plan.eager || (plan.method == "HEAD" && !run.is_calm())
+            let excuse = |record: &Record| {
+                let plan = run.work.plan(record.id);
+                let refused = matches!(record.outcome, Outcome::Error { .. });
+                plan.eager || (plan.method == "HEAD" && refused)
+            };
+            let excused = |stray: &Stray| {
+                let mut there = client.records().iter().filter(|record| record.conn == stray.conn);
+                there.any(excuse)
             };
             let mut strays = self.strays.of(seat, client.strays()).iter();
-            if let Some(stray) = strays.find(|stray| !stray.behind.is_some_and(excused)) {
+            if let Some(stray) = strays.find(|stray| !excused(stray)) {
                 return Err(self.broken(run, format!("{stray:?}")).at(stray.at).by(seat));
             }
         }

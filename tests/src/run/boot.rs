@@ -185,7 +185,10 @@ impl Run {
     pub fn limits(&self) -> Arc<Limits> {
         let shape = &self.case.shape;
         let usual = Limits::default();
+        // Streams may be silent for minutes, but clients here are not so patient.
+        let stall_timeout = usual.body_timeout;
         Arc::new(Limits {
+            stall_timeout,
             window_bytes: shape.window_bytes,
             outbox_bytes: shape.outbox_bytes,
             ..usual
