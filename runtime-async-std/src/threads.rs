@@ -3,6 +3,8 @@
 use async_global_executor::{GlobalExecutorConfig, init_with_config};
 use async_std::task;
 use std::future::Future;
+#[cfg(target_os = "linux")]
+use std::num::NonZeroU64;
 use std::sync::Once;
 
 /// Runs a future to its end on this thread, which also runs the reactor while it waits.
@@ -24,19 +26,20 @@ fn start() {
 
 /// Lets threads that are started meanwhile sleep a little longer than they ask to.
 ///
-/// The reactor's own thread sleeps for 50 µs at a time and takes over if the reactor has not been
-/// run since. A worker that is in the middle of its turn is back sooner than it could be helped,
-/// and would then have to be woken by another thread. What that thread is woken for, and does not
-/// sleep for, stays as quick as before.
+/// The reactor's own thread sleeps, for 50 µs at first, and takes over if the reactor has not been
+/// run since. A worker that is in the middle of its turn is mostly back sooner than it could be
+/// helped, and would then have to be woken by another thread. The price is that a worker whose
+/// neighbour holds the reactor during a long turn may hear of its sockets so much later.
 fn patiently(start: impl FnOnce()) {
     #[cfg(target_os = "linux")]
-    let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(SLACK_NS));
-    start();
-    // None is what this thread had before.
+    let before = rustix::thread::current_timer_slack().unwrap_or(0);
     #[cfg(target_os = "linux")]
-    let _ = rustix::thread::set_current_timer_slack(None);
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(SLACK_NS));
+    start();
+    #[cfg(target_os = "linux")]
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(before));
 }
 
 /// How late they may wake.
 #[cfg(target_os = "linux")]
-const SLACK_NS: u64 = 10_000_000;
+const SLACK_NS: u64 = 500_000;

@@ -311,6 +311,9 @@ impl<P: Platform, L> Hands<P, L> {
     }
 
     fn datagram(&mut self) -> Look<Input<L>> {
+        if self.deaf_until.is_some() {
+            return Look::Nothing;
+        }
         let Some(datagrams) = &mut self.datagrams else { return Look::Nothing };
         match datagrams.look(self.turn) {
             Look::Some((from, bytes)) => Look::Some(Input::Datagram { from, bytes }),
