@@ -5,7 +5,7 @@ use core::time::Duration;
 use pico_core::host::{Address, Port};
 use pico_core::{Instant, Seed};
 use pico_sim::actors::{Client, Orders, Outcome, Record, Served, Service, Target, Watch, Workload};
-use pico_sim::case::{Case, Kind, Load, Member, Role, Shape, Swarm};
+use pico_sim::case::{Case, Kind, Link, Load, Member, Role, Shape, Swarm};
 use pico_sim::kernel::{Place, SeatId, Trace, World};
 
 const REQUESTS: u64 = 40;
@@ -22,7 +22,7 @@ fn talk(number: u64, swarm: &Swarm) -> (World, SeatId, SeatId) {
     let drawn = Case::swarm(number, swarm);
     let here =
         drawn.faults.into_iter().filter(|fault| fault.names().iter().all(|n| shape.knows(n)));
-    let case = Case { faults: here.collect(), link: drawn.link, shape, ..drawn };
+    let case = Case { faults: here.collect(), link: Link::default(), shape, ..drawn };
     let mut world = World::new(&case, Trace::default());
     let [left, right] = [Role::Client, Role::Service].map(|role| {
         let process = world.process(Member { role, at: 0 });
