@@ -19,6 +19,7 @@ mod frame;
 mod hello;
 mod machine;
 mod receive;
+mod say;
 mod send;
 mod stream;
 mod table;

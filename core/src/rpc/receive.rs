@@ -1,7 +1,8 @@
 //! One side of one tunnel: what its peer says. `spec/rpc.md` has the tables that this follows.
 
 use super::frame::{Event, Header, Kind};
-use super::machine::{Drain, Life, Machine, stage_after};
+use super::machine::{Drain, Life, Machine};
+use super::say::stage_after;
 use super::stream::{Stage, Stream};
 use super::varint::Cursor;
 use super::{Action, Reset, Word, block, hello};
