@@ -43,7 +43,7 @@ impl Look for Judge {
                 }
             }
         }
-        if run.moment < Moment::Rest {
+        if !matches!(run.moment, Moment::Rest | Moment::Over) {
             return Ok(());
         }
         let load = &run.case.load;
