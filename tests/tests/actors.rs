@@ -71,7 +71,7 @@ fn in_calm_every_request_ends_as_planned_whatever_its_kind() {
         judge_calm(number, &play);
         assert_eq!(play.world.net().open(), 0, "seed {number}");
         for record in play.records() {
-            seen.extend(play.work.plan(record.id).kinds);
+            seen.extend(play.work.plan(record.id).kinds.iter().copied());
             unlucky += usize::from(record.behind.is_some());
         }
     }

@@ -4,7 +4,7 @@
 mod kit;
 
 use kit::alarms::{Alarms, NEVER, PAST};
-use kit::script::{End, Order, Saw, halt, unlisten};
+use kit::script::{End, Saw, halt, unlisten};
 use kit::{PATIENCE, Seen, Way, client, drive, movers, nobody, reset, script};
 use pico_core::host::Fault;
 use pico_core::id::WorkerId;
@@ -31,7 +31,6 @@ pico_sim::on_each_platform!(
     an_alarm_at_the_end_of_time_or_in_the_past_harms_no_other,
     either_end_of_a_relay_may_finish_first,
     who_waits_when_a_port_is_closed_is_let_in_and_who_comes_later_is_refused,
-    a_machine_ends_while_a_name_is_looked_up,
     a_port_in_use_is_an_error,
     an_ended_worker_drops_its_connections,
 );
@@ -283,13 +282,6 @@ fn who_waits_when_a_port_is_closed_is_let_in_and_who_comes_later_is_refused<P: P
     assert_eq!(seen.last(), Some(&Saw::Unlistened));
     let refused = std::net::TcpStream::connect(host.address).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
-}
-
-fn a_machine_ends_while_a_name_is_looked_up<P: Platform>() {
-    let (host, _saw) = script::<P>(b"", End::Not);
-    host.tell(Order::ResolveAndStop("nowhere.invalid"));
-    // Joins its thread.
-    drop(host);
 }
 
 fn a_port_in_use_is_an_error<P: Platform>() {

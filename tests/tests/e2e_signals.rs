@@ -1,6 +1,8 @@
 //! What processes do when they are asked to end.
 
-use pico_sim::e2e::{Agent, Pair, Process, Runtime, Server, Service};
+use pico_core::Instant;
+use pico_shell::clock::Clock;
+use pico_sim::e2e::{Agent, PATIENCE, Pair, Process, Runtime, Server, Service};
 use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
@@ -56,7 +58,9 @@ fn a_name_that_is_looked_up_does_not_keep_an_agent(on: &'static Runtime) {
     agent.wait_for("its endpoint", |line| line.contains("Endpoint").then_some(()));
     // It asks, by a socket to port 53.
     let sockets = format!("/proc/{}/net/udp", agent.id());
+    let clock = Clock::start();
     while !fs::read_to_string(&sockets).expect("it runs").contains(":0035 ") {
+        assert!(clock.now() < Instant::ZERO + PATIENCE, "it never asked");
         std::thread::yield_now();
     }
     agent.terminate();

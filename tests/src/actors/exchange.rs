@@ -11,11 +11,12 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use pico_core::id::ConnId;
 use pico_core::{Dice, Instant};
+use std::rc::Rc;
 
 /// One request under way. Its times are of the client's clock.
 #[derive(Debug)]
 pub(super) struct Exchange {
-    pub(super) plan: Plan,
+    pub(super) plan: Rc<Plan>,
     pub(super) dice: Dice,
     pub(super) due: Instant,
     pub(super) began: Instant,
@@ -51,7 +52,7 @@ pub(super) struct Where {
 }
 
 impl Exchange {
-    pub(super) fn new(plan: Plan, dice: Dice, due: Instant, began: Instant) -> Self {
+    pub(super) fn new(plan: Rc<Plan>, dice: Dice, due: Instant, began: Instant) -> Self {
         let writing = Writing::new(plan.request, plan.trailer());
         Self {
             plan,
@@ -217,7 +218,7 @@ impl Exchange {
     }
 
     fn blame_if_another(&mut self, head: &Head) {
-        let Plan { id, status, .. } = self.plan;
+        let Plan { id, status, .. } = *self.plan;
         if head.status != status || head.field("x-check") != Some(&id.to_string()) {
             self.blame(format!("not the response to request {id}: {head:?}"));
         }

@@ -2,8 +2,11 @@
 
 use super::plan::Plan;
 use crate::case::Load;
+use core::cell::RefCell;
 use core::net::SocketAddr;
 use pico_core::Seed;
+use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// Where plans come from.
@@ -15,17 +18,20 @@ pub struct Workload {
     pub endpoints: Arc<[String]>,
     /// What clients ask for.
     pub load: Arc<Load>,
+    /// Those that somebody asked for: both ends and most judges do, and drawing one costs.
+    plans: Rc<RefCell<BTreeMap<u64, Rc<Plan>>>>,
 }
 
 impl Workload {
     /// Requests of this load for these endpoints, of which there must be one.
     pub fn new(seed: Seed, endpoints: Vec<String>, load: Load) -> Self {
-        Self { seed, endpoints: endpoints.into(), load: Arc::new(load) }
+        Self { seed, endpoints: endpoints.into(), load: Arc::new(load), plans: Rc::default() }
     }
 
     /// The plan of request `id`.
-    pub fn plan(&self, id: u64) -> Plan {
-        Plan::of(&self.seed, id, &self.load, self.endpoints.len())
+    pub fn plan(&self, id: u64) -> Rc<Plan> {
+        let draw = || Rc::new(Plan::of(&self.seed, id, &self.load, self.endpoints.len()));
+        Rc::clone(self.plans.borrow_mut().entry(id).or_insert_with(draw))
     }
 
     /// The name of the endpoint that `plan` asks for.

@@ -2,7 +2,7 @@
 
 use bytes::{Buf as _, BytesMut};
 use pico_core::host::{Action, Fault, Host, Input, Port};
-use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side};
+use pico_core::id::{ConnId, ConnIds, ConnMap, Side};
 use pico_core::{Instant, Machine, Outbox};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -16,8 +16,6 @@ pub enum Order {
     Halt { halted: Sender<()>, resumed: Receiver<()>, dial: Option<SocketAddr>, write: usize },
     /// Halt until the test goes on, then stop listening.
     Unlisten { halted: Sender<()>, resumed: Receiver<()> },
-    /// Look a name up and stop before there is an answer.
-    ResolveAndStop(&'static str),
 }
 
 /// What it has seen.
@@ -91,11 +89,6 @@ impl Script {
                 halted.send(()).unwrap();
                 resumed.recv().unwrap();
                 self.actions.push_back(Action::Unlisten(Port::Proxy));
-            }
-            Order::ResolveAndStop(host) => {
-                let host = host.to_owned();
-                self.actions.push_back(Action::Resolve { ask: AskId(1), host, port: 1 });
-                self.actions.push_back(Action::Done);
             }
             Order::Halt { halted, resumed, dial, write } => {
                 halted.send(()).unwrap();

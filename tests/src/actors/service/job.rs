@@ -11,12 +11,13 @@ use crate::case::Kind;
 use core::time::Duration;
 use pico_core::id::ConnId;
 use pico_core::{Dice, Outbox};
+use std::rc::Rc;
 
 /// One request being served.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Job {
-    pub(super) plan: Plan,
+    pub(super) plan: Rc<Plan>,
     pub(super) dice: Dice,
     pub(super) flow: Flow,
     pub(super) complete: bool,
