@@ -153,6 +153,14 @@ pub struct StreamId(pub u64);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct AskId(pub u64);
 
+/// One run of one node's process: a random number that its shell drew when it booted.
+///
+/// A node that restarts is another boot, whatever it is called and wherever it listens. So
+/// nothing that was said of the one is ever taken for the other, and eight bytes name it on the
+/// wire. Never 0, which stands for nobody in particular.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct Boot(pub u64);
+
 /// One of a process's workers, from 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct WorkerId(pub u16);

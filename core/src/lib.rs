@@ -112,6 +112,7 @@
 extern crate alloc;
 
 pub mod agent;
+pub mod gossip;
 pub mod head;
 pub mod host;
 pub mod http1;
@@ -128,6 +129,7 @@ pub mod server;
 pub mod time;
 pub mod timers;
 pub mod tunnel;
+mod varint;
 pub mod ws;
 
 pub use limits::Limits;

@@ -1,9 +1,9 @@
 //! Header blocks: heads and trailer sections on the wire, each complete in itself.
 
 use super::table::Code;
-use super::varint::{self, Cursor};
 use crate::head::{self, Fields, RequestHead, ResponseHead};
 use crate::reason::Reason;
+use crate::varint::{self, Cursor};
 use bytes::{BufMut as _, BytesMut};
 use http::{Method, StatusCode};
 

@@ -1,9 +1,9 @@
 //! The frame grammar, and cutting a stream of messages into frames.
 
-use super::varint;
 use crate::id::StreamId;
 use crate::outbox::COPY_MAX;
 use crate::reason::Reason;
+use crate::varint;
 use bytes::{Buf as _, BufMut as _, BytesMut};
 
 /// What a frame says.

@@ -1,9 +1,9 @@
 //! The hello: what each side says of itself first. Its grammar is the same in every version.
 
 use super::Identity;
-use super::varint::{self, Cursor};
 use crate::limits::Limits;
 use crate::reason::Reason;
+use crate::varint::{self, Cursor};
 use alloc::string::String;
 use bytes::BytesMut;
 

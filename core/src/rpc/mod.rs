@@ -23,7 +23,7 @@ mod say;
 mod send;
 mod stream;
 mod table;
-mod varint;
+
 mod word;
 
 pub use machine::Machine;

@@ -4,10 +4,10 @@ use super::frame::{Event, Header, Kind};
 use super::machine::{Drain, Life, Machine};
 use super::say::stage_after;
 use super::stream::{Stage, Stream};
-use super::varint::Cursor;
 use super::{Action, Reset, Word, block, hello};
 use crate::id::StreamId;
 use crate::reason::Reason;
+use crate::varint::Cursor;
 use bytes::BytesMut;
 
 impl<T: Copy> Machine<T> {

@@ -3,11 +3,12 @@
 use super::frame::Kind;
 use super::machine::Machine;
 use super::stream::{Stage, Tail};
-use super::{Action, Reset, Word, block, varint};
+use super::{Action, Reset, Word, block};
 use crate::head::ResponseHead;
 use crate::id::StreamId;
 use crate::limits::Limits;
 use crate::reason::Reason;
+use crate::varint;
 use alloc::boxed::Box;
 use bytes::BytesMut;
 

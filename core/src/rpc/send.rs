@@ -1,12 +1,13 @@
 //! What goes out: frames gathered into messages, and data that waits its turn for room.
 
+use super::block;
 use super::frame::{Header, Kind};
 use super::stream::{Stream, Tail};
-use super::{block, varint};
 use crate::head::Fields;
 use crate::id::StreamId;
 use crate::limits::Limits;
 use crate::outbox::Outbox;
+use crate::varint;
 use alloc::collections::VecDeque;
 use bytes::BytesMut;
 

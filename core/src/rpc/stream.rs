@@ -1,11 +1,11 @@
 //! One call: where each of its directions stands, and what may be received and sent.
 
 use super::hello::CREDIT_MAX;
-use super::varint;
 use crate::head::Fields;
 use crate::outbox::Outbox;
 use crate::reason::Reason;
 use crate::time::Instant;
+use crate::varint;
 use alloc::boxed::Box;
 use core::time::Duration;
 

@@ -5,13 +5,13 @@ use crate::reason::Reason;
 use bytes::BufMut;
 
 /// One more than the largest number that can be written.
-pub(super) const END: u64 = 1 << 62;
+pub(crate) const END: u64 = 1 << 62;
 
 /// Bytes of the longest number.
-pub(super) const SIZE_MAX: usize = 8;
+pub(crate) const SIZE_MAX: usize = 8;
 
 /// Appends `value`, which is below [`END`].
-pub(super) fn put(out: &mut impl BufMut, value: u64) {
+pub(crate) fn put(out: &mut impl BufMut, value: u64) {
     if let Ok(short) = u8::try_from(value)
         && short < 0x40
     {
@@ -32,7 +32,7 @@ pub(super) fn put(out: &mut impl BufMut, value: u64) {
 
 /// The number at the front of `bytes` and how many bytes it took; `None` if more bytes are
 /// needed to tell.
-pub(super) fn read(bytes: &[u8]) -> Result<Option<(u64, usize)>, Reason> {
+pub(crate) fn read(bytes: &[u8]) -> Result<Option<(u64, usize)>, Reason> {
     let Some(&first) = bytes.first() else { return Ok(None) };
     if first < 0x40 {
         return Ok(Some((u64::from(first), 1)));
@@ -47,31 +47,31 @@ pub(super) fn read(bytes: &[u8]) -> Result<Option<(u64, usize)>, Reason> {
 
 /// Reads a complete payload from front to back. Whatever is missing is a bad frame.
 #[derive(Clone, Copy)]
-pub(super) struct Cursor<'a>(&'a [u8]);
+pub(crate) struct Cursor<'a>(&'a [u8]);
 
 impl<'a> Cursor<'a> {
-    pub(super) const fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) const fn new(bytes: &'a [u8]) -> Self {
         Self(bytes)
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
+    pub(crate) const fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    pub(super) fn byte(&mut self) -> Result<u8, Reason> {
+    pub(crate) fn byte(&mut self) -> Result<u8, Reason> {
         let (first, rest) = self.0.split_first().ok_or(Reason::BadFrame)?;
         self.0 = rest;
         Ok(*first)
     }
 
-    pub(super) fn number(&mut self) -> Result<u64, Reason> {
+    pub(crate) fn number(&mut self) -> Result<u64, Reason> {
         let (value, size) = read(self.0)?.ok_or(Reason::BadFrame)?;
         self.0 = self.0.get(size..).ok_or(Reason::BadFrame)?;
         Ok(value)
     }
 
     /// A length, then so many bytes.
-    pub(super) fn text(&mut self) -> Result<&'a [u8], Reason> {
+    pub(crate) fn text(&mut self) -> Result<&'a [u8], Reason> {
         let size = usize::try_from(self.number()?).map_err(|_| Reason::BadFrame)?;
         let (text, rest) = self.0.split_at_checked(size).ok_or(Reason::BadFrame)?;
         self.0 = rest;
@@ -79,18 +79,18 @@ impl<'a> Cursor<'a> {
     }
 
     /// Nothing may be left over.
-    pub(super) fn finish(self) -> Result<(), Reason> {
+    pub(crate) fn finish(self) -> Result<(), Reason> {
         if self.is_empty() { Ok(()) } else { Err(Reason::BadFrame) }
     }
 }
 
 /// A length or count for the wire.
-pub(super) fn wide(count: usize) -> u64 {
+pub(crate) fn wide(count: usize) -> u64 {
     u64::try_from(count).unwrap_or(u64::MAX)
 }
 
 /// A number from the wire as a count; what does not fit is as good as without limit.
-pub(super) fn narrow(number: u64) -> usize {
+pub(crate) fn narrow(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
