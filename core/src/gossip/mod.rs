@@ -1,6 +1,32 @@
 //! How nodes find each other, and know who serves which endpoint.
 //!
-//! Two planes: *membership* says which nodes there are and whether they live; the *directory*
-//! says which endpoints each of them serves. `spec/gossip.md` has what they say on the wire.
+//! Two planes: *membership* says which nodes there are and whether they live (SWIM, Das et al.,
+//! 2002, with Lifeguard, Dadgar et al., 2018); the *directory* says which endpoints each of them
+//! serves, as one log per node. `spec/gossip.md` has what they say on the wire.
+//!
+//! [`Machine`] is the gossip of one node. Its files are what a node does: `hear` what others say,
+//! `probe` them, `standing` (suspect and refute), `spread` what is new, `compare` what is known,
+//! `replicas` (catch up with a log), `join` and leave.
 
+mod compare;
+mod consult;
 pub mod directory;
+mod hear;
+mod join;
+mod machine;
+mod member;
+mod members;
+mod probe;
+mod replicas;
+mod rumours;
+mod scale;
+mod settings;
+mod spread;
+mod standing;
+mod suspicion;
+pub mod wire;
+
+pub use machine::{Action, CONSULT_MAX, Counts, HEALTH_MAX, Input, Machine};
+pub use member::{Member, NOTE_PROGRAM, NodeId, Rank, State};
+pub use settings::{Pace, Settings};
+pub use wire::Malformed;

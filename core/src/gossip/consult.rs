@@ -1,0 +1,132 @@
+//! Questions and answers over links: what is too long for datagrams, and everything where these
+//! do not get through.
+
+use super::hear::{Letter, Source};
+use super::machine::{Action, Key, Machine};
+use super::wire::{Message, Messages};
+use crate::id::{AskId, Boot};
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::net::SocketAddr;
+
+/// What a consultation is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Consult {
+    /// To learn whether the other lives.
+    Ping,
+    /// To learn what the other knows.
+    Heads,
+    /// The same, to catch up after the start.
+    Join,
+    /// To follow a log.
+    Fetch(Boot),
+    /// To answer an answer, and so often more.
+    More(u8),
+}
+
+/// A consultation under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Open {
+    of: Boot,
+    why: Consult,
+}
+
+impl Machine {
+    /// Sends a letter as a consultation, unless too many are under way.
+    pub(super) fn consult(&mut self, letter: Letter, why: Consult) -> Option<AskId> {
+        let of = letter.to;
+        let addr = self.members.get(of)?.member.addr;
+        self.consult_at(letter, addr, why)
+    }
+
+    fn consult_at(&mut self, letter: Letter, addr: SocketAddr, why: Consult) -> Option<AskId> {
+        if self.consults.len() >= CONSULTS {
+            return None;
+        }
+        self.asked += 1;
+        let (ask, to) = (AskId(self.asked), letter.to);
+        self.consults.insert(ask, Open { of: to, why });
+        self.after(Key::Consult(ask), self.settings.pace.consult);
+        let bytes = letter.into_bytes().freeze();
+        self.act(Action::Consult { ask, to, addr, bytes });
+        Some(ask)
+    }
+
+    /// Pings by a consultation, because datagrams may be what is lost.
+    pub(super) fn consult_ping(&mut self, boot: Boot, addr: SocketAddr) -> Option<AskId> {
+        let mut letter = self.letter(boot, None);
+        // It need not be numbered: who answers at all lives.
+        self.say(&mut letter, &Message::Ping { seq: 0, target: boot });
+        self.add_news(&mut letter);
+        self.consult_at(letter, addr, Consult::Ping)
+    }
+
+    /// Another node consults us: answers in any case, so that it need not wait.
+    pub(super) fn consulted(&mut self, ask: AskId, bytes: &[u8]) {
+        let Some((boot, messages)) = self.open(bytes) else {
+            return self.act(Action::Answer { ask, bytes: Bytes::new() });
+        };
+        let source = Source { boot, addr: None };
+        let mut reply = self.letter(boot, None);
+        self.hear(source, messages, &mut reply);
+        self.add_news(&mut reply);
+        let bytes = reply.into_bytes().freeze();
+        self.act(Action::Answer { ask, bytes });
+    }
+
+    /// A consultation was answered, or was not.
+    pub(super) fn answered(&mut self, ask: AskId, answer: Option<&Bytes>) {
+        let Some(Open { of, why }) = self.consults.remove(&ask) else { return };
+        self.agenda.forget(Key::Consult(ask));
+        let answer = answer.and_then(|bytes| self.open(bytes)).filter(|(boot, _)| *boot == of);
+        if let Consult::Fetch(boot) = why {
+            let messages = answer.map(|(_, messages)| messages.filter_map(Result::ok).collect());
+            return self.fetch_heard(of, boot, messages);
+        }
+        let Some((_, messages)) = answer else {
+            if why == Consult::Join {
+                self.join_failed();
+            }
+            return;
+        };
+        self.reached_by_consultation(of, ask);
+        let goals = (why == Consult::Join).then(|| goals(messages.clone()));
+        let source = Source { boot: of, addr: None };
+        let mut reply = self.letter(of, None);
+        self.hear(source, messages, &mut reply);
+        if let Some(goals) = goals {
+            self.caught(goals);
+        }
+        self.go_on(reply, why);
+    }
+
+    /// Answers an answer, if there is anything to say, a few times at most.
+    fn go_on(&mut self, reply: Letter, why: Consult) {
+        let times = match why {
+            Consult::Ping | Consult::Heads | Consult::Join => FOLLOW_UPS,
+            Consult::More(times) => times,
+            Consult::Fetch(_) => 0,
+        };
+        if let Some(left) = times.checked_sub(1)
+            && !reply.is_empty()
+        {
+            self.consult(reply, Consult::More(left));
+        }
+    }
+}
+
+/// How far logs are known to whoever wrote these messages.
+fn goals(messages: Messages<'_>) -> Vec<(Boot, u64)> {
+    let mut goals = Vec::new();
+    for message in messages.filter_map(Result::ok) {
+        if let Message::Heads { heads, .. } = message {
+            goals.extend(heads.iter().map(|head| (head.boot, head.head)));
+        }
+    }
+    goals
+}
+
+/// Consultations under way at once.
+const CONSULTS: usize = 64;
+/// How often an answer may be answered.
+const FOLLOW_UPS: u8 = 4;

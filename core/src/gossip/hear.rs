@@ -1,0 +1,231 @@
+//! What others say, and what is answered.
+
+use super::machine::{Action, Machine};
+use super::member::{Member, State};
+use super::wire::{self, Envelope, Message, Messages, Standing};
+use crate::host::DATAGRAM_MAX;
+use crate::id::Boot;
+use bytes::BytesMut;
+use core::net::SocketAddr;
+
+/// Who says something.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Source {
+    pub(super) boot: Boot,
+    /// Where its datagram came from; `None` in a consultation.
+    pub(super) addr: Option<SocketAddr>,
+}
+
+/// Messages for one node: datagrams that are sent as they fill, or one consultation.
+#[derive(Debug)]
+pub(super) struct Letter {
+    pub(super) to: Boot,
+    addr: Option<SocketAddr>,
+    bytes: BytesMut,
+    /// Bytes of what comes before the messages.
+    start: usize,
+    /// Datagrams that it may still fill.
+    left: usize,
+}
+
+impl Letter {
+    /// How many bytes of messages still fit into what was begun.
+    pub(super) fn room(&self) -> usize {
+        let max = if self.addr.is_some() { DATAGRAM_MAX } else { super::CONSULT_MAX };
+        max.saturating_sub(self.bytes.len())
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.bytes.len() == self.start
+    }
+
+    pub(super) const fn is_datagram(&self) -> bool {
+        self.addr.is_some()
+    }
+
+    /// It may fill so many datagrams.
+    pub(super) const fn allow(&mut self, datagrams: usize) {
+        self.left = datagrams;
+    }
+
+    /// How many bytes of messages it would take in all.
+    pub(super) fn budget(&self) -> usize {
+        let more = if self.is_datagram() { self.left.saturating_mul(DATAGRAM_MAX) } else { 0 };
+        self.room().saturating_add(more)
+    }
+
+    pub(super) fn into_bytes(self) -> BytesMut {
+        self.bytes
+    }
+}
+
+impl Machine {
+    pub(super) fn datagram(&mut self, from: SocketAddr, bytes: &[u8]) {
+        let Some((boot, messages)) = self.open(bytes) else { return };
+        self.counts.received += 1;
+        self.counts.received_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        let source = Source { boot, addr: Some(from) };
+        let mut reply = self.letter(boot, Some(from));
+        self.hear(source, messages, &mut reply);
+        self.send(reply);
+    }
+
+    /// What is in a datagram or a consultation of this cluster.
+    pub(super) fn open<'b>(&mut self, bytes: &'b [u8]) -> Option<(Boot, Messages<'b>)> {
+        match wire::open(bytes) {
+            Ok((envelope, _)) if envelope.cluster != self.settings.cluster => {
+                self.counts.strange += 1;
+                None
+            }
+            // Somebody's mirror.
+            Ok((envelope, _)) if envelope.from == self.me.boot => None,
+            Ok((envelope, messages)) => Some((envelope.from, messages)),
+            Err(_) => {
+                self.counts.malformed += 1;
+                None
+            }
+        }
+    }
+
+    /// Takes in messages one by one; what is to be answered is put into `reply`.
+    pub(super) fn hear(&mut self, from: Source, messages: Messages<'_>, reply: &mut Letter) {
+        for message in messages {
+            match message {
+                Ok(message) => self.heard(from, message, reply),
+                Err(_) => self.counts.malformed += 1,
+            }
+        }
+    }
+
+    fn heard(&mut self, from: Source, message: Message, reply: &mut Letter) {
+        match message {
+            Message::Ping { seq, target } => self.pinged(from, seq, target, reply),
+            Message::Ack { seq } => self.acked(from, seq),
+            Message::Relay { seq, target, addr } => self.relay(from, seq, target, addr),
+            Message::Nack { seq } => self.nacked(from, seq),
+            Message::Member(member) => self.heard_member(from, &member),
+            Message::Standing(standing) => self.heard_standing(from, standing, reply),
+            Message::Who(boot) => self.tell_who(boot, reply),
+            Message::Root(hash) => self.compared(from, hash, reply),
+            Message::Heads { scope, heads } => self.heard_heads(from, scope, &heads, reply),
+            Message::Ops { boot, first, ops } => self.heard_ops(from, boot, first, ops, reply),
+            Message::Want { boot, after } => self.wanted(boot, after, reply),
+            Message::Behind { boot, .. } => self.fetch(from, boot),
+            Message::PageWant { boot, after } => self.page_wanted(boot, after.as_ref(), reply),
+            // Only ever the answer to a consultation of ours, where it is looked for.
+            Message::Page { .. } => {}
+        }
+    }
+
+    fn pinged(&mut self, from: Source, seq: u64, target: Boot, reply: &mut Letter) {
+        let ours = target == self.me.boot;
+        let known = self.members.get(from.boot).is_some();
+        if !ours || !known {
+            self.say(reply, &Message::Member(self.me.clone()));
+        }
+        if ours || target == Boot(0) {
+            self.say(reply, &Message::Ack { seq });
+        }
+        if !known {
+            self.say(reply, &Message::Who(from.boot));
+        }
+    }
+
+    fn tell_who(&mut self, boot: Boot, reply: &mut Letter) {
+        let member = if boot == self.me.boot {
+            Some(self.me.clone())
+        } else {
+            let known = self.members.get(boot).filter(|known| known.member.state.is_live());
+            known.map(|known| known.member.clone())
+        };
+        if let Some(member) = member {
+            self.say(reply, &Message::Member(member));
+        }
+    }
+
+    /// Begins a letter. Whoever is held suspect or dead is told so before anything else.
+    pub(super) fn letter(&mut self, to: Boot, addr: Option<SocketAddr>) -> Letter {
+        let mut bytes = BytesMut::new();
+        Envelope { cluster: &self.settings.cluster, from: self.me.boot }.put(&mut bytes);
+        let start = bytes.len();
+        Letter { to, addr, bytes, start, left: REPLY_DATAGRAMS }
+    }
+
+    /// What `to` has to hear before anything else: that it is held suspect, dead or gone.
+    fn accusation(&self, to: Boot) -> Option<Message> {
+        let Member { incarnation, state, .. } = self.members.get(to)?.member;
+        match state {
+            State::Suspect | State::Dead | State::Left => {
+                let by = self.me.boot;
+                Some(Message::Standing(Standing { boot: to, incarnation, state, by }))
+            }
+            State::Alive | State::Leaving => None,
+        }
+    }
+
+    /// Appends a message. What does not fit goes into another datagram; what does not fit into
+    /// a consultation is left out, as if it were lost.
+    pub(super) fn say(&mut self, letter: &mut Letter, message: &Message) {
+        let before = letter.bytes.len();
+        message.put(&mut letter.bytes);
+        let max = if letter.addr.is_some() { DATAGRAM_MAX } else { super::CONSULT_MAX };
+        if letter.bytes.len() <= max {
+            return;
+        }
+        let Some(addr) = letter.addr else { return letter.bytes.truncate(before) };
+        let tail = letter.bytes.split_off(before);
+        if before == letter.start || letter.left == 0 {
+            return;
+        }
+        letter.left -= 1;
+        let mut next = BytesMut::from(letter.bytes.get(..letter.start).unwrap_or_default());
+        next.extend_from_slice(&tail);
+        let full = core::mem::replace(&mut letter.bytes, next);
+        self.send_datagram(addr, full);
+        if letter.bytes.len() > DATAGRAM_MAX {
+            letter.bytes.truncate(letter.start);
+        }
+    }
+
+    /// Sends a letter of datagrams, unless nothing is in it. Where there is room, news ride along.
+    pub(super) fn send(&mut self, mut letter: Letter) {
+        let Some(addr) = letter.addr else { return };
+        if letter.is_empty() {
+            return;
+        }
+        self.add_news(&mut letter);
+        self.send_datagram(addr, letter.bytes);
+    }
+
+    /// Adds an accusation, or else what is new about others.
+    pub(super) fn add_news(&mut self, letter: &mut Letter) {
+        if let Some(accusation) = self.accusation(letter.to) {
+            let mut bytes = BytesMut::new();
+            accusation.put(&mut bytes);
+            if bytes.len() <= letter.room() {
+                letter.bytes.extend_from_slice(&bytes);
+            }
+        }
+        let live = self.members.get(letter.to).is_some_and(|known| known.member.state.is_live());
+        if live && !self.rumours.is_empty() {
+            let (now, times, room) = (self.now(), self.times(), letter.room());
+            self.rumours.tell(now, &mut letter.bytes, room.min(RUMOURS_BYTES), times);
+        }
+    }
+
+    fn send_datagram(&mut self, to: SocketAddr, bytes: BytesMut) {
+        self.counts.sent += 1;
+        self.counts.sent_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        self.act(Action::Datagram { to, bytes: bytes.freeze() });
+    }
+
+    /// How often each thing that is new is sent.
+    pub(super) fn times(&self) -> u64 {
+        4 * super::scale::decades(self.size())
+    }
+}
+
+/// Datagrams that answer one, beside the first.
+const REPLY_DATAGRAMS: usize = 16;
+/// Bytes of news that ride along.
+const RUMOURS_BYTES: usize = 600;

@@ -1,0 +1,276 @@
+//! Finding the others, catching up, and leaving.
+
+use super::consult::Consult;
+use super::hear::Source;
+use super::machine::{Action, Key, Machine};
+use super::member::{Member, State};
+use crate::id::Boot;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::net::SocketAddr;
+use core::time::Duration;
+
+/// How far a node has come.
+#[derive(Default, Debug)]
+pub(super) struct Join {
+    seeds: Vec<SocketAddr>,
+    stage: Stage,
+    /// Another process that has this node's name, with a higher generation, and may be alive.
+    doubt: Option<Doubt>,
+    /// Those that this node holds dead and another does not.
+    doubtful: VecDeque<Boot>,
+    farewell: Option<Farewell>,
+}
+
+#[derive(Default, Debug)]
+enum Stage {
+    /// Nobody was found yet.
+    #[default]
+    Alone,
+    /// Somebody is being consulted.
+    Asking,
+    /// How far the logs have to be known.
+    CatchingUp(BTreeMap<Boot, u64>),
+    Ready,
+}
+
+#[derive(Debug)]
+struct Doubt {
+    boot: Boot,
+    generation: u64,
+    addr: SocketAddr,
+    /// How often it is still asked.
+    left: u8,
+}
+
+/// The last word is being said.
+#[derive(Debug)]
+struct Farewell {
+    until: crate::time::Instant,
+    /// Who has yet to confirm it.
+    to: Vec<Boot>,
+    over: bool,
+}
+
+impl Join {
+    pub(super) const fn is_ready(&self) -> bool {
+        matches!(self.stage, Stage::Ready)
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        self.farewell.as_ref().is_some_and(|farewell| farewell.over)
+    }
+}
+
+impl Machine {
+    /// Hears where others may be. A node that is told of nobody is the first.
+    pub(super) fn sow(&mut self, seeds: Vec<SocketAddr>) {
+        let first = self.join.seeds.is_empty();
+        self.join.seeds = seeds;
+        self.join.seeds.truncate(SEEDS_MAX);
+        if self.join.seeds.is_empty() && matches!(self.join.stage, Stage::Alone) {
+            return self.ready(true);
+        }
+        if first {
+            for seed in self.join.seeds.clone() {
+                self.knock(seed, Boot(0));
+            }
+        }
+    }
+
+    /// Tries a seed, and one of the dead: so whatever was cut in two grows together.
+    pub(super) fn contact(&mut self) {
+        let alone = self.members.live().is_empty();
+        let soon = alone && !self.join.seeds.is_empty();
+        let span = self.settings.pace.contact;
+        self.after(Key::Contact, if soon { span.min(Duration::from_secs(1)) } else { span });
+        let live = |addr: &SocketAddr| {
+            let mut all = self.members.live().iter().filter_map(|boot| self.members.get(*boot));
+            *addr == self.me.addr || all.any(|known| known.member.addr == *addr)
+        };
+        let seeds: Vec<_> = self.join.seeds.iter().filter(|seed| !live(seed)).copied().collect();
+        let bound = u64::try_from(seeds.len()).unwrap_or(u64::MAX);
+        let at = usize::try_from(self.dice.below(bound)).unwrap_or(0);
+        if let Some(seed) = seeds.get(at) {
+            self.knock(*seed, Boot(0));
+        }
+        let gone = self.members.some_gone(&mut self.dice);
+        let gone = gone.filter(|known| known.member.state == State::Dead);
+        if let Some(known) = gone {
+            let (addr, boot) = (known.member.addr, known.member.boot);
+            self.knock(addr, boot);
+        }
+    }
+
+    /// Somebody holds a member alive that this node holds dead. If it lives, it will say so.
+    pub(super) fn doubt_death(&mut self, boot: Boot) {
+        if self.join.doubtful.len() < DOUBTFUL_MAX && !self.join.doubtful.contains(&boot) {
+            self.join.doubtful.push_back(boot);
+            self.want_round();
+        }
+    }
+
+    /// Asks a few of those whose death is doubted. Says whether there are more.
+    pub(super) fn ask_the_dead(&mut self) -> bool {
+        for _ in 0..DOUBTFUL_AT_ONCE {
+            let Some(boot) = self.join.doubtful.pop_front() else { break };
+            let Some(known) = self.members.get(boot) else { continue };
+            if known.member.state == State::Dead {
+                let addr = known.member.addr;
+                self.knock(addr, boot);
+            }
+        }
+        !self.join.doubtful.is_empty()
+    }
+
+    /// Somebody has answered who was not known to live.
+    pub(super) fn found(&mut self, from: Source) {
+        let namesake = self.join.doubt.as_ref().is_some_and(|doubt| doubt.boot == from.boot);
+        if let (true, Some(addr)) = (namesake, from.addr) {
+            return self.act(Action::Namesake(addr));
+        }
+        if matches!(self.join.stage, Stage::Alone) && self.members.get(from.boot).is_some() {
+            self.join.stage = Stage::Asking;
+            self.consult_heads(from.boot, Consult::Join);
+        }
+    }
+
+    /// Whoever was consulted did not answer: somebody else will.
+    pub(super) fn join_failed(&mut self) {
+        if matches!(self.join.stage, Stage::Asking) {
+            self.join.stage = Stage::Alone;
+        }
+    }
+
+    /// This is how far somebody else knew the logs.
+    pub(super) fn caught(&mut self, goals: Vec<(Boot, u64)>) {
+        if matches!(self.join.stage, Stage::Asking) {
+            self.join.stage = Stage::CatchingUp(goals.into_iter().collect());
+            self.look_whether_ready();
+        }
+    }
+
+    /// Whether everything has come that was to be waited for.
+    pub(super) fn look_whether_ready(&mut self) {
+        let Stage::CatchingUp(goals) = &self.join.stage else { return };
+        let behind = |(boot, goal): (&Boot, &u64)| {
+            let live = self.members.get(*boot).is_some_and(|k| k.member.state.is_live());
+            live && self.replicas.head(*boot).is_some_and(|head| head < *goal)
+        };
+        if !goals.iter().any(behind) {
+            self.ready(true);
+        }
+    }
+
+    pub(super) fn stop_waiting(&mut self) {
+        if !self.join.is_ready() {
+            self.ready(false);
+        }
+    }
+
+    fn ready(&mut self, complete: bool) {
+        self.join.stage = Stage::Ready;
+        self.agenda.forget(Key::Ready);
+        self.act(Action::Ready { complete });
+    }
+
+    /// Another boot has this node's name.
+    pub(super) fn heard_of_namesake(&mut self, from: Source, member: &Member) {
+        if !member.state.is_live() {
+            return;
+        }
+        let (boot, generation, addr) = (member.boot, member.generation, member.addr);
+        if (generation, boot) > (self.me.generation, self.me.boot) {
+            if self.join.doubt.is_none() {
+                self.join.doubt = Some(Doubt { boot, generation, addr, left: DOUBTS });
+                self.ask_namesake();
+            }
+        } else if from.boot == boot {
+            // It lives, and has to hear of us.
+            self.knock(addr, boot);
+        }
+    }
+
+    fn ask_namesake(&mut self) {
+        let Some(doubt) = &mut self.join.doubt else { return };
+        doubt.left = doubt.left.saturating_sub(1);
+        let (addr, boot) = (doubt.addr, doubt.boot);
+        self.knock(addr, boot);
+        self.after(Key::Namesake, DOUBT_EVERY);
+    }
+
+    /// The namesake has not answered for a while.
+    pub(super) fn end_of_doubt(&mut self) {
+        let Some(doubt) = &self.join.doubt else { return };
+        if doubt.left > 0 {
+            return self.ask_namesake();
+        }
+        // It was this node before it restarted, and its clock has gone back since.
+        let generation = doubt.generation;
+        self.join.doubt = None;
+        if generation >= self.me.generation {
+            self.me.generation = generation + 1;
+            self.tell_of_myself();
+        }
+    }
+
+    /// Says that this node drains.
+    pub(super) fn drain(&mut self) {
+        if self.me.state == State::Alive {
+            self.me.state = State::Leaving;
+            self.me.incarnation += 1;
+            self.tell_of_myself();
+        }
+    }
+
+    /// Begins to say the last word.
+    pub(super) fn leave(&mut self) {
+        if self.join.farewell.is_some() {
+            return;
+        }
+        self.me.state = State::Left;
+        self.me.incarnation += 1;
+        self.tell_of_myself();
+        let to = self.members.some(&mut self.dice, FAREWELLS, |known| !known.deaf);
+        let until = self.now() + self.settings.pace.leave;
+        self.join.farewell = Some(Farewell { until, to, over: false });
+        self.say_left();
+    }
+
+    pub(super) fn say_left(&mut self) {
+        let now = self.now();
+        let Some(farewell) = &mut self.join.farewell else { return };
+        if farewell.to.is_empty() || farewell.until <= now {
+            if !farewell.over {
+                farewell.over = true;
+                self.act(Action::Left);
+            }
+            return;
+        }
+        for boot in farewell.to.clone() {
+            self.bid_farewell(boot);
+        }
+        self.after(Key::Leave, FAREWELL_EVERY);
+    }
+
+    /// A member has heard our last word.
+    pub(super) fn heard_farewell(&mut self, boot: Boot) {
+        let Some(farewell) = &mut self.join.farewell else { return };
+        farewell.to.retain(|to| *to != boot);
+        if farewell.to.is_empty() {
+            self.say_left();
+        }
+    }
+}
+
+/// Addresses of seeds.
+const SEEDS_MAX: usize = 256;
+/// Members whose death is doubted at once, and of whom so many are asked in a round.
+const DOUBTFUL_MAX: usize = 8_192;
+const DOUBTFUL_AT_ONCE: usize = 16;
+/// How often a namesake is asked, and how often in all.
+const DOUBT_EVERY: Duration = Duration::from_secs(1);
+const DOUBTS: u8 = 3;
+/// Members that are told the last word for sure, and how often they are.
+const FAREWELLS: usize = 3;
+const FAREWELL_EVERY: Duration = Duration::from_millis(200);

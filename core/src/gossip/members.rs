@@ -1,0 +1,299 @@
+//! The table of members: who there is, as far as one node knows.
+
+use super::member::{Member, NodeId, Rank, State};
+use super::suspicion::Suspicion;
+use crate::id::Boot;
+use crate::seed::Dice;
+use crate::time::Instant;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// The members that a node knows beside itself, and floors below which nobody comes back.
+#[derive(Debug)]
+pub(super) struct Members {
+    known: BTreeMap<Boot, Known>,
+    /// The boot that each name stands for.
+    names: BTreeMap<NodeId, Boot>,
+    /// Those that live, in no order that means anything.
+    live: Vec<Boot>,
+    /// Those that do not, the oldest first.
+    gone: VecDeque<Boot>,
+    floors: BTreeMap<NodeId, Rank>,
+    /// The names with a floor, the oldest first.
+    floored: VecDeque<NodeId>,
+    /// Counts changes, so that what changed last can be told first.
+    serial: u64,
+}
+
+/// What a node knows of another.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub(super) member: Member,
+    /// While it is Suspect.
+    pub(super) suspicion: Option<Suspicion>,
+    /// The round trip, smoothed.
+    pub(super) rtt: Option<Duration>,
+    /// Datagrams do not reach it, or its answers do not reach us, but consultations do.
+    pub(super) deaf: bool,
+    /// Since when it is in its state.
+    pub(super) since: Instant,
+    /// When it changed last, as a count.
+    pub(super) changed: u64,
+    /// Where it stands in the list of those that live.
+    at: usize,
+}
+
+/// What came of a saying.
+#[derive(PartialEq, Eq, Debug)]
+pub(super) enum Heard {
+    /// It is older than what is known, or the same.
+    Nothing,
+    /// There are too many members already.
+    Full,
+    /// Nobody knew the member.
+    New,
+    /// It is known, and was in this state.
+    Changed(State),
+}
+
+impl Members {
+    pub(super) fn new() -> Self {
+        Self {
+            known: BTreeMap::new(),
+            names: BTreeMap::new(),
+            live: Vec::new(),
+            gone: VecDeque::new(),
+            floors: BTreeMap::new(),
+            floored: VecDeque::new(),
+            serial: 0,
+        }
+    }
+
+    /// Takes in what is said of a member. Boots that it replaces, and that were live
+    /// until now, are put into `replaced`.
+    pub(super) fn hear(
+        &mut self,
+        now: Instant,
+        member: &Member,
+        replaced: &mut Vec<Member>,
+    ) -> Heard {
+        if self.floors.get(&member.id).is_some_and(|floor| member.rank() <= *floor) {
+            return Heard::Nothing;
+        }
+        if let Some(boot) = self.names.get(&member.id).copied()
+            && let Some(known) = self.known.get(&boot)
+        {
+            if known.member.rank() >= member.rank() {
+                return Heard::Nothing;
+            }
+            if boot != member.boot {
+                if known.member.state.is_live() {
+                    replaced.push(known.member.clone());
+                }
+                self.drop_record(boot);
+            }
+        }
+        let before = self.known.get(&member.boot).map(|known| known.member.state);
+        // One boot has one name.
+        if self.known.get(&member.boot).is_some_and(|known| known.member.id != member.id) {
+            return Heard::Nothing;
+        }
+        if before.is_none() && self.known.len() >= MEMBERS_MAX {
+            return Heard::Full;
+        }
+        self.serial += 1;
+        self.names.insert(member.id.clone(), member.boot);
+        let known = self.known.entry(member.boot).or_insert_with(|| Known {
+            member: member.clone(),
+            suspicion: None,
+            rtt: None,
+            deaf: false,
+            since: now,
+            changed: 0,
+            at: usize::MAX,
+        });
+        known.member = member.clone();
+        known.changed = self.serial;
+        if member.state != State::Suspect {
+            known.suspicion = None;
+        }
+        if before != Some(member.state) {
+            known.since = now;
+        }
+        self.list(member.boot);
+        before.map_or(Heard::New, Heard::Changed)
+    }
+
+    /// Puts a member into a state at its own incarnation, or a higher one. Says which it was in,
+    /// unless this is no news.
+    pub(super) fn set(
+        &mut self,
+        now: Instant,
+        boot: Boot,
+        incarnation: u64,
+        state: State,
+    ) -> Option<State> {
+        let known = self.known.get_mut(&boot)?;
+        let old = (known.member.incarnation, known.member.state);
+        if (incarnation, state) <= old {
+            return None;
+        }
+        self.serial += 1;
+        known.member.incarnation = incarnation;
+        known.member.state = state;
+        known.changed = self.serial;
+        if state != State::Suspect {
+            known.suspicion = None;
+        }
+        if state != old.1 {
+            known.since = now;
+        }
+        self.list(boot);
+        Some(old.1)
+    }
+
+    /// Moves a member to the list where it belongs.
+    fn list(&mut self, boot: Boot) {
+        let Some(known) = self.known.get_mut(&boot) else { return };
+        match (known.member.state.is_live(), known.at) {
+            (true, usize::MAX) => {
+                known.at = self.live.len();
+                self.live.push(boot);
+                self.gone.retain(|gone| *gone != boot);
+            }
+            (true, _) => {}
+            (false, usize::MAX) => {
+                if !self.gone.contains(&boot) {
+                    self.gone.push_back(boot);
+                }
+            }
+            (false, _) => {
+                self.unlist(boot);
+                self.gone.push_back(boot);
+            }
+        }
+        while self.gone.len() > GONE_MAX {
+            if let Some(oldest) = self.gone.front().copied() {
+                self.drop_record(oldest);
+            }
+        }
+    }
+
+    fn unlist(&mut self, boot: Boot) {
+        let Some(known) = self.known.get_mut(&boot) else { return };
+        let at = core::mem::replace(&mut known.at, usize::MAX);
+        if at < self.live.len() {
+            self.live.swap_remove(at);
+            if let Some(moved) = self.live.get(at)
+                && let Some(known) = self.known.get_mut(moved)
+            {
+                known.at = at;
+            }
+        }
+    }
+
+    /// Forgets a member, but not how far its name has come.
+    fn drop_record(&mut self, boot: Boot) {
+        self.unlist(boot);
+        self.gone.retain(|gone| *gone != boot);
+        let Some(known) = self.known.remove(&boot) else { return };
+        let Member { id, .. } = &known.member;
+        if self.names.get(id) == Some(&boot) {
+            self.names.remove(id);
+        }
+        if !self.floors.contains_key(id) {
+            self.floored.push_back(id.clone());
+        }
+        self.floors.insert(id.clone(), known.member.rank());
+        while self.floored.len() > FLOORS_MAX {
+            if let Some(oldest) = self.floored.pop_front() {
+                self.floors.remove(&oldest);
+            }
+        }
+    }
+
+    /// Forgets those that are gone for so long, floors aside.
+    pub(super) fn reap(&mut self, now: Instant, kept: Duration) {
+        while let Some(oldest) = self.gone.front().copied() {
+            let expired = self.known.get(&oldest).is_none_or(|known| known.since + kept <= now);
+            if !expired {
+                return;
+            }
+            self.drop_record(oldest);
+        }
+    }
+
+    pub(super) fn get(&self, boot: Boot) -> Option<&Known> {
+        self.known.get(&boot)
+    }
+
+    pub(super) fn get_mut(&mut self, boot: Boot) -> Option<&mut Known> {
+        self.known.get_mut(&boot)
+    }
+
+    /// The boot that a name stands for.
+    pub(super) fn named(&self, id: &NodeId) -> Option<&Known> {
+        self.names.get(id).and_then(|boot| self.known.get(boot))
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Known> {
+        self.known.values()
+    }
+
+    /// Those that live.
+    pub(super) fn live(&self) -> &[Boot] {
+        &self.live
+    }
+
+    /// One that is gone, by chance.
+    pub(super) fn some_gone(&self, dice: &mut Dice) -> Option<&Known> {
+        let gone = self.gone.len();
+        let at = dice.below(u64::try_from(gone).unwrap_or(u64::MAX));
+        let boot = self.gone.get(usize::try_from(at).ok()?)?;
+        self.known.get(boot)
+    }
+
+    /// Up to `count` different members that live, by chance, of those that `fit`.
+    pub(super) fn some(
+        &self,
+        dice: &mut Dice,
+        count: usize,
+        fit: impl Fn(&Known) -> bool,
+    ) -> Vec<Boot> {
+        let mut some = Vec::new();
+        let bound = u64::try_from(self.live.len()).unwrap_or(u64::MAX);
+        // A few draws find them unless few fit; then all are looked at, from a place drawn.
+        for _ in 0..count * 3 {
+            if some.len() == count || bound == 0 {
+                return some;
+            }
+            self.add_if_fit(dice.below(bound), &mut some, &fit);
+        }
+        let from = dice.below(bound);
+        for step in 0..bound {
+            if some.len() == count {
+                break;
+            }
+            self.add_if_fit((from + step) % bound, &mut some, &fit);
+        }
+        some
+    }
+
+    fn add_if_fit(&self, at: u64, some: &mut Vec<Boot>, fit: &impl Fn(&Known) -> bool) {
+        let boot = usize::try_from(at).ok().and_then(|at| self.live.get(at));
+        if let Some(boot) = boot
+            && !some.contains(boot)
+            && self.known.get(boot).is_some_and(fit)
+        {
+            some.push(*boot);
+        }
+    }
+}
+
+/// Members that a node knows at once.
+pub(super) const MEMBERS_MAX: usize = 8_192;
+/// Of these, those that are dead or gone.
+const GONE_MAX: usize = 1_024;
+/// Names of which it is remembered how far they had come.
+const FLOORS_MAX: usize = 8_192;

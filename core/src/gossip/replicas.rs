@@ -1,0 +1,276 @@
+//! Following the logs of others.
+
+use super::consult::Consult;
+use super::directory::{Fetch, FetchLimits, Op, Replica, RingLimits, Step};
+use super::hear::{Letter, Source};
+use super::machine::{Action, Key, Machine};
+use super::wire::Message;
+use crate::id::Boot;
+use crate::routing::EndpointId;
+use crate::time::Instant;
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+/// The logs of the members that live, as far as this node knows them.
+#[derive(Default, Debug)]
+pub(super) struct Replicas {
+    all: BTreeMap<Boot, Entry>,
+    /// Snapshots that are being fetched: whose, and how far.
+    fetches: BTreeMap<Boot, Fetching>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    replica: Replica,
+    /// When ops were asked for last.
+    wanted: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Fetching {
+    fetch: Fetch,
+    /// Who sends it.
+    from: Boot,
+}
+
+impl Replicas {
+    pub(super) fn add(&mut self, boot: Boot) {
+        self.all.entry(boot).or_insert_with(|| Entry {
+            replica: Replica::new(RingLimits::default()),
+            wanted: None,
+        });
+    }
+
+    /// Forgets a member's log. Says what has to be undone.
+    pub(super) fn remove(&mut self, boot: Boot) -> Vec<Op> {
+        self.fetches.remove(&boot);
+        let Some(entry) = self.all.remove(&boot) else { return Vec::new() };
+        let state = entry.replica.into_state();
+        state.into_iter().map(|(endpoint, _)| Op { endpoint, weight: 0 }).collect()
+    }
+
+    pub(super) fn get(&self, boot: Boot) -> Option<&Replica> {
+        self.all.get(&boot).map(|entry| &entry.replica)
+    }
+
+    /// How far a log is known.
+    pub(super) fn head(&self, boot: Boot) -> Option<u64> {
+        self.get(boot).map(Replica::head)
+    }
+}
+
+impl Machine {
+    pub(super) fn heard_ops(
+        &mut self,
+        from: Source,
+        boot: Boot,
+        first: u64,
+        ops: Vec<Op>,
+        reply: &mut Letter,
+    ) {
+        let Some(entry) = self.replicas.all.get_mut(&boot) else { return };
+        let before = entry.replica.head();
+        let mut changes = Vec::new();
+        if entry.replica.apply(first, ops, &mut changes).is_err() {
+            return self.want(boot, reply);
+        }
+        if entry.replica.head() > before {
+            // What was asked for has come; more may be asked for at once.
+            entry.wanted = None;
+            self.grown(boot, before, changes);
+            // A snapshot that is on its way is no longer needed if this went on from before it.
+            let fresh = self.replicas.fetches.get(&boot).is_some_and(|f| f.from == from.boot);
+            if !fresh {
+                self.replicas.fetches.remove(&boot);
+            }
+        }
+    }
+
+    /// A replica has grown from `before` on.
+    fn grown(&mut self, boot: Boot, before: u64, changes: Vec<Op>) {
+        self.root = None;
+        self.spread_ops(boot, before);
+        if !changes.is_empty() {
+            self.act(Action::Serves { boot, changes });
+        }
+        self.look_whether_ready();
+    }
+
+    /// Asks for the ops that are missing, unless somebody was asked just now.
+    pub(super) fn want(&mut self, boot: Boot, reply: &mut Letter) {
+        let now = self.clock.now();
+        let Some(entry) = self.replicas.all.get_mut(&boot) else { return };
+        if entry.wanted.is_some_and(|at| now < at + WANT_AGAIN) {
+            return;
+        }
+        entry.wanted = Some(now);
+        let after = entry.replica.head();
+        self.say(reply, &Message::Want { boot, after });
+    }
+
+    pub(super) fn wanted(&mut self, boot: Boot, after: u64, reply: &mut Letter) {
+        for message in self.ops_after(boot, after, reply.budget()) {
+            self.say(reply, &message);
+        }
+    }
+
+    /// A log behind number `after`, in messages that fit into a datagram each, of at most so
+    /// many bytes together.
+    pub(super) fn ops_after(&self, boot: Boot, after: u64, bytes: usize) -> Vec<Message> {
+        let Some(replica) = self.directory(boot) else { return Vec::new() };
+        let Ok(ops) = replica.after(after) else {
+            return alloc::vec![Message::Behind { boot, head: replica.head() }];
+        };
+        let mut messages = Vec::new();
+        let mut part: Vec<Op> = Vec::new();
+        let (mut first, mut size, mut left) = (after + 1, 0, bytes);
+        for (seq, op) in ops {
+            let cost = op.wire_bytes();
+            if size + cost > OPS_BYTES {
+                let ops = core::mem::take(&mut part);
+                messages.push(Message::Ops { boot, first, ops });
+                (first, size) = (seq, 0);
+            }
+            let Some(rest) = left.checked_sub(cost) else { break };
+            left = rest;
+            size += cost;
+            part.push(op.clone());
+        }
+        if !part.is_empty() {
+            messages.push(Message::Ops { boot, first, ops: part });
+        }
+        messages
+    }
+
+    pub(super) fn page_wanted(
+        &mut self,
+        boot: Boot,
+        after: Option<&EndpointId>,
+        reply: &mut Letter,
+    ) {
+        if reply.is_datagram() {
+            return;
+        }
+        let Some(replica) = self.directory(boot) else { return };
+        let page = replica.page(after, PAGE_BYTES.min(reply.room().saturating_sub(64)));
+        let (head, last) = (page.head, page.last);
+        self.say(reply, &Message::Page { boot, head, last, entries: page.entries });
+    }
+
+    /// Fetches a snapshot of a log from whoever said that ops are not enough.
+    pub(super) fn fetch(&mut self, from: Source, boot: Boot) {
+        let known = self.replicas.all.contains_key(&boot);
+        let busy = self.replicas.fetches.len() >= FETCHES;
+        if !known || busy || self.replicas.fetches.contains_key(&boot) {
+            return;
+        }
+        let fetch = Fetch::new(FetchLimits::default());
+        self.replicas.fetches.insert(boot, Fetching { fetch, from: from.boot });
+        self.fetch_on(boot);
+    }
+
+    /// Asks for the next piece of a snapshot, or puts it in place.
+    fn fetch_on(&mut self, boot: Boot) {
+        let Some(Fetching { fetch, from }) = self.replicas.fetches.get(&boot) else { return };
+        let from = *from;
+        let message = match fetch.next() {
+            Ok(Step::Page { after }) => Message::PageWant { boot, after: after.cloned() },
+            Ok(Step::Ops { after }) => Message::Want { boot, after },
+            Ok(Step::Done) => return self.fetched(boot),
+            Err(_) => {
+                self.replicas.fetches.remove(&boot);
+                return;
+            }
+        };
+        let mut letter = self.letter(from, None);
+        self.say(&mut letter, &message);
+        if self.consult(letter, Consult::Fetch(boot)).is_none() {
+            self.replicas.fetches.remove(&boot);
+        }
+    }
+
+    /// A piece of a snapshot has come, or nothing has.
+    pub(super) fn fetch_heard(&mut self, from: Boot, boot: Boot, messages: Option<Vec<Message>>) {
+        let Some(fetching) = self.replicas.fetches.get_mut(&boot) else { return };
+        if fetching.from != from {
+            return;
+        }
+        let mut came = false;
+        for message in messages.into_iter().flatten() {
+            let result = match message {
+                Message::Page { boot: of, head, last, entries } if of == boot => {
+                    fetching.fetch.page(super::directory::Page { entries, head, last })
+                }
+                Message::Ops { boot: of, first, ops } if of == boot => {
+                    fetching.fetch.ops(first, ops)
+                }
+                Message::Behind { boot: of, .. } if of == boot => fetching.fetch.behind(),
+                Message::Page { .. }
+                | Message::Ops { .. }
+                | Message::Behind { .. }
+                | Message::Ping { .. }
+                | Message::Ack { .. }
+                | Message::Relay { .. }
+                | Message::Nack { .. }
+                | Message::Member(_)
+                | Message::Standing(_)
+                | Message::Who(_)
+                | Message::Root(_)
+                | Message::Heads { .. }
+                | Message::Want { .. }
+                | Message::PageWant { .. } => continue,
+            };
+            came = result.is_ok();
+            if !came {
+                break;
+            }
+        }
+        if came {
+            self.fetch_on(boot);
+        } else {
+            self.replicas.fetches.remove(&boot);
+        }
+    }
+
+    fn fetched(&mut self, boot: Boot) {
+        let Some(Fetching { fetch, .. }) = self.replicas.fetches.remove(&boot) else { return };
+        let Some(entry) = self.replicas.all.get_mut(&boot) else { return };
+        let before = entry.replica.head();
+        let mut changes = Vec::new();
+        if fetch.finish(&mut entry.replica, &mut changes).is_ok() {
+            entry.wanted = None;
+            let head = entry.replica.head();
+            // Others have to fetch it too if they lack it: only the head is news.
+            self.grown(boot, before.max(head), changes);
+        }
+    }
+
+    pub(super) fn serve(&mut self, endpoint: &EndpointId, upstreams: u32) {
+        self.own.set(endpoint, upstreams);
+        if self.own.pending() > 0 {
+            let at = self.spread.committed() + self.settings.pace.debounce;
+            self.agenda.want(Key::Commit, Some(at.max(self.now())));
+        }
+    }
+
+    /// Makes ops of what has changed here.
+    pub(super) fn commit(&mut self) {
+        let now = self.now();
+        self.spread.commit(now);
+        let ops = self.own.commit();
+        if !ops.is_empty() {
+            self.root = None;
+            self.spread_ops(self.me.boot, ops.start.saturating_sub(1));
+        }
+    }
+}
+
+/// How soon ops of one log are asked for again.
+const WANT_AGAIN: Duration = Duration::from_millis(200);
+/// Bytes of the ops in one message.
+const OPS_BYTES: usize = 1_000;
+/// Bytes of one page.
+const PAGE_BYTES: usize = 64 * 1024;
+/// Snapshots that are fetched at once.
+const FETCHES: usize = 2;

@@ -1,0 +1,227 @@
+//! How members are held: suspected, refuted, dead, gone.
+
+use super::hear::{Letter, Source};
+use super::machine::{Action, HEALTH_MAX, Key, Machine};
+use super::member::{Member, State};
+use super::members::Heard;
+use super::suspicion::{CONFIRMATIONS, Suspicion};
+use super::wire::{Message, Standing};
+use crate::id::Boot;
+use alloc::vec::Vec;
+use core::time::Duration;
+
+impl Machine {
+    pub(super) fn heard_member(&mut self, from: Source, member: &Member) {
+        if member.boot == self.me.boot {
+            return self.heard_of_myself(member.incarnation, member.state);
+        }
+        if member.id == self.me.id {
+            return self.heard_of_namesake(from, member);
+        }
+        if member.state == State::Suspect {
+            let alive = Member { state: State::Alive, ..member.clone() };
+            self.learn(&alive);
+            return self.accuse(member.boot, member.incarnation, from.boot);
+        }
+        self.learn(member);
+    }
+
+    /// Takes in what is said of another node.
+    pub(super) fn learn(&mut self, member: &Member) {
+        // Nobody mourns a stranger.
+        if !member.state.is_live() && self.members.get(member.boot).is_none() {
+            return;
+        }
+        let mut replaced = Vec::new();
+        let heard = self.members.hear(self.clock.now(), member, &mut replaced);
+        for old in replaced {
+            let before = Some(old.state);
+            self.bury(old.boot);
+            self.rumours.forget(old.boot);
+            let member = Member { state: State::Left, ..old };
+            self.act(Action::Member { member, before });
+        }
+        match heard {
+            Heard::Nothing | Heard::Full => {}
+            Heard::New => self.settled(member.boot, None),
+            Heard::Changed(before) => self.settled(member.boot, Some(before)),
+        }
+    }
+
+    pub(super) fn heard_standing(&mut self, from: Source, said: Standing, reply: &mut Letter) {
+        if said.boot == self.me.boot {
+            return self.heard_of_myself(said.incarnation, said.state);
+        }
+        if self.members.get(said.boot).is_none() {
+            if said.state.is_live() && said.boot != from.boot {
+                self.say(reply, &Message::Who(said.boot));
+            }
+            return;
+        }
+        match said.state {
+            State::Suspect => self.accuse(said.boot, said.incarnation, said.by),
+            // Only oneself says these.
+            State::Alive | State::Leaving | State::Left if said.by != said.boot => {}
+            State::Alive | State::Leaving | State::Left | State::Dead => {
+                self.put(said.boot, said.incarnation, said.state);
+            }
+        }
+    }
+
+    fn put(&mut self, boot: Boot, incarnation: u64, state: State) {
+        let now = self.now();
+        if let Some(before) = self.members.set(now, boot, incarnation, state) {
+            self.settled(boot, Some(before));
+        }
+    }
+
+    /// A member has become another than it was: tells everybody.
+    fn settled(&mut self, boot: Boot, before: Option<State>) {
+        self.root = None;
+        let Some(known) = self.members.get(boot) else { return };
+        let member = known.member.clone();
+        if member.state.is_live() {
+            self.replicas.add(boot);
+            if before.is_none_or(|state| !state.is_live()) {
+                self.probes.add(boot, &mut self.dice);
+            }
+        } else {
+            self.bury(boot);
+        }
+        let now = self.now();
+        self.rumours.put(now, boot, &Message::Member(member.clone()));
+        self.want_round();
+        self.act(Action::Member { member, before });
+    }
+
+    /// What a member served, it serves no more.
+    fn bury(&mut self, boot: Boot) {
+        self.root = None;
+        self.probes.forget(boot);
+        self.agenda.forget(Key::Probe(boot));
+        self.agenda.forget(Key::Suspicion(boot));
+        self.spread.forget(boot);
+        let changes = self.replicas.remove(boot);
+        if !changes.is_empty() {
+            self.act(Action::Serves { boot, changes });
+        }
+    }
+
+    /// Contradicts what others say, unless it is what this node says itself.
+    fn heard_of_myself(&mut self, incarnation: u64, state: State) {
+        let same = incarnation == self.me.incarnation && state <= self.me.state;
+        if incarnation < self.me.incarnation || same {
+            return;
+        }
+        if state == State::Suspect || state == State::Dead {
+            self.counts.refuted += 1;
+            self.worse();
+        }
+        self.me.incarnation = incarnation + 1;
+        self.tell_of_myself();
+    }
+
+    /// This node is another than it was: tells everybody.
+    pub(super) fn tell_of_myself(&mut self) {
+        self.root = None;
+        let now = self.now();
+        self.rumours.put(now, self.me.boot, &Message::Member(self.me.clone()));
+        self.want_round();
+    }
+
+    /// This node could not reach another.
+    pub(super) fn suspect(&mut self, boot: Boot) {
+        let Some(known) = self.members.get(boot) else { return };
+        if known.suspicion.is_none() {
+            self.counts.suspicions += 1;
+        }
+        self.accuse(boot, known.member.incarnation, self.me.boot);
+    }
+
+    /// Somebody could not reach a member.
+    fn accuse(&mut self, boot: Boot, incarnation: u64, by: Boot) {
+        let now = self.now();
+        let (size, period) = (self.size(), self.settings.pace.period);
+        let Some(known) = self.members.get_mut(boot) else { return };
+        if !known.member.state.is_live() || incarnation < known.member.incarnation {
+            return;
+        }
+        let ongoing = incarnation == known.member.incarnation;
+        if let Some(suspicion) = known.suspicion.as_mut().filter(|_| ongoing) {
+            if suspicion.confirm(by) {
+                let until = suspicion.until();
+                self.agenda.want(Key::Suspicion(boot), Some(until));
+                self.tell_accusation(boot, incarnation, by);
+            }
+            return;
+        }
+        let suspicion = Suspicion::new(now, by, size, period);
+        let until = suspicion.until();
+        known.suspicion = Some(suspicion);
+        let before = self.members.set(now, boot, incarnation, State::Suspect);
+        self.agenda.want(Key::Suspicion(boot), Some(until));
+        self.tell_accusation(boot, incarnation, by);
+        if before.is_some()
+            && let Some(known) = self.members.get(boot)
+        {
+            let member = known.member.clone();
+            self.act(Action::Member { member, before });
+        }
+        if by != self.me.boot {
+            self.see_for_oneself(boot);
+        }
+    }
+
+    fn tell_accusation(&mut self, boot: Boot, incarnation: u64, by: Boot) {
+        self.root = None;
+        let now = self.now();
+        let said = Standing { boot, incarnation, state: State::Suspect, by };
+        self.rumours.put(now, boot, &Message::Standing(said));
+        self.want_round();
+    }
+
+    /// Some of those who hear of a suspicion look for themselves, so that it is confirmed or
+    /// refuted soon, and not by everybody at once.
+    fn see_for_oneself(&mut self, boot: Boot) {
+        let size = u64::try_from(self.size()).unwrap_or(u64::MAX);
+        let some = u64::try_from(2 * CONFIRMATIONS).unwrap_or(u64::MAX);
+        if self.dice.below(size) < some {
+            self.probe_at_once(boot);
+        }
+    }
+
+    pub(super) fn end_suspicion(&mut self, boot: Boot) {
+        let now = self.now();
+        let Some(known) = self.members.get(boot) else { return };
+        let Some(suspicion) = &known.suspicion else { return };
+        let until = suspicion.until();
+        if until > now {
+            return self.agenda.want(Key::Suspicion(boot), Some(until));
+        }
+        self.counts.deaths += 1;
+        self.put(boot, known.member.incarnation, State::Dead);
+    }
+
+    /// This node slept: nobody could refute anything, and nobody's answers were heard.
+    pub(super) fn woke_late(&mut self, late: Duration) {
+        self.worse();
+        self.probes.void();
+        let suspects: Vec<Boot> = self.members.live().to_vec();
+        for boot in suspects {
+            let suspicion = self.members.get_mut(boot).and_then(|known| known.suspicion.as_mut());
+            if let Some(suspicion) = suspicion {
+                suspicion.put_off(late);
+                let until = suspicion.until();
+                self.agenda.want(Key::Suspicion(boot), Some(until));
+            }
+        }
+    }
+
+    pub(super) fn worse(&mut self) {
+        self.health = (self.health + 1).min(HEALTH_MAX);
+    }
+
+    pub(super) fn better(&mut self) {
+        self.health = self.health.saturating_sub(1);
+    }
+}

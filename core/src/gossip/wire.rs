@@ -1,0 +1,509 @@
+//! What nodes say to each other, as bytes: `spec/gossip.md`.
+
+use super::directory::Op;
+use super::member::{Member, NOTE_BYTES_MAX, NOTES_MAX, NodeId, State};
+use crate::id::Boot;
+use crate::routing::EndpointId;
+use crate::varint::{self, Cursor};
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bytes::{BufMut as _, BytesMut};
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// What cannot be read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("gossip that cannot be read")]
+pub struct Malformed;
+
+/// What one node says to another.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Message {
+    /// Answer me, if you are the target.
+    Ping {
+        /// The question's number.
+        seq: u64,
+        /// Whom it is for; `Boot(0)` is whoever gets it.
+        target: Boot,
+    },
+    /// The answer to a Ping.
+    Ack {
+        /// The question's number.
+        seq: u64,
+    },
+    /// Ping another for me.
+    Relay {
+        /// The question's number, of the asker.
+        seq: u64,
+        /// Whom to ping.
+        target: Boot,
+        /// Where it is.
+        addr: SocketAddr,
+    },
+    /// The target of a Relay has not answered.
+    Nack {
+        /// The question's number.
+        seq: u64,
+    },
+    /// A member is as follows.
+    Member(Member),
+    /// The state of a member that is known.
+    Standing(Standing),
+    /// Send me this boot's Member.
+    Who(Boot),
+    /// All that I know has this hash.
+    Root(u64),
+    /// Members, and how far I know their logs.
+    Heads {
+        /// Which of all that the sender knows.
+        scope: Scope,
+        /// The members.
+        heads: Vec<Head>,
+    },
+    /// A part of a log.
+    Ops {
+        /// Whose.
+        boot: Boot,
+        /// The number of the first.
+        first: u64,
+        /// The ops.
+        ops: Vec<Op>,
+    },
+    /// Send me ops.
+    Want {
+        /// Whose.
+        boot: Boot,
+        /// Those behind this number.
+        after: u64,
+    },
+    /// The ops that were wanted are gone.
+    Behind {
+        /// Whose.
+        boot: Boot,
+        /// The number of the last op that is known.
+        head: u64,
+    },
+    /// Send me a page of endpoints.
+    PageWant {
+        /// Whose.
+        boot: Boot,
+        /// Those behind this one.
+        after: Option<EndpointId>,
+    },
+    /// A page of endpoints.
+    Page {
+        /// Whose.
+        boot: Boot,
+        /// As of which op.
+        head: u64,
+        /// Whether none come behind.
+        last: bool,
+        /// The endpoints, in rising order.
+        entries: Vec<Op>,
+    },
+}
+
+/// A member's state, as somebody says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Standing {
+    /// Of whom.
+    pub boot: Boot,
+    /// At which of its incarnations.
+    pub incarnation: u64,
+    /// The state.
+    pub state: State,
+    /// Who says so.
+    pub by: Boot,
+}
+
+/// Which of all the heads that a node knows it tells.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// Some.
+    Some,
+    /// All.
+    All,
+    /// Those that changed last, in answer to a Root. Whoever learns nothing from them consults
+    /// the sender.
+    Latest,
+}
+
+impl Scope {
+    const ALL: [Self; 3] = [Self::Some, Self::All, Self::Latest];
+
+    const fn byte(self) -> u8 {
+        match self {
+            Self::Some => 0,
+            Self::All => 1,
+            Self::Latest => 2,
+        }
+    }
+}
+
+/// How far one member's log is known.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// Whose.
+    pub boot: Boot,
+    /// The member's incarnation.
+    pub incarnation: u64,
+    /// The number of the last op.
+    pub head: u64,
+}
+
+/// What comes before the messages.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Envelope<'a> {
+    /// The cluster's name.
+    pub cluster: &'a str,
+    /// Who sends it.
+    pub from: Boot,
+}
+
+impl Envelope<'_> {
+    /// Begins a datagram or a consultation.
+    pub fn put(&self, out: &mut BytesMut) {
+        out.put_u8(VERSION);
+        put_text(out, self.cluster);
+        out.put_u64(self.from.0);
+    }
+}
+
+/// Reads what comes before the messages, and says what follows it.
+pub fn open(bytes: &[u8]) -> Result<(Envelope<'_>, Messages<'_>), Malformed> {
+    let mut cursor = Cursor::new(bytes);
+    if cursor.byte()? != VERSION {
+        return Err(Malformed);
+    }
+    let cluster = core::str::from_utf8(cursor.text()?).map_err(|_| Malformed)?;
+    let from = boot(&mut cursor)?;
+    Ok((Envelope { cluster, from }, Messages(cursor)))
+}
+
+/// Messages, one after the other. Types that are unknown are skipped; what cannot be read ends
+/// it with an error.
+#[derive(Clone)]
+pub struct Messages<'a>(Cursor<'a>);
+
+impl Iterator for Messages<'_> {
+    type Item = Result<Message, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        while !self.0.is_empty() {
+            let read = self.one();
+            if read.is_err() {
+                self.0 = Cursor::new(&[]);
+            }
+            if let Some(message) = read.transpose() {
+                return Some(message);
+            }
+        }
+        None
+    }
+}
+
+impl Messages<'_> {
+    fn one(&mut self) -> Result<Option<Message>, Malformed> {
+        let kind = self.0.byte()?;
+        let mut payload = Cursor::new(self.0.text()?);
+        let message = Message::read(kind, &mut payload)?;
+        if message.is_some() {
+            payload.finish()?;
+        }
+        Ok(message)
+    }
+}
+
+impl Message {
+    /// Appends the message.
+    pub fn put(&self, out: &mut BytesMut) {
+        let mut payload = BytesMut::new();
+        let kind = self.put_payload(&mut payload);
+        out.put_u8(kind);
+        varint::put(out, varint::wide(payload.len()));
+        out.extend_from_slice(&payload);
+    }
+
+    fn put_payload(&self, out: &mut BytesMut) -> u8 {
+        match self {
+            Self::Ping { seq, target } => {
+                varint::put(out, *seq);
+                out.put_u64(target.0);
+                1
+            }
+            Self::Ack { seq } => {
+                varint::put(out, *seq);
+                2
+            }
+            Self::Relay { seq, target, addr } => {
+                varint::put(out, *seq);
+                out.put_u64(target.0);
+                put_address(out, addr);
+                3
+            }
+            Self::Nack { seq } => {
+                varint::put(out, *seq);
+                4
+            }
+            Self::Member(member) => {
+                put_member(out, member);
+                5
+            }
+            Self::Standing(standing) => {
+                out.put_u64(standing.boot.0);
+                varint::put(out, standing.incarnation);
+                out.put_u8(standing.state.byte());
+                out.put_u64(standing.by.0);
+                6
+            }
+            Self::Who(boot) => {
+                out.put_u64(boot.0);
+                7
+            }
+            Self::Root(hash) => {
+                out.put_u64(*hash);
+                8
+            }
+            Self::Heads { scope, heads } => {
+                out.put_u8(scope.byte());
+                for head in heads {
+                    out.put_u64(head.boot.0);
+                    varint::put(out, head.incarnation);
+                    varint::put(out, head.head);
+                }
+                9
+            }
+            Self::Ops { boot, first, ops } => {
+                out.put_u64(boot.0);
+                varint::put(out, *first);
+                put_ops(out, ops);
+                10
+            }
+            Self::Want { boot, after } => {
+                out.put_u64(boot.0);
+                varint::put(out, *after);
+                11
+            }
+            Self::Behind { boot, head } => {
+                out.put_u64(boot.0);
+                varint::put(out, *head);
+                12
+            }
+            Self::PageWant { boot, after } => {
+                out.put_u64(boot.0);
+                put_text(out, after.as_ref().map_or("", EndpointId::as_str));
+                13
+            }
+            Self::Page { boot, head, last, entries } => {
+                out.put_u64(boot.0);
+                varint::put(out, *head);
+                out.put_u8(u8::from(*last));
+                put_ops(out, entries);
+                14
+            }
+        }
+    }
+
+    /// The message of this type, unless it is unknown.
+    fn read(kind: u8, from: &mut Cursor<'_>) -> Result<Option<Self>, Malformed> {
+        Ok(Some(match kind {
+            1 => Self::Ping { seq: from.number()?, target: whoever(from)? },
+            2 => Self::Ack { seq: from.number()? },
+            3 => Self::Relay { seq: from.number()?, target: boot(from)?, addr: address(from)? },
+            4 => Self::Nack { seq: from.number()? },
+            5 => Self::Member(member(from)?),
+            6 => Self::Standing(Standing {
+                boot: boot(from)?,
+                incarnation: incarnation(from)?,
+                state: state(from)?,
+                by: boot(from)?,
+            }),
+            7 => Self::Who(boot(from)?),
+            8 => Self::Root(long(from)?),
+            9 => {
+                let byte = from.byte()?;
+                let known = Scope::ALL.into_iter().find(|scope| scope.byte() == byte);
+                let scope = known.ok_or(Malformed)?;
+                let mut heads = Vec::new();
+                while !from.is_empty() {
+                    let (boot, incarnation) = (boot(from)?, incarnation(from)?);
+                    heads.push(Head { boot, incarnation, head: from.number()? });
+                }
+                Self::Heads { scope, heads }
+            }
+            10 => {
+                let (boot, first) = (boot(from)?, from.number()?);
+                let ops = ops(from)?;
+                // No log is so long that its numbers end.
+                let fits = first > 0 && first.checked_add(varint::wide(ops.len())).is_some();
+                if !fits {
+                    return Err(Malformed);
+                }
+                Self::Ops { boot, first, ops }
+            }
+            11 => Self::Want { boot: boot(from)?, after: from.number()? },
+            12 => Self::Behind { boot: boot(from)?, head: from.number()? },
+            13 => {
+                let boot = boot(from)?;
+                let name = from.text()?;
+                let after = (!name.is_empty()).then(|| endpoint(name)).transpose()?;
+                Self::PageWant { boot, after }
+            }
+            14 => Self::Page {
+                boot: boot(from)?,
+                head: from.number()?,
+                last: flag(from)?,
+                entries: ops(from)?,
+            },
+            _ => return Ok(None),
+        }))
+    }
+}
+
+impl From<crate::reason::Reason> for Malformed {
+    fn from(_: crate::reason::Reason) -> Self {
+        Self
+    }
+}
+
+fn put_text(out: &mut BytesMut, text: &str) {
+    varint::put(out, varint::wide(text.len()));
+    out.extend_from_slice(text.as_bytes());
+}
+
+fn put_address(out: &mut BytesMut, addr: &SocketAddr) {
+    match addr.ip() {
+        IpAddr::V4(ip) => {
+            out.put_u8(4);
+            out.extend_from_slice(&ip.octets());
+        }
+        IpAddr::V6(ip) => {
+            out.put_u8(6);
+            out.extend_from_slice(&ip.octets());
+        }
+    }
+    out.put_u16(addr.port());
+}
+
+fn put_member(out: &mut BytesMut, member: &Member) {
+    out.put_u64(member.boot.0);
+    varint::put(out, member.generation);
+    varint::put(out, member.incarnation);
+    out.put_u8(member.state.byte());
+    put_address(out, &member.addr);
+    out.put_u8(member.versions.0);
+    out.put_u8(member.versions.1);
+    put_text(out, member.id.as_str());
+    for (key, value) in &member.notes {
+        out.put_u8(*key);
+        put_text(out, value);
+    }
+}
+
+fn put_ops(out: &mut BytesMut, ops: &[Op]) {
+    for op in ops {
+        out.put_u8(op.weight);
+        put_text(out, op.endpoint.as_str());
+    }
+}
+
+fn long(from: &mut Cursor<'_>) -> Result<u64, Malformed> {
+    let mut value = 0;
+    for _ in 0..8 {
+        value = (value << 8) | u64::from(from.byte()?);
+    }
+    Ok(value)
+}
+
+fn whoever(from: &mut Cursor<'_>) -> Result<Boot, Malformed> {
+    long(from).map(Boot)
+}
+
+fn boot(from: &mut Cursor<'_>) -> Result<Boot, Malformed> {
+    let boot = whoever(from)?;
+    if boot == Boot(0) { Err(Malformed) } else { Ok(boot) }
+}
+
+/// A number of which its owner must always find a higher one.
+fn incarnation(from: &mut Cursor<'_>) -> Result<u64, Malformed> {
+    let number = from.number()?;
+    if number < RISING_MAX { Ok(number) } else { Err(Malformed) }
+}
+
+fn state(from: &mut Cursor<'_>) -> Result<State, Malformed> {
+    let byte = from.byte()?;
+    State::ALL.into_iter().find(|state| state.byte() == byte).ok_or(Malformed)
+}
+
+fn flag(from: &mut Cursor<'_>) -> Result<bool, Malformed> {
+    match from.byte()? {
+        0 => Ok(false),
+        1 => Ok(true),
+        _ => Err(Malformed),
+    }
+}
+
+fn address(from: &mut Cursor<'_>) -> Result<SocketAddr, Malformed> {
+    let ip = match from.byte()? {
+        4 => IpAddr::V4(Ipv4Addr::from(octets::<4>(from)?)),
+        6 => IpAddr::V6(Ipv6Addr::from(octets::<16>(from)?)),
+        _ => return Err(Malformed),
+    };
+    let port = u16::from_be_bytes(octets::<2>(from)?);
+    if ip.is_unspecified() || ip.is_multicast() || port == 0 {
+        return Err(Malformed);
+    }
+    Ok(SocketAddr::new(ip, port))
+}
+
+fn octets<const N: usize>(from: &mut Cursor<'_>) -> Result<[u8; N], Malformed> {
+    let mut all = [0; N];
+    for octet in &mut all {
+        *octet = from.byte()?;
+    }
+    Ok(all)
+}
+
+fn member(from: &mut Cursor<'_>) -> Result<Member, Malformed> {
+    let mut member = Member {
+        boot: boot(from)?,
+        generation: incarnation(from)?,
+        incarnation: incarnation(from)?,
+        state: state(from)?,
+        addr: address(from)?,
+        versions: (from.byte()?, from.byte()?),
+        id: NodeId::parse(from.text()?)?,
+        notes: Vec::new(),
+    };
+    while !from.is_empty() {
+        let key = from.byte()?;
+        let value = core::str::from_utf8(from.text()?).map_err(|_| Malformed)?;
+        if member.notes.len() == NOTES_MAX || value.len() > NOTE_BYTES_MAX {
+            return Err(Malformed);
+        }
+        member.notes.push((key, Arc::from(String::from(value))));
+    }
+    Ok(member)
+}
+
+fn ops(from: &mut Cursor<'_>) -> Result<Vec<Op>, Malformed> {
+    let mut ops = Vec::new();
+    while !from.is_empty() {
+        let weight = from.byte()?;
+        ops.push(Op { weight, endpoint: endpoint(from.text()?)? });
+    }
+    Ok(ops)
+}
+
+/// An endpoint's name as it is written on the wire: in lower case already.
+fn endpoint(name: &[u8]) -> Result<EndpointId, Malformed> {
+    if name.iter().any(u8::is_ascii_uppercase) {
+        return Err(Malformed);
+    }
+    EndpointId::parse(name).map_err(|_| Malformed)
+}
+
+/// The version of all that is above.
+pub const VERSION: u8 = 1;
+/// Incarnations and generations are below it, far from where numbers end.
+const RISING_MAX: u64 = 1 << 60;
