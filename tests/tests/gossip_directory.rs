@@ -261,15 +261,12 @@ proptest! {
         }
         let mut changed = Vec::new();
         let done = fetch.next() == Ok(Step::Done);
-        match fetch.finish(&mut old, &mut changed) {
-            Ok(()) => {
-                prop_assert!(done && old.head() >= head);
-                assert_leads(&before, &changed, &state(&old));
-            }
-            Err(_) => {
-                prop_assert_eq!((state(&old), old.head()), (before, head));
-                prop_assert!(changed.is_empty());
-            }
+        if fetch.finish(&mut old, &mut changed).is_ok() {
+            prop_assert!(done && old.head() >= head);
+            assert_leads(&before, &changed, &state(&old));
+        } else {
+            prop_assert_eq!((state(&old), old.head()), (before, head));
+            prop_assert!(changed.is_empty());
         }
     }
 
