@@ -261,15 +261,12 @@ proptest! {
         }
         let mut changed = Vec::new();
         let done = fetch.next() == Ok(Step::Done);
-        match fetch.finish(&mut old, &mut changed) {
-            Ok(()) => {
-                prop_assert!(done && old.head() >= head);
-                assert_leads(&before, &changed, &state(&old));
-            }
-            Err(_) => {
-                prop_assert_eq!((state(&old), old.head()), (before, head));
-                prop_assert!(changed.is_empty());
-            }
+        if fetch.finish(&mut old, &mut changed).is_ok() {
+            prop_assert!(done && old.head() >= head);
+            assert_leads(&before, &changed, &state(&old));
+        } else {
+            prop_assert_eq!((state(&old), old.head()), (before, head));
+            prop_assert!(changed.is_empty());
         }
     }
 
@@ -461,4 +458,23 @@ fn a_fetch_never_takes_a_replica_back() {
     assert_eq!(error, Err(FetchError::Older { held: 3, came: 2 }));
     assert_eq!(unfinished.finish(&mut old, &mut changed), Err(FetchError::OutOfTurn));
     assert_eq!((state(&old), changed.len()), (fold(&log, 3), 0));
+}
+
+#[test]
+fn a_fetch_starts_over_if_the_peer_has_forgotten_the_ops() {
+    let mut peer = replica(&[op(1, 1), op(2, 1)], RingLimits { bytes: 999, ops: 1 });
+    let mut fetch = fetch(9);
+    fetch.page(peer.page(None, 0)).expect("it is the first one");
+    peer.apply(3, [op(1, 0), op(3, 2)], &mut Vec::new()).expect("they are next");
+    let Step::Page { after } = fetch.next().expect("it goes on") else { panic!("{fetch:?}") };
+    let rest = peer.page(after, 999);
+    fetch.page(rest).expect("it follows");
+    assert_eq!(fetch.next(), Ok(Step::Ops { after: 2 }));
+    assert!(peer.after(2).is_err());
+    fetch.behind().expect("it may start over");
+    assert_eq!((fetch.next(), fetch.len()), (Ok(Step::Page { after: None }), 0));
+    fetch.page(peer.page(None, 999)).expect("it is the first one");
+    let mut found = Replica::new(RingLimits::default());
+    fetch.finish(&mut found, &mut Vec::new()).expect("nothing is left to replay");
+    assert_eq!((state(&found), found.head()), (state(&peer), 4));
 }
