@@ -12,6 +12,7 @@ pub mod e2e;
 pub mod exhaust;
 pub mod explain;
 pub mod fuzz;
+pub mod gossip;
 pub mod hash;
 pub mod kernel;
 pub mod laws;

@@ -232,11 +232,6 @@ impl Members {
         self.known.get_mut(&boot)
     }
 
-    /// The boot that a name stands for.
-    pub(super) fn named(&self, id: &NodeId) -> Option<&Known> {
-        self.names.get(id).and_then(|boot| self.known.get(boot))
-    }
-
     pub(super) fn iter(&self) -> impl Iterator<Item = &Known> {
         self.known.values()
     }

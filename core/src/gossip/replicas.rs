@@ -47,7 +47,7 @@ impl Replicas {
         self.fetches.remove(&boot);
         let Some(entry) = self.all.remove(&boot) else { return Vec::new() };
         let state = entry.replica.into_state();
-        state.into_iter().map(|(endpoint, _)| Op { endpoint, weight: 0 }).collect()
+        state.into_keys().map(|endpoint| Op { endpoint, weight: 0 }).collect()
     }
 
     pub(super) fn get(&self, boot: Boot) -> Option<&Replica> {

@@ -1,0 +1,106 @@
+//! Gossip alone, in the simulated world.
+
+use core::time::Duration;
+use pico_core::Instant;
+use pico_core::gossip::Pace;
+use pico_sim::case::{Case, Chance, Fault, Link, Shape, Span, Traffic};
+use pico_sim::gossip::{Cluster, Order};
+
+fn case(nodes: usize, seed: u64) -> Case {
+    let link = Link { latency: Span::millis(1), jitter: Span::millis(0), ..Link::default() };
+    let shape = Shape { nodes, ..Shape::default() };
+    Case { seed, shape, link, heal: Span::secs(3_600), ..Case::default() }
+}
+
+const MINUTE: Duration = Duration::from_mins(1);
+
+#[test]
+fn nodes_find_each_other_by_one_seed() {
+    for nodes in [2, 3, 10, 40] {
+        let cluster = Cluster::whole(&case(nodes, 1), Pace::default());
+        assert!(cluster.agrees());
+    }
+}
+
+#[test]
+fn a_change_is_known_by_every_node() {
+    for nodes in [3, 10, 40] {
+        let mut cluster = Cluster::whole(&case(nodes, 2), Pace::default());
+        cluster.serve(0, "web", 1);
+        let took = cluster.until(MINUTE, Cluster::agrees);
+        println!("{nodes} nodes: {took:?}");
+        assert!(took.is_some(), "{:?}", cluster.differs());
+    }
+}
+
+#[test]
+fn a_crashed_node_is_found_dead_by_every_node() {
+    for nodes in [3, 10, 40] {
+        let mut cluster = Cluster::whole(&case(nodes, 3), Pace::default());
+        cluster.serve(1, "web", 1);
+        cluster.until(MINUTE, Cluster::agrees).unwrap();
+        cluster.crash(1);
+        let took = cluster.until(MINUTE, Cluster::agrees);
+        println!("{nodes} nodes: {took:?}");
+        assert!(took.is_some(), "{:?}", cluster.differs());
+        assert_eq!(cluster.false_deaths(), 0);
+    }
+}
+
+#[test]
+fn a_quiet_cluster_suspects_nobody() {
+    let mut cluster = Cluster::whole(&case(20, 4), Pace::default());
+    let before = cluster.bytes_each();
+    cluster.pass(10 * MINUTE);
+    for at in 0..20 {
+        assert_eq!(cluster.peer(at).gossip.counts().suspicions, 0);
+    }
+    println!("{} bytes/s", (cluster.bytes_each() - before) / 600);
+}
+
+#[test]
+fn a_node_that_leaves_is_known_to_have_left() {
+    let mut cluster = Cluster::whole(&case(10, 5), Pace::default());
+    cluster.order(3, Order::Leave);
+    let took = cluster.until(MINUTE, |cluster| cluster.up().len() == 9 && cluster.agrees());
+    println!("{took:?}");
+    assert!(took.is_some(), "{:?}", cluster.differs());
+}
+
+#[test]
+fn loss_is_not_death() {
+    let mut lossy = case(10, 6);
+    lossy.link.loss = Chance::percent(10);
+    let mut cluster = Cluster::whole(&lossy, Pace::default());
+    cluster.pass(30 * MINUTE);
+    assert_eq!(cluster.false_deaths(), 0);
+}
+
+/// Cuts a cluster in two halves for so long, and heals it.
+fn cut(nodes: usize, lasts: Duration, seed: u64) -> (Cluster, Option<Duration>) {
+    let mut case = case(nodes, seed);
+    case.shape.zones = 2;
+    let (from, to) = ("zone-0".to_owned(), "zone-1".to_owned());
+    let at = Span::secs(60);
+    let (only, flaps) = (Traffic::All, None);
+    case.faults = vec![Fault::Cut { from, to, both: true, only, at, lasts: Span(lasts), flaps }];
+    let mut cluster = Cluster::whole(&case, Pace::default());
+    for at in 0..nodes {
+        cluster.serve(at, &format!("web-{at}"), 1);
+    }
+    cluster.until(MINUTE, Cluster::agrees).expect("they agree before");
+    let now = cluster.world.now();
+    cluster.pass((Instant::ZERO + at.0 + lasts).since(now));
+    cluster.serve(0, "late", 1);
+    let took = cluster.until(5 * MINUTE, |cluster| cluster.agrees() && cluster.trusts());
+    (cluster, took)
+}
+
+#[test]
+fn a_cluster_that_was_cut_in_two_grows_together() {
+    for (nodes, lasts) in [(2, MINUTE), (5, MINUTE), (10, 5 * MINUTE), (40, 2 * MINUTE)] {
+        let (cluster, took) = cut(nodes, lasts, 7);
+        println!("{nodes} nodes: {took:?}");
+        assert!(took.is_some(), "{:?}", cluster.differs());
+    }
+}
