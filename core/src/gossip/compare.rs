@@ -17,7 +17,7 @@ impl Machine {
         let Some(boot) = self.members.some(&mut self.dice, 1, |_| true).pop() else { return };
         let Some(known) = self.members.get(boot) else { return };
         let addr = known.member.addr;
-        if known.deaf {
+        if known.is_deaf() {
             return self.consult_heads(boot, Consult::Heads);
         }
         let hash = self.root();
@@ -171,7 +171,7 @@ impl Machine {
     /// Asks for what another knows more of a log, or says that there is more.
     fn compare_heads(&mut self, theirs: &Head, mine: u64, reply: &mut Letter) -> bool {
         if theirs.head > mine {
-            self.want(theirs.boot, reply);
+            self.want(theirs.boot, theirs.head, reply);
         } else if theirs.head < mine {
             let heads = self.head_of(theirs.boot).into_iter().collect();
             self.say(reply, &Message::Heads { scope: Scope::Some, heads });

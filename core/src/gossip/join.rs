@@ -231,7 +231,7 @@ impl Machine {
         self.me.state = State::Left;
         self.me.incarnation += 1;
         self.tell_of_myself();
-        let to = self.members.some(&mut self.dice, FAREWELLS, |known| !known.deaf);
+        let to = self.members.some(&mut self.dice, FAREWELLS, |known| !known.is_deaf());
         let until = self.now() + self.settings.pace.leave;
         self.join.farewell = Some(Farewell { until, to, over: false });
         self.say_left();

@@ -34,8 +34,8 @@ pub(super) struct Known {
     pub(super) suspicion: Option<Suspicion>,
     /// The round trip, smoothed.
     pub(super) rtt: Option<Duration>,
-    /// Datagrams do not reach it, or its answers do not reach us, but consultations do.
-    pub(super) deaf: bool,
+    /// Probes in a row that only a consultation has answered.
+    pub(super) missed: u32,
     /// Since when it is in its state.
     pub(super) since: Instant,
     /// When it changed last, as a count.
@@ -55,6 +55,13 @@ pub(super) enum Heard {
     New,
     /// It is known, and was in this state.
     Changed(State),
+}
+
+impl Known {
+    /// Whether datagrams do not get there and back, as far as one can tell: consultations do.
+    pub(super) const fn is_deaf(&self) -> bool {
+        self.missed >= DEAF
+    }
 }
 
 impl Members {
@@ -108,7 +115,7 @@ impl Members {
             member: member.clone(),
             suspicion: None,
             rtt: None,
-            deaf: false,
+            missed: 0,
             since: now,
             changed: 0,
             at: usize::MAX,
@@ -292,3 +299,5 @@ pub(super) const MEMBERS_MAX: usize = 8_192;
 const GONE_MAX: usize = 1_024;
 /// Names of which it is remembered how far they had come.
 const FLOORS_MAX: usize = 8_192;
+/// Probes in a row after which a member is taken to be deaf to datagrams.
+const DEAF: u32 = 2;

@@ -133,7 +133,7 @@ impl Machine {
         }
         let wait = known.rtt.map_or(WAIT_MAX, |rtt| rtt * 4).clamp(WAIT_MIN, WAIT_MAX);
         let scale = self.health + 1;
-        let span = self.settings.pace.period.max(wait * 2 + RELAY_WAIT);
+        let span = self.settings.pace.probe.max(wait * 2 + RELAY_WAIT);
         let now = self.now();
         let probe = Probe {
             since: now,
@@ -191,7 +191,7 @@ impl Machine {
         let Some(known) = self.members.get(target) else { return };
         let addr = known.member.addr;
         let fit = |known: &super::members::Known| {
-            known.member.boot != target && !known.deaf && known.suspicion.is_none()
+            known.member.boot != target && !known.is_deaf() && known.suspicion.is_none()
         };
         let helpers = self.members.some(&mut self.dice, HELPERS, fit);
         if let Some(probe) = self.probes.open.get_mut(&target) {
@@ -260,7 +260,7 @@ impl Machine {
         if from.addr.is_some()
             && let Some(known) = self.members.get_mut(from.boot)
         {
-            known.deaf = false;
+            known.missed = 0;
             let took = now.since(asked.at);
             known.rtt = Some(known.rtt.map_or(took, |rtt| (rtt * 7 + took) / 8));
         }
@@ -290,7 +290,7 @@ impl Machine {
         let ours = self.probes.open.get(&boot).is_some_and(|probe| probe.consult == Some(ask));
         if ours {
             if let Some(known) = self.members.get_mut(boot) {
-                known.deaf = true;
+                known.missed = known.missed.saturating_add(1);
             }
             self.reached(boot);
         }

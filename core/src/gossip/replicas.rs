@@ -8,7 +8,7 @@ use super::wire::Message;
 use crate::id::Boot;
 use crate::routing::EndpointId;
 use crate::time::Instant;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -16,6 +16,8 @@ use core::time::Duration;
 #[derive(Default, Debug)]
 pub(super) struct Replicas {
     all: BTreeMap<Boot, Entry>,
+    /// Those whose goal is ahead.
+    behind: BTreeSet<Boot>,
     /// Snapshots that are being fetched: whose, and how far.
     fetches: BTreeMap<Boot, Fetching>,
 }
@@ -25,6 +27,8 @@ struct Entry {
     replica: Replica,
     /// When ops were asked for last.
     wanted: Option<Instant>,
+    /// How far others are known to know it.
+    goal: u64,
 }
 
 #[derive(Debug)]
@@ -39,12 +43,14 @@ impl Replicas {
         self.all.entry(boot).or_insert_with(|| Entry {
             replica: Replica::new(RingLimits::default()),
             wanted: None,
+            goal: 0,
         });
     }
 
     /// Forgets a member's log. Says what has to be undone.
     pub(super) fn remove(&mut self, boot: Boot) -> Vec<Op> {
         self.fetches.remove(&boot);
+        self.behind.remove(&boot);
         let Some(entry) = self.all.remove(&boot) else { return Vec::new() };
         let state = entry.replica.into_state();
         state.into_keys().map(|endpoint| Op { endpoint, weight: 0 }).collect()
@@ -57,6 +63,17 @@ impl Replicas {
     /// How far a log is known.
     pub(super) fn head(&self, boot: Boot) -> Option<u64> {
         self.get(boot).map(Replica::head)
+    }
+}
+
+impl Entry {
+    /// The question for what is missing, unless it was asked just now.
+    fn ask(&mut self, now: Instant, boot: Boot) -> Option<Message> {
+        if self.wanted.is_some_and(|at| now < at + WANT_AGAIN) {
+            return None;
+        }
+        self.wanted = Some(now);
+        Some(Message::Want { boot, after: self.replica.head() })
     }
 }
 
@@ -73,7 +90,7 @@ impl Machine {
         let before = entry.replica.head();
         let mut changes = Vec::new();
         if entry.replica.apply(first, ops, &mut changes).is_err() {
-            return self.want(boot, reply);
+            return self.want(boot, first, reply);
         }
         if entry.replica.head() > before {
             // What was asked for has come; more may be asked for at once.
@@ -89,6 +106,11 @@ impl Machine {
 
     /// A replica has grown from `before` on.
     fn grown(&mut self, boot: Boot, before: u64, changes: Vec<Op>) {
+        if let Some(entry) = self.replicas.all.get(&boot)
+            && entry.replica.head() >= entry.goal
+        {
+            self.replicas.behind.remove(&boot);
+        }
         self.root = None;
         self.spread_ops(boot, before);
         if !changes.is_empty() {
@@ -97,16 +119,40 @@ impl Machine {
         self.look_whether_ready();
     }
 
-    /// Asks for the ops that are missing, unless somebody was asked just now.
-    pub(super) fn want(&mut self, boot: Boot, reply: &mut Letter) {
+    /// Asks for the ops up to `goal`, which others know, unless somebody was asked just now.
+    pub(super) fn want(&mut self, boot: Boot, goal: u64, reply: &mut Letter) {
         let now = self.clock.now();
         let Some(entry) = self.replicas.all.get_mut(&boot) else { return };
-        if entry.wanted.is_some_and(|at| now < at + WANT_AGAIN) {
-            return;
+        entry.goal = entry.goal.max(goal);
+        self.replicas.behind.insert(boot);
+        if let Some(message) = entry.ask(now, boot) {
+            self.say(reply, &message);
         }
-        entry.wanted = Some(now);
-        let after = entry.replica.head();
-        self.say(reply, &Message::Want { boot, after });
+        self.want_round();
+    }
+
+    /// Asks others for ops that did not come. Says whether any are missing.
+    pub(super) fn want_again(&mut self) -> bool {
+        let now = self.now();
+        let behind: Vec<Boot> = self.replicas.behind.iter().take(WANTS).copied().collect();
+        let mut wants = Vec::new();
+        for boot in behind {
+            let entry = self.replicas.all.get_mut(&boot);
+            wants.extend(entry.and_then(|entry| entry.ask(now, boot)));
+        }
+        if !wants.is_empty() {
+            let some = self.members.some(&mut self.dice, 1, |known| !known.is_deaf());
+            for to in some {
+                let Some(known) = self.members.get(to) else { continue };
+                let addr = known.member.addr;
+                let mut letter = self.letter(to, Some(addr));
+                for want in &wants {
+                    self.say(&mut letter, want);
+                }
+                self.send(letter);
+            }
+        }
+        !self.replicas.behind.is_empty()
     }
 
     pub(super) fn wanted(&mut self, boot: Boot, after: u64, reply: &mut Letter) {
@@ -268,6 +314,8 @@ impl Machine {
 
 /// How soon ops of one log are asked for again.
 const WANT_AGAIN: Duration = Duration::from_millis(200);
+/// Logs of which ops are asked for again in one round.
+const WANTS: usize = 64;
 /// Bytes of the ops in one message.
 const OPS_BYTES: usize = 1_000;
 /// Bytes of one page.

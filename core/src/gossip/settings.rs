@@ -29,8 +29,10 @@ pub struct Settings {
 /// Spans of time. All nodes of a cluster should have the same.
 #[derive(Clone, Debug)]
 pub struct Pace {
-    /// From one probe to the next.
+    /// From one probe to the next. Probes take longer than this, and overlap.
     pub period: Duration,
+    /// How long a probe takes at least, and the unit of suspicions.
+    pub probe: Duration,
     /// From one round of spreading to the next, while there is anything to spread.
     pub round: Duration,
     /// How long new ops are gathered before they are pushed.
@@ -56,7 +58,8 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Self {
-            period: Duration::from_millis(500),
+            period: Duration::from_millis(250),
+            probe: Duration::from_millis(500),
             round: Duration::from_millis(100),
             push: Duration::from_millis(20),
             debounce: Duration::from_millis(50),

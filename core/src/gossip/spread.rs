@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 pub(super) struct Spread {
     /// Logs with ops that nobody was sent yet, and behind which number these are.
     fresh: BTreeMap<Boot, u64>,
-    /// Heads that are news: how often they are still to be sent.
+    /// Heads that are news: in how many rounds they are still to be sent.
     heads: BTreeMap<Boot, News>,
     /// The same, the newest first.
     order: BTreeMap<u64, Boot>,
@@ -93,7 +93,7 @@ impl Machine {
     /// Sends what is new to a few.
     pub(super) fn round(&mut self) {
         self.spread.round = false;
-        let some = self.members.some(&mut self.dice, FANOUT, |known| !known.deaf);
+        let some = self.members.some(&mut self.dice, FANOUT, |known| !known.is_deaf());
         for boot in &some {
             let Some(known) = self.members.get(*boot) else { continue };
             let addr = known.member.addr;
@@ -102,9 +102,8 @@ impl Machine {
             self.add_news(&mut letter);
             self.send(letter);
         }
-        let told = u64::try_from(some.len()).unwrap_or(u64::MAX);
-        self.spread_told(told);
-        let more = self.ask_the_dead();
+        self.spread_told();
+        let more = self.ask_the_dead() | self.want_again();
         // Rumours that nobody can be told wait for somebody.
         let news = !some.is_empty() && !self.rumours.is_empty();
         if more || news || !self.spread.heads.is_empty() {
@@ -126,14 +125,13 @@ impl Machine {
         newest.filter_map(|boot| self.head_of(*boot)).collect()
     }
 
-    /// What was sent in a round has been sent so often more.
-    fn spread_told(&mut self, told: u64) {
+    /// What was sent in a round has been sent once more.
+    fn spread_told(&mut self) {
         let most = HEADS_OF_MESSAGE * NEWS_MESSAGES;
         let newest: Vec<Boot> = self.spread.order.values().take(most).copied().collect();
         for boot in newest {
             let Some(news) = self.spread.heads.get_mut(&boot) else { continue };
-            // A node that knows nobody has nothing to remember for later.
-            news.left = news.left.saturating_sub(told.max(1));
+            news.left = news.left.saturating_sub(1);
             if news.left == 0 {
                 let at = news.at;
                 self.spread.heads.remove(&boot);
@@ -148,7 +146,7 @@ impl Machine {
         let since = now.since(self.spread.pushed).min(PUSH_SAVED);
         self.spread.pushed = now;
         let fresh = core::mem::take(&mut self.spread.fresh);
-        let some = self.members.some(&mut self.dice, FANOUT, |known| !known.deaf);
+        let some = self.members.some(&mut self.dice, FANOUT, |known| !known.is_deaf());
         if some.is_empty() {
             return;
         }

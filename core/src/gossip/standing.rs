@@ -141,7 +141,7 @@ impl Machine {
     /// Somebody could not reach a member.
     fn accuse(&mut self, boot: Boot, incarnation: u64, by: Boot) {
         let now = self.now();
-        let (size, period) = (self.size(), self.settings.pace.period);
+        let (size, unit) = (self.size(), self.settings.pace.probe);
         let Some(known) = self.members.get_mut(boot) else { return };
         if !known.member.state.is_live() || incarnation < known.member.incarnation {
             return;
@@ -155,7 +155,7 @@ impl Machine {
             }
             return;
         }
-        let suspicion = Suspicion::new(now, by, size, period);
+        let suspicion = Suspicion::new(now, by, size, unit);
         let until = suspicion.until();
         known.suspicion = Some(suspicion);
         let before = self.members.set(now, boot, incarnation, State::Suspect);
@@ -184,7 +184,7 @@ impl Machine {
     /// refuted soon, and not by everybody at once.
     fn see_for_oneself(&mut self, boot: Boot) {
         let size = u64::try_from(self.size()).unwrap_or(u64::MAX);
-        let some = u64::try_from(2 * CONFIRMATIONS).unwrap_or(u64::MAX);
+        let some = u64::try_from(4 * CONFIRMATIONS).unwrap_or(u64::MAX);
         if self.dice.below(size) < some {
             self.probe_at_once(boot);
         }

@@ -19,12 +19,12 @@ pub(super) struct Suspicion {
 }
 
 impl Suspicion {
-    /// A suspicion that `by` has just raised, among so many members that are probed every
-    /// `period`.
-    pub(super) fn new(now: Instant, by: Boot, members: usize, period: Duration) -> Self {
+    /// A suspicion that `by` has just raised, among so many members; `unit` is how long a
+    /// probe takes.
+    pub(super) fn new(now: Instant, by: Boot, members: usize, unit: Duration) -> Self {
         let milli = log10_milli(members).max(1_000);
         let milli = u32::try_from(milli).unwrap_or(u32::MAX);
-        let min = period.saturating_mul(4).saturating_mul(milli) / 1_000;
+        let min = unit.saturating_mul(4).saturating_mul(milli) / 1_000;
         // Oneself, the suspect and the first accuser cannot confirm.
         let enough = CONFIRMATIONS.min(members.saturating_sub(2));
         let accusers = alloc::vec![by];

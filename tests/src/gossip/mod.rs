@@ -3,6 +3,7 @@
 //! [`Peer`] is the host of one, [`Cluster`] a world of them that tests and benchmarks drive.
 
 mod cluster;
+pub mod measure;
 mod peer;
 
 pub use cluster::{Cluster, GENERATION, door};

@@ -1,0 +1,224 @@
+//! How fast news travels, and what it costs.
+
+use super::Told;
+use super::cluster::Cluster;
+use crate::case::{Case, Chance, Fault, Link, Shape, Span};
+use core::time::Duration;
+use pico_core::Instant;
+use pico_core::gossip::{Pace, State};
+use std::collections::BTreeSet;
+
+/// What is measured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Subject {
+    /// How long until every node knows of a change at one of them.
+    Convergence,
+    /// How long until every node holds one dead that has crashed.
+    Detection,
+    /// How long until all is as it was, after the cluster was cut in two for this long.
+    Heal(Duration),
+    /// How long a node takes to be ready in a cluster of so many endpoints a node.
+    Join(usize),
+    /// How long changes take while so many are made every second, all over the cluster.
+    Churn(u64),
+}
+
+/// The cluster that is measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// Nodes.
+    pub nodes: usize,
+    /// Datagrams that are lost, and segments of streams that are late.
+    pub loss: Chance,
+    /// From which everything random is drawn.
+    pub seed: u64,
+}
+
+impl Setting {
+    /// Links of a millisecond, and nothing else that goes wrong.
+    pub fn case(&self) -> Case {
+        let link = Link {
+            latency: Span::millis(1),
+            jitter: Span::millis(0),
+            loss: self.loss,
+            ..Link::default()
+        };
+        let shape = Shape { nodes: self.nodes, zones: 2, ..Shape::default() };
+        Case { seed: self.seed, shape, link, heal: Span::secs(360_000), ..Case::default() }
+    }
+}
+
+/// What came of one measurement: spans of time, of which the longest that matter are told.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Sample {
+    /// One, or one for each change.
+    pub spans: Vec<Duration>,
+    /// Bytes that each node sent in a second meanwhile, headers of IP and UDP included.
+    pub bytes_s: u64,
+    /// Members who were said to be dead and were not.
+    pub false_deaths: usize,
+}
+
+/// Measures once; `None` if it did not come to an end.
+pub fn measure(subject: Subject, setting: &Setting) -> Option<Sample> {
+    match subject {
+        Subject::Convergence => converge(setting),
+        Subject::Detection => detect(setting),
+        Subject::Heal(lasts) => heal(setting, lasts),
+        Subject::Join(endpoints) => join(setting, endpoints),
+        Subject::Churn(rate) => churn(setting, rate),
+    }
+}
+
+/// Bytes a second that each node of a cluster sends in which nothing happens.
+pub fn idle(setting: &Setting, lasts: Duration) -> u64 {
+    let mut cluster = Cluster::whole(&setting.case(), Pace::default());
+    cluster.pass(SETTLE);
+    let before = cluster.bytes_each();
+    cluster.pass(lasts);
+    (cluster.bytes_each() - before) / lasts.as_secs().max(1)
+}
+
+/// Healthy nodes that healthy nodes said to be dead, while so many get a processor only now and
+/// then (Lifeguard, section V-B).
+pub fn slow_nodes(setting: &Setting, slow: usize, lasts: Duration) -> usize {
+    let mut case = setting.case();
+    let mut at = Duration::from_secs(30);
+    while at < lasts {
+        for node in 0..slow {
+            // Each sleeps for a while of its own, and wakes for another.
+            let node_at = Span(at + Duration::from_millis(137 * node as u64));
+            let sleeps = Duration::from_millis(1_024 + 977 * (node as u64 % 8));
+            let (who, lasts) = (format!("node-{node}"), Span(sleeps));
+            case.faults.push(Fault::Pause { who, at: node_at, lasts });
+        }
+        at += Duration::from_secs(12);
+    }
+    let mut cluster = Cluster::whole(&case, Pace::default());
+    let healthy: BTreeSet<_> = (slow..setting.nodes).map(|at| cluster.boot(at)).collect();
+    cluster.pass(lasts);
+    let wrong =
+        |told: &Told| matches!(told, Told::Member(boot, State::Dead) if healthy.contains(boot));
+    let of = |at| cluster.peer(at).told.iter().filter(|(_, told)| wrong(told)).count();
+    (slow..setting.nodes).map(of).sum()
+}
+
+fn converge(setting: &Setting) -> Option<Sample> {
+    let mut cluster = Cluster::whole(&setting.case(), Pace::default());
+    cluster.pass(SETTLE);
+    let from = pick(setting);
+    cluster.serve(from, "web", 1);
+    let boot = cluster.boot(from);
+    let knows = |cluster: &Cluster| {
+        let has = |at| cluster.peer(at).gossip.directory(boot).is_some_and(|d| d.head() == 1);
+        cluster.up().into_iter().all(has)
+    };
+    let took = cluster.until(PATIENCE, knows)?;
+    Some(sample(vec![took], &cluster))
+}
+
+fn detect(setting: &Setting) -> Option<Sample> {
+    let mut cluster = Cluster::whole(&setting.case(), Pace::default());
+    cluster.pass(SETTLE);
+    let who = pick(setting);
+    let boot = cluster.boot(who);
+    cluster.crash(who);
+    let took = cluster.until(PATIENCE, |cluster| {
+        let dead = |at| {
+            let mut members = cluster.peer(at).gossip.members();
+            members.all(|member| member.boot != boot || member.state == State::Dead)
+        };
+        cluster.up().into_iter().all(dead)
+    })?;
+    Some(sample(vec![took], &cluster))
+}
+
+fn heal(setting: &Setting, lasts: Duration) -> Option<Sample> {
+    let mut case = setting.case();
+    let (from, to) = ("zone-0".to_owned(), "zone-1".to_owned());
+    let at = Span::secs(60);
+    let only = crate::case::Traffic::All;
+    let cut = Fault::Cut { from, to, both: true, only, at, lasts: Span(lasts), flaps: None };
+    case.faults.push(cut);
+    let mut cluster = Cluster::whole(&case, Pace::default());
+    for at in 0..setting.nodes {
+        cluster.serve(at, &format!("web-{at}"), 1);
+    }
+    let now = cluster.world.now();
+    cluster.pass((Instant::ZERO + at.0 + lasts).since(now));
+    let took = cluster.until(PATIENCE, |cluster| cluster.agrees() && cluster.trusts())?;
+    Some(sample(vec![took], &cluster))
+}
+
+fn join(setting: &Setting, endpoints: usize) -> Option<Sample> {
+    let last = setting.nodes - 1;
+    let smaller = Setting { nodes: last, ..*setting };
+    let mut case = setting.case();
+    case.shape.nodes = last;
+    let mut cluster = Cluster::whole(&smaller.case(), Pace::default());
+    for at in 0..last {
+        for number in 0..endpoints {
+            cluster.serve(at, &format!("endpoint-{at:04}-{number:06}"), 1);
+        }
+    }
+    cluster.until(PATIENCE, Cluster::agrees)?;
+    cluster.start(last, &[0, 1, 2]);
+    let took = cluster.until(PATIENCE, |cluster| cluster.peer(last).gossip.is_ready())?;
+    cluster.until(PATIENCE, Cluster::agrees)?;
+    Some(sample(vec![took], &cluster))
+}
+
+fn churn(setting: &Setting, rate: u64) -> Option<Sample> {
+    let mut cluster = Cluster::whole(&setting.case(), Pace::default());
+    cluster.pass(SETTLE);
+    let before = cluster.bytes_each();
+    let tick = Duration::from_millis(10);
+    let (mut made, mut spans) = (0, Vec::new());
+    // One change in so many is followed until every node knows of it.
+    let mut followed: Vec<(Instant, pico_core::id::Boot, u64)> = Vec::new();
+    let begun = cluster.world.now();
+    while cluster.world.now() < begun + CHURN {
+        let due = rate * cluster.world.now().since(begun).as_millis() as u64 / 1_000;
+        while made < due {
+            let at = (made as usize * 7) % setting.nodes;
+            let (name, upstreams) = (format!("e-{}", made / 2), u32::from(made % 2 == 0));
+            cluster.serve(at, &name, upstreams.max(u32::from(made % 3 == 0)));
+            made += 1;
+        }
+        cluster.pass(tick);
+        let now = cluster.world.now();
+        if followed.len() < 8 {
+            let boot = cluster.boot(now.as_nanos() as usize / 10_000_000 % setting.nodes);
+            let own = cluster.up().into_iter().find(|at| cluster.boot(*at) == boot)?;
+            let head = cluster.peer(own).gossip.directory(boot)?.head();
+            followed.push((now, boot, head));
+        }
+        followed.retain(|(since, boot, head)| {
+            let has = |at: usize| {
+                cluster.peer(at).gossip.directory(*boot).is_some_and(|d| d.head() >= *head)
+            };
+            let known = cluster.up().into_iter().all(has);
+            if known {
+                spans.push(now.since(*since));
+            }
+            !known
+        });
+    }
+    // What nobody has learned yet has taken so long at least.
+    spans.extend(followed.iter().map(|(since, ..)| cluster.world.now().since(*since)));
+    let bytes_s = (cluster.bytes_each() - before) / CHURN.as_secs();
+    Some(Sample { bytes_s, ..sample(spans, &cluster) })
+}
+
+fn pick(setting: &Setting) -> usize {
+    usize::try_from(setting.seed).unwrap_or(0) % setting.nodes
+}
+
+fn sample(spans: Vec<Duration>, cluster: &Cluster) -> Sample {
+    Sample { spans, bytes_s: 0, false_deaths: cluster.false_deaths() }
+}
+
+/// Until what came with the start has died down.
+const SETTLE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_mins(10);
+const CHURN: Duration = Duration::from_secs(10);
