@@ -5,9 +5,9 @@ use super::{LINES_MAX, Line, words};
 use crate::kernel::{Entry, SeatId, Step};
 use crate::run::{Life, Run};
 use core::time::Duration;
-use pico_core::Instant;
 use pico_core::id::ConnId;
 use pico_core::note::Note;
+use pico_core::{Instant, Reason};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A line in the making.
@@ -328,10 +328,18 @@ fn letter(text: &str) -> String {
     }
 }
 
-/// The first line of an HTTP head, if these bytes begin with one.
+/// The first line of an HTTP head, if these bytes begin with one; or that they are a tunnel's
+/// close frame, with its reason if that can be read.
 fn head(text: &str) -> Option<String> {
     let bytes = text.split("bytes: b\"").nth(1)?;
-    let line = bytes.split("\\r\\n").next()?;
+    if bytes.starts_with("\\x88\\") {
+        let shown = bytes.trim_end_matches("\" }");
+        let reason = shown.rsplit(|c: char| !(c.is_ascii_lowercase() || c == '_')).next();
+        let reason = reason.filter(|reason| Reason::ALL.iter().any(|r| r.told().code == *reason));
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        return Some(format!("close frame{reason}"));
+    }
+    let line = bytes.split("\\r").next()?.trim_end_matches("\" }");
     let heads = ["HTTP/1.", "GET /", "POST /", "PUT /", "DELETE /", "HEAD /"];
     heads.iter().any(|head| line.starts_with(head)).then(|| line.to_owned())
 }
