@@ -94,7 +94,7 @@ fn a_broken_invariant_ends_with_1_and_says_what_replays_it() {
 fn shrinking_leaves_a_file_that_breaks_the_same_invariant() {
     let (file, small) = (hopeless("large.yaml"), place("small.yaml"));
     let output =
-        sim(&["shrink", as_text(&file), "-o", as_text(&small), "--budget", "30", "--json"]);
+        sim(&["shrink", as_text(&file), "-o", as_text(&small), "--budget", "90", "--json"]);
     assert_eq!(code(&output), 1, "{output:?}");
     let shrunk = &json(&output)[0];
     assert_eq!(shrunk["case"]["faults"].as_array().map(Vec::len), Some(0), "{shrunk}");

@@ -160,7 +160,8 @@ impl Teller<'_> {
     fn data(&mut self, step: &Step, entry: &Entry, named: &'static str) {
         let Some(conn) = entry.conn else { return };
         let on = (step.seat, conn);
-        let head = head(&entry.text);
+        let closes = Some(&entry.text).filter(|_| named.contains("tunnel"));
+        let head = head(&entry.text).or_else(|| closes.and_then(|text| close_frame(text)));
         let last = self.drafts.iter().rposition(|draft| {
             draft.data.as_ref().is_some_and(|data| data.on == on)
                 || (draft.who == step.name && draft.weight == Weight::Turn)
@@ -328,9 +329,8 @@ fn letter(text: &str) -> String {
     }
 }
 
-/// The first line of an HTTP head, if these bytes begin with one; or that they are a tunnel's
-/// close frame, with its reason if that can be read.
-fn head(text: &str) -> Option<String> {
+/// That these bytes of a tunnel begin with its close frame, with the reason if it can be read.
+fn close_frame(text: &str) -> Option<String> {
     let bytes = text.split("bytes: b\"").nth(1)?;
     if bytes.starts_with("\\x88\\") {
         let shown = bytes.trim_end_matches("\" }");
@@ -339,6 +339,12 @@ fn head(text: &str) -> Option<String> {
         let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         return Some(format!("close frame{reason}"));
     }
+    None
+}
+
+/// The first line of an HTTP head, if these bytes begin with one.
+fn head(text: &str) -> Option<String> {
+    let bytes = text.split("bytes: b\"").nth(1)?;
     let line = bytes.split("\\r").next()?.trim_end_matches("\" }");
     let heads = ["HTTP/1.", "GET /", "POST /", "PUT /", "DELETE /", "HEAD /"];
     heads.iter().any(|head| line.starts_with(head)).then(|| line.to_owned())
