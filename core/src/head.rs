@@ -2,6 +2,7 @@
 //! their bytes (RFC 9110, section 5).
 
 use crate::reason::Reason;
+use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use bytes::BytesMut;
 use http::{Method, StatusCode};
@@ -134,10 +135,16 @@ impl Eq for Fields {}
 
 impl core::fmt::Debug for Fields {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        let shown = self.iter().map(|(n, v)| (n.escape_ascii(), v.escape_ascii()));
-        f.debug_map()
-            .entries(shown.map(|(n, v)| (alloc::format!("{n}"), alloc::format!("{v}"))))
-            .finish()
+        f.debug_map().entries(self.iter().map(|(n, v)| (shown(n), shown(v)))).finish()
+    }
+}
+
+/// Text as it is, and anything else escaped.
+fn shown(bytes: &[u8]) -> Cow<'_, str> {
+    let plain = |b: &u8| matches!(b, b' '..=b'~') && !matches!(b, b'"' | b'\'' | b'\\');
+    match core::str::from_utf8(bytes) {
+        Ok(text) if bytes.iter().all(plain) => Cow::Borrowed(text),
+        Ok(_) | Err(_) => Cow::Owned(alloc::format!("{}", bytes.escape_ascii())),
     }
 }
 

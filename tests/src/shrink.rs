@@ -45,7 +45,9 @@ impl<F: FnMut(&Case) -> bool> Search<F> {
     fn offer(&mut self, mut smaller: Case) -> bool {
         let shape = smaller.shape.clone();
         smaller.faults.retain(|fault| fault.names().iter().all(|name| shape.knows(name)));
-        if smaller == self.case || self.tried >= self.budget {
+        // An endpoint that nobody serves fails in a way of its own.
+        let served = shape.endpoints <= shape.agents || self.case.shape.endpoints > shape.agents;
+        if smaller == self.case || !served || self.tried >= self.budget {
             return false;
         }
         self.tried += 1;

@@ -262,6 +262,10 @@ fn interim_responses_that_nobody_takes_are_left_out() {
     }
     let waits = rig.agent.outbox(node.conn).unwrap().len();
     assert!(waits < 300_000, "{waits} bytes wait");
+    // Somebody may wait for the first of these.
+    for _ in 0..9 {
+        rig.receive(local, b"HTTP/1.1 100 Continue\r\n\r\n");
+    }
     rig.receive(local, OK);
     rig.stuck.clear();
     rig.write(node.conn);
@@ -269,7 +273,7 @@ fn interim_responses_that_nobody_takes_are_left_out() {
     node.pump(&mut rig);
     let heard = node.heard(call);
     assert!(heard.len() > 10, "the first are passed on");
-    assert_eq!(heard[heard.len() - 2..], ["200", "hi."]);
+    assert_eq!(heard[heard.len() - 4..], ["103", "100", "200", "hi."]);
 }
 
 #[test]

@@ -253,6 +253,28 @@ fn the_callee_may_send_as_much_as_the_client_takes() {
 }
 
 #[test]
+fn a_client_that_is_behind_misses_hints_but_is_told_to_continue() {
+    let mut rig = Rig::new(1);
+    let mut agent = Agent::online(&mut rig, 0, "a");
+    let client = rig.ask(0, GET);
+    let (stream, _) = agent.called(&mut rig);
+    rig.stall(client);
+    let hint = "x".repeat(8_000);
+    for _ in 0..200 {
+        agent.interim(&mut rig, stream, 103, &[("Link", &hint)]);
+    }
+    for _ in 0..9 {
+        agent.interim(&mut rig, stream, 100, &[]);
+    }
+    agent.respond(&mut rig, stream, &[], true);
+    rig.take(client, usize::MAX);
+    let text = rig.text(client);
+    let count = |status: &str| text.matches(&format!("HTTP/1.1 {status} ")).count();
+    assert!((2..100).contains(&count("103")), "{} hints", count("103"));
+    assert_eq!((count("100"), count("200")), (1, 1));
+}
+
+#[test]
 fn a_client_hears_nothing_that_is_between_pico_and_its_agent() {
     let mut rig = Rig::new(1);
     let mut agent = Agent::online(&mut rig, 0, "a");

@@ -150,6 +150,24 @@ fn a_close_that_is_not_answered_in_time_is_a_lost_connection() {
 }
 
 #[test]
+fn a_peer_has_time_to_answer_the_close_from_when_it_took_what_was_before_it() {
+    let (mut us, limits) = machine(Role::Client);
+    tell(&mut us, binary(&[7; 1_000]));
+    tell(&mut us, Input::Close(Reason::Closed));
+    let mut now = START;
+    let patience = limits.linger_timeout;
+    while !us.outbox().is_empty() {
+        now = now + patience.saturating_sub(Duration::from_nanos(1));
+        us.tick(now);
+        us.handle(now, Input::Sent(us.outbox().len().min(300)));
+        assert_eq!((us.poll(), us.deadline()), (None, Some(now + patience)));
+    }
+    us.handle(now, Input::Sent(0));
+    us.tick(now + patience);
+    assert_eq!(drain(&mut us), [Action::Closed(Reason::ConnectionLost)]);
+}
+
+#[test]
 fn a_peer_that_answers_the_close_and_stays_is_left_in_time() {
     let (mut us, limits) = machine(Role::Client);
     tell(&mut us, Input::Close(Reason::Closed));

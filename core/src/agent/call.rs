@@ -54,6 +54,8 @@ pub(super) struct Call {
     pub(super) asked: bool,
     /// How far the response is.
     pub(super) response: Response,
+    /// Whether the caller was told to go on with its body: some wait for that.
+    pub(super) continued: bool,
     /// What the log will say, if there is one.
     pub(super) log: Option<Box<Log>>,
 }
@@ -237,6 +239,7 @@ impl Agent {
             skip: 0,
             asked: end,
             response: Response::None,
+            continued: false,
             log,
         });
         self.untagged.push((stream, call));

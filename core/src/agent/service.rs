@@ -286,7 +286,7 @@ impl Agent {
         if let Some(log) = self.calls.get_mut(id).and_then(|call| call.log.as_mut()) {
             log.status = head.status.as_u16();
         }
-        if head.status.is_informational() && !upgraded && self.is_crowded(id) {
+        if head.status.is_informational() && !upgraded && self.may_omit(id, head.status) {
             return;
         }
         rules::strip_hop_by_hop(&mut head.fields, upgraded);
@@ -298,10 +298,14 @@ impl Agent {
     }
 
     /// Whether the tunnel of a call has so much to send that an interim response, which nothing
-    /// else holds back, had better be left out.
-    fn is_crowded(&mut self, id: CallId) -> bool {
-        let tunnel = self.calls.get_mut(id).map(|call| call.tunnel);
-        let conn = tunnel.and_then(|conn| self.conns.get_mut(conn));
+    /// else holds back, had better be left out. The first 100 never is.
+    fn may_omit(&mut self, id: CallId, status: http::StatusCode) -> bool {
+        let Some(call) = self.calls.get_mut(id) else { return true };
+        let goes_on = status == http::StatusCode::CONTINUE;
+        if goes_on && !core::mem::replace(&mut call.continued, true) {
+            return false;
+        }
+        let conn = self.conns.get_mut(call.tunnel);
         conn.and_then(Conn::tunnel_mut).is_some_and(|tunnel| tunnel.is_full())
     }
 

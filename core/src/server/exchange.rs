@@ -24,6 +24,8 @@ pub(super) struct Exchange {
     pub(super) call: Call,
     /// How far its response is.
     pub(super) response: Response,
+    /// Whether the client was told to go on with its body: some wait for that.
+    pub(super) continued: bool,
     /// Whether it asks for an upgrade.
     pub(super) upgrade: bool,
     /// What the log will say.
@@ -84,6 +86,7 @@ impl Exchange {
             upload,
             call: Call::Over,
             response: Response::None,
+            continued: false,
             upgrade,
             log: Log::default(),
             method,

@@ -49,7 +49,7 @@ enum Stage {
         /// When the peer will have taken nothing of what waits for too long.
         stalled: Option<Instant>,
     },
-    /// We closed; the peer has yet to.
+    /// We closed; the peer has yet to. Its time begins anew whenever it takes some of what waits.
     Closing { until: Instant },
     /// Both have closed, or the peer broke the rules: what arrives is thrown away, up to `left`
     /// bytes, so that a reset does not destroy our last frame.
@@ -212,10 +212,16 @@ impl Machine {
 
     fn sent(&mut self, count: usize) {
         Buf::advance(&mut self.outbox, count);
-        if let Stage::Open { stalled } = &mut self.stage
-            && count > 0
-        {
-            *stalled = None;
+        let last_moment = self.last_moment();
+        match &mut self.stage {
+            Stage::Open { stalled } if count > 0 => *stalled = None,
+            // The peer cannot answer before it has read what lies in front of our close frame.
+            Stage::Closing { until } if count > 0 => *until = last_moment,
+            Stage::Open { .. }
+            | Stage::Closing { .. }
+            | Stage::Lingering { .. }
+            | Stage::Flushing { .. }
+            | Stage::Closed => {}
         }
         self.answer();
         self.end_when_flushed();

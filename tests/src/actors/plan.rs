@@ -126,6 +126,10 @@ impl Plan {
     pub fn of(seed: &Seed, id: u64, load: &Load, endpoints: usize) -> Self {
         let seed = seed.fork_at("plan", id);
         let mut plan = Self::plain(&seed, id, load.body_bytes, endpoints);
+        // Kinds that the load does not have matter only to those that it has.
+        if load.kinds.is_empty() {
+            return plan;
+        }
         let drawn = |kind: &Kind| seed.fork(&format!("{kind:?}")).roll().below(rarity(*kind)) == 0;
         let mut kinds: BTreeSet<Kind> = Kind::ALL.into_iter().filter(drawn).collect();
         for (kind, others) in EXCLUDES {

@@ -132,7 +132,11 @@ const SORTS: [Sort; 14] = [
 
 fn faults(case: &Case, most: u64, root: &Seed) -> Vec<Fault> {
     let mut dice = root.fork("kinds").roll();
-    let on: Vec<Sort> = SORTS.into_iter().filter(|_| dice.chance(1, 3)).collect();
+    let mut on: Vec<Sort> = SORTS.into_iter().filter(|_| dice.chance(1, 3)).collect();
+    // By itself, stopping in good order must lose nothing.
+    if root.fork("order").roll().chance(1, 8) {
+        on = vec![Sort::Stop];
+    }
     let count = if on.is_empty() { 0 } else { dice.between(0, most) };
     (0..count).map(|at| fault(case, &on, &mut root.fork_at("fault", at).roll())).collect()
 }

@@ -63,20 +63,34 @@ fn lost(run: &Run, record: &Record) -> bool {
 }
 
 /// Whether a node, and an agent of this endpoint, were there all the time, with nobody telling
-/// them to stop.
+/// them to stop; or a node that was told to, but not long enough ago.
 fn covered(run: &Run, record: &Record, endpoint: usize) -> bool {
     let throughout = |life: &Life| {
         let settled = life.born + SETTLED <= record.began;
         let stays = life.told.is_none_or(|told| told > record.ended);
         settled && stays && life.ended.is_none_or(|ended| ended > record.ended)
     };
-    let node = run.cast.of(Role::Node).any(throughout);
+    let node = run.cast.of(Role::Node).any(|life| throughout(life) || lingers(run, life, record));
     let mut agents = run.cast.of(Role::Agent);
     let agent = agents
         .any(|life| life.member.at % run.case.shape.endpoints == endpoint && throughout(life));
     node && agent && !run.is_cold()
 }
 
+/// Whether this request began while a node that was told to stop served as before, and was over
+/// before its patience was. A balancer sends nobody there.
+fn lingers(run: &Run, life: &Life, record: &Record) -> bool {
+    let shape = &run.case.shape;
+    let settled = life.born + SETTLED <= record.began;
+    let meant = life.told.is_some_and(|told| {
+        let delay = told + shape.drain_delay.0;
+        record.began + REACH <= delay && record.ended < delay + shape.grace_period.0
+    });
+    settled && meant && !shape.balancer && run.case.shape.nodes == 1
+}
+
+/// How long what a client sends is under way at most, if nothing goes wrong.
+const REACH: Duration = Duration::from_secs(2);
 /// How long after its start an agent may take to be registered: it may wait before it dials
 /// again.
 const SETTLED: Duration = Duration::from_secs(30);

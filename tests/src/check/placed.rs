@@ -3,13 +3,17 @@
 use super::{Broken, Invariant, Judge as Look, New};
 use crate::actors::{Client, Outcome};
 use crate::case::Role;
+use crate::kernel::SeatId;
 use crate::run::Run;
+use std::collections::BTreeSet;
 
 /// Compares where requests were meant to go with where they went.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
     records: New,
     arrivals: New,
+    /// Which services saw which requests.
+    saw: BTreeSet<(u64, SeatId)>,
 }
 
 impl Look for Judge {
@@ -29,6 +33,7 @@ impl Look for Judge {
             let endpoint = life.member.at % run.case.shape.endpoints;
             let service = run.world.host::<crate::actors::Service>(seat);
             for arrival in self.arrivals.of(seat, service.arrivals()) {
+                self.saw.insert((arrival.id, seat));
                 let plan = run.work.plan(arrival.id);
                 let hops = arrival.via.iter().filter(|via| via.contains("node-")).count();
                 if plan.endpoint != endpoint || hops > 2 {
@@ -42,9 +47,11 @@ impl Look for Judge {
             let seat = life.seats[0];
             for record in self.records.of(seat, run.world.host::<Client>(seat).records()) {
                 let Outcome::Complete { service } = &record.outcome else { continue };
-                let mut named = super::services(run).filter(|(_, s)| s.served() == service);
-                let saw = named.any(|(_, s)| s.arrivals().iter().any(|a| a.id == record.id));
-                if !saw {
+                let of_it = (record.id, SeatId(0))..=(record.id, SeatId(usize::MAX));
+                let named = |seat: SeatId| {
+                    run.world.host::<crate::actors::Service>(seat).served() == service
+                };
+                if !self.saw.range(of_it).any(|(_, seat)| named(*seat)) {
                     let detail = format!("{record:?}, but {service} never saw it");
                     let broken = self.broken(run, detail).of_request(record.id);
                     return Err(broken.at(record.ended).by(seat));

@@ -1,6 +1,7 @@
 //! Whether anything was left behind.
 
 use super::{Broken, Invariant, Judge as Look};
+use crate::actors::Client;
 use crate::case::Role;
 use crate::kernel::SeatId;
 use crate::run::{Life, Moment, Run};
@@ -28,7 +29,10 @@ impl Look for Judge {
             Moment::Over => run.cast.of(Role::Node).chain(run.cast.of(Role::Agent)).find_map(over),
         };
         match found {
-            Some((seat, detail)) => Err(self.broken(run, detail).by(seat)),
+            Some((seat, detail)) => {
+                let request = request_at(run, seat);
+                Err(Broken { request, ..self.broken(run, detail).by(seat) })
+            }
             None => Ok(()),
         }
     }
@@ -68,6 +72,19 @@ fn left(run: &Run, life: &Life) -> Option<(SeatId, String)> {
         }
         Role::Service | Role::Client | Role::Balancer => None,
     }
+}
+
+/// The last request on a connection that a machine still holds: what is left is most likely its.
+fn request_at(run: &Run, seat: SeatId) -> Option<u64> {
+    let ends = run.world.conns(seat).into_iter().filter_map(|c| run.world.net().other_end(seat, c));
+    let clients = ends.filter(|(far, _)| {
+        run.cast.whose(*far).is_some_and(|life| life.member.role == Role::Client)
+    });
+    let mut last = clients.filter_map(|(far, conn)| {
+        let records = run.world.host::<Client>(far).records().iter();
+        records.filter(|record| record.conn == conn).map(|record| record.id).next_back()
+    });
+    last.next()
 }
 
 /// What goes on though it was told to stop.

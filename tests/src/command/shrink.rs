@@ -2,8 +2,9 @@
 
 use super::choose::Chosen;
 use super::print::Failure;
-use super::{Context, Refusal, Verdict, crash};
-use crate::case::Case;
+use super::{Context, Refusal, Verdict, crash, summary};
+use crate::actors::Client;
+use crate::case::{Case, Role};
 use crate::check::Broken;
 use crate::kernel::Trace;
 use crate::run::Run;
@@ -33,13 +34,13 @@ impl Shrink {
         let (case, words) = self.chosen.case()?;
         let (seed, revision) = (case.seed, context.revision);
         let failure = Failure { seed, revision, words, verb: "run" };
-        let Some(broken) = broken_by(&case, &failure) else {
+        let Some(found) = broken_by(&case, &failure) else {
             let why = format!("seed {seed}: all invariants held, so there is nothing to shrink");
             context.say(|| why.clone(), || json!({ "held": true, "seed": seed }))?;
             return Ok(Verdict::Held);
         };
         let size = parts(&case);
-        let case = cut_short(case, &broken, &failure);
+        let case = cut_short(case, &found, &failure);
         let mut tried = 0;
         let shrunk = shrink(case, self.budget, |case| {
             tried += 1;
@@ -47,7 +48,7 @@ impl Shrink {
                 // Progress that cannot be shown is no matter.
                 let _ = write!(io::stderr(), "\r{tried} cases tried, {:40}", parts(case));
             }
-            breaks(case, &broken, &failure)
+            breaks(case, &found, &failure)
         });
         if tried > 0 && io::stderr().is_terminal() {
             let _ = writeln!(io::stderr());
@@ -55,7 +56,7 @@ impl Shrink {
         shrunk.case.save(&self.output)?;
         let words = super::choose::quoted(&self.output.to_string_lossy());
         let failure = Failure { words, verb: "replay", ..failure };
-        let broken = broken_by(&shrunk.case, &failure).unwrap_or(broken);
+        let (broken, _) = broken_by(&shrunk.case, &failure).unwrap_or(found);
         let text = || {
             let end = if shrunk.minimal { "nothing smaller was found" } else { "budget used up" };
             let (small, tried) = (parts(&shrunk.case), shrunk.tried);
@@ -76,25 +77,33 @@ impl Shrink {
     }
 }
 
+/// What broke, and how the request ended in which it did: what ends otherwise is another failure.
+type Found = (Broken, Option<String>);
+
 /// What the case breaks.
-fn broken_by(case: &Case, failure: &Failure) -> Option<Broken> {
+fn broken_by(case: &Case, failure: &Failure) -> Option<Found> {
     let run = crash::within(failure, || Run::play(case.clone(), Trace::default()));
-    run.broken().cloned()
+    let broken = run.broken()?.clone();
+    let clients = run.cast.of(Role::Client).flat_map(|life| &life.seats);
+    let mut records = clients.flat_map(|seat| run.world.host::<Client>(*seat).records());
+    let record = records.find(|record| Some(record.id) == broken.request);
+    Some((broken, record.map(|record| summary::end(&record.outcome))))
 }
 
-fn breaks(case: &Case, broken: &Broken, failure: &Failure) -> bool {
-    broken_by(case, failure).is_some_and(|other| other.invariant == broken.invariant)
+fn breaks(case: &Case, (broken, end): &Found, failure: &Failure) -> bool {
+    let found = broken_by(case, failure);
+    found.is_some_and(|(other, how)| other.invariant == broken.invariant && how == *end)
 }
 
 /// Lets the case heal just behind what broke, if it breaks all the same.
-fn cut_short(case: Case, broken: &Broken, failure: &Failure) -> Case {
-    let end = broken.at.since(Instant::ZERO).as_secs() + 1;
+fn cut_short(case: Case, found: &Found, failure: &Failure) -> Case {
+    let end = found.0.at.since(Instant::ZERO).as_secs() + 1;
     let mut short = case.clone();
     let faults = short.faults.len();
     short.faults.retain(|fault| fault.at().is_none_or(|at| at.0.as_secs() < end));
     let fits = short.set(&format!("heal={end}s")).is_ok();
     let shorter = short.heal < case.heal || short.faults.len() < faults;
-    if fits && shorter && breaks(&short, broken, failure) { short } else { case }
+    if fits && shorter && breaks(&short, found, failure) { short } else { case }
 }
 
 /// How large a case is, in words.

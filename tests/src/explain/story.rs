@@ -5,9 +5,9 @@ use super::{LINES_MAX, Line, words};
 use crate::kernel::{Entry, SeatId, Step};
 use crate::run::{Life, Run};
 use core::time::Duration;
-use pico_core::Instant;
 use pico_core::id::ConnId;
 use pico_core::note::Note;
+use pico_core::{Instant, Reason};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// A line in the making.
@@ -160,7 +160,8 @@ impl Teller<'_> {
     fn data(&mut self, step: &Step, entry: &Entry, named: &'static str) {
         let Some(conn) = entry.conn else { return };
         let on = (step.seat, conn);
-        let head = head(&entry.text);
+        let closes = Some(&entry.text).filter(|_| named.contains("tunnel"));
+        let head = head(&entry.text).or_else(|| closes.and_then(|text| close_frame(text)));
         let last = self.drafts.iter().rposition(|draft| {
             draft.data.as_ref().is_some_and(|data| data.on == on)
                 || (draft.who == step.name && draft.weight == Weight::Turn)
@@ -328,10 +329,23 @@ fn letter(text: &str) -> String {
     }
 }
 
+/// That these bytes of a tunnel begin with its close frame, with the reason if it can be read.
+fn close_frame(text: &str) -> Option<String> {
+    let bytes = text.split("bytes: b\"").nth(1)?;
+    if bytes.starts_with("\\x88\\") {
+        let shown = bytes.trim_end_matches("\" }");
+        let reason = shown.rsplit(|c: char| !(c.is_ascii_lowercase() || c == '_')).next();
+        let reason = reason.filter(|reason| Reason::ALL.iter().any(|r| r.told().code == *reason));
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        return Some(format!("close frame{reason}"));
+    }
+    None
+}
+
 /// The first line of an HTTP head, if these bytes begin with one.
 fn head(text: &str) -> Option<String> {
     let bytes = text.split("bytes: b\"").nth(1)?;
-    let line = bytes.split("\\r\\n").next()?;
+    let line = bytes.split("\\r").next()?.trim_end_matches("\" }");
     let heads = ["HTTP/1.", "GET /", "POST /", "PUT /", "DELETE /", "HEAD /"];
     heads.iter().any(|head| line.starts_with(head)).then(|| line.to_owned())
 }

@@ -98,6 +98,7 @@ pub(super) trait AnySeat {
     /// The process is gone, and all that it held.
     fn die(&mut self);
     fn connections(&self) -> usize;
+    fn conns(&self) -> Vec<ConnId>;
     /// The most that waits before any one socket, in bytes.
     fn waiting_max(&self) -> usize;
     fn is_done(&self) -> bool;
@@ -215,6 +216,10 @@ where
 
     fn connections(&self) -> usize {
         self.desk.conns.len()
+    }
+
+    fn conns(&self) -> Vec<ConnId> {
+        self.desk.conns.ids().collect()
     }
 
     fn waiting_max(&self) -> usize {

@@ -16,6 +16,7 @@ use core::fmt::Debug;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use pico_core::host::{Address, Host, Port};
+use pico_core::id::ConnId;
 use pico_core::note::Note;
 use pico_core::{Instant, Seed};
 use std::collections::BTreeMap;
@@ -281,6 +282,11 @@ impl World {
     /// Connections that the driver of `seat` holds, or held when its machine was done.
     pub fn connections(&self, seat: SeatId) -> usize {
         self.seats[seat.0].seat.connections()
+    }
+
+    /// The connections that the driver of `seat` holds.
+    pub fn conns(&self, seat: SeatId) -> Vec<ConnId> {
+        self.seats[seat.0].seat.conns()
     }
 
     /// The most bytes that wait before any one socket of the machine at `seat`.

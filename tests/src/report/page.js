@@ -339,7 +339,11 @@ const byId = new Map(requests.map(request => [request.id, request]));
 function begin() {
   $("title").textContent = `pico-sim: seed ${data.seed}, revision ${data.revision}`;
   const verdict = $("verdict");
-  verdict.textContent = data.broken ? data.broken.text : "All invariants held.";
+  const lines = data.broken ? data.broken.text.split("\n") : ["All invariants held."];
+  verdict.textContent = lines.slice(0, 2).join("\n");
+  // What follows are the records of both ends, for whoever knows them.
+  $("found").hidden = lines.length < 3;
+  $("found").lastChild.textContent = lines.slice(2).join("\n").trim();
   verdict.className = data.broken ? "broken" : "held";
   for (const [name, label] of Object.entries(CLASSES)) {
     const count = requests.filter(request => request.class === name).length;

@@ -120,6 +120,22 @@ impl Agent {
         self.say(rig, stream, Word::Response { head, end });
     }
 
+    /// Sends an interim response to a call.
+    pub fn interim(
+        &mut self,
+        rig: &mut Rig,
+        stream: StreamId,
+        status: u16,
+        fields: &[(&str, &str)],
+    ) {
+        let mut list = Fields::new();
+        for (name, value) in fields {
+            list.push(name.as_bytes(), value.as_bytes());
+        }
+        let head = ResponseHead::new(StatusCode::from_u16(status).unwrap(), b"", list);
+        self.say(rig, stream, Word::Response { head, end: false });
+    }
+
     pub fn reset(&mut self, rig: &mut Rig, stream: StreamId, started: bool) {
         let reason = Reason::UpstreamLost;
         self.say(rig, stream, Word::Reset(Reset { reason, started }));

@@ -311,8 +311,10 @@ impl Proxy {
         forward::response(&mut head, &self.settings.node_id);
         if head.status.is_informational() && !switching {
             exchange.response = Response::Interim;
+            let goes_on = head.status == StatusCode::CONTINUE;
+            let needed = goes_on && !core::mem::replace(&mut exchange.continued, true);
             // No credit bounds interim responses: a client that is behind goes without.
-            if self.http.outbox().len() > self.settings.limits.outbox_bytes {
+            if !needed && self.http.outbox().len() > self.settings.limits.outbox_bytes {
                 return;
             }
             return self.tell(http1::Input::Respond { head, end: false });
