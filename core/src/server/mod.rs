@@ -7,15 +7,19 @@
 
 mod admin;
 mod answer;
+mod calls;
 mod counts;
 mod entry;
 mod exchange;
+mod flow;
 mod forward;
 mod letter;
+mod link;
 mod node;
+mod porch;
 mod proxy;
 mod settings;
-mod upload;
+
 mod upstream;
 mod worker;
 

@@ -162,11 +162,13 @@ impl Worker {
             Letter::Changed(change) => self.routes.apply(&change),
             Letter::Ask { .. }
             | Letter::Answer { .. }
+            | Letter::LinkLost(_)
             | Letter::Draining(_)
             | Letter::Quiet(_)
             | Letter::Parted(_) => {}
             Letter::Sought(_)
             | Letter::Routes(_)
+            | Letter::Peers(_)
             | Letter::Ready(_)
             | Letter::Drain
             | Letter::Part => panic!("{letter:?} by a worker"),
@@ -275,7 +277,7 @@ impl Subject for Worker {
             Step::Routes(other) => {
                 let mut routes = self.routes.clone();
                 if *other {
-                    let place = Place { worker: OTHER, conn: self.elsewhere };
+                    let place = Place::Tunnel { worker: OTHER, conn: self.elsewhere };
                     routes.apply(&Change::Put("a".parse().expect("a name"), serving(place)));
                 }
                 Some(Self::letter(Letter::Routes(Arc::new(routes))))
@@ -390,7 +392,7 @@ impl Subject for Worker {
 
 /// An upstream at `place`.
 const fn serving(place: Place) -> routing::Upstream {
-    routing::Upstream { place, weight: 1, remote: false, suspect: false }
+    routing::Upstream { place, weight: 1 }
 }
 
 const HANDSHAKE: &[u8] = b"GET /pico/v1/listener/a HTTP/1.1\r\nHost: node\r\n\
