@@ -26,6 +26,8 @@ pub struct Cluster {
     pub links: Vec<[(usize, At); 2]>,
     /// Links that carry nothing for now.
     pub blocked: BTreeSet<usize>,
+    /// Connections that were asked for of a node that is mute.
+    pub waiting: Vec<(usize, At)>,
     ended: BTreeSet<(usize, At)>,
     peers: Vec<Peers>,
 }
@@ -63,6 +65,7 @@ impl Cluster {
             mute: BTreeSet::new(),
             links: Vec::new(),
             blocked: BTreeSet::new(),
+            waiting: Vec::new(),
             ended: BTreeSet::new(),
             peers,
             nodes,
@@ -88,7 +91,11 @@ impl Cluster {
 
     /// A node hears that another serves an endpoint.
     pub fn route(&mut self, node: usize, endpoint: &str, to: usize) {
-        let upstream = Upstream { place: Place::Node(boot(to)), weight: 1 };
+        self.route_to(node, endpoint, boot(to));
+    }
+
+    pub fn route_to(&mut self, node: usize, endpoint: &str, to: Boot) {
+        let upstream = Upstream { place: Place::Node(to), weight: 1 };
         let change = Change::Put(endpoint.parse().unwrap(), upstream);
         self.nodes[node].write_to(Address::Node, Letter::Changed(change));
     }
@@ -115,6 +122,14 @@ impl Cluster {
         }
     }
 
+    /// The connection that a node dials at last reaches another.
+    pub fn join(&mut self, node: usize, at: At, other: usize) {
+        let far = self.nodes[other].accept(self.doors[other], Port::Gossip);
+        self.links.push([(node, at), (other, far)]);
+        self.nodes[node].dialed(at, true);
+        self.settle();
+    }
+
     fn connect(&mut self) -> bool {
         let mut moved = false;
         for node in 0..self.nodes.len() {
@@ -122,7 +137,7 @@ impl Cluster {
                 moved = true;
                 let found = (0..self.nodes.len()).find(|other| address(*other) == to);
                 match found.filter(|other| !self.shut.contains(other)) {
-                    Some(other) if self.mute.contains(&other) => {}
+                    Some(other) if self.mute.contains(&other) => self.waiting.push((node, at)),
                     Some(other) => {
                         let far = self.nodes[other].accept(self.doors[other], Port::Gossip);
                         self.links.push([(node, at), (other, far)]);
@@ -193,6 +208,13 @@ impl Cluster {
         let client = self.nodes[node].ask(worker, request);
         self.settle();
         (node, client)
+    }
+
+    /// So many clients of the first worker of the first node ask.
+    pub fn asks(&mut self, count: usize, request: &str) {
+        for _ in 0..count {
+            self.ask(0, 0, request);
+        }
     }
 
     pub fn receive(&mut self, (node, client): (usize, At), bytes: &[u8]) {

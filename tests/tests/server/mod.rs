@@ -7,7 +7,7 @@ mod agent;
 mod cluster;
 
 pub use agent::Agent;
-pub use cluster::Cluster;
+pub use cluster::{Cluster, boot};
 
 use bytes::BytesMut;
 use pico_core::host::{Action, Address, Fault, Host as _, Input, Port};
