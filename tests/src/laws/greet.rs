@@ -19,10 +19,10 @@ pub(super) fn agreed(head: &[u8], node: Boot) -> Vec<u8> {
     let mut text = "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\n".to_owned();
     for (name, value) in answer.fields.iter() {
         let [name, value] = [name, value].map(String::from_utf8_lossy);
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text.extend([&name, ": ", &value, "\r\n"]);
     }
-    text.push_str(&format!("X-Pico-Node: {:016x}\r\n\r\n", node.0));
-    text.into_bytes()
+    let named = format!("X-Pico-Node: {:016x}\r\n\r\n", node.0);
+    [text, named].concat().into_bytes()
 }
 
 /// How an agent asks for a tunnel.

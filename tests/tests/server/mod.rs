@@ -1,6 +1,6 @@
 //! A node in hand: its workers and their letters are carried by the test, and the agent at the
 //! other end of a tunnel is the tunnel machine itself.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 #![allow(unreachable_pub, reason = "a module of tests has no outside")]
 
 mod agent;

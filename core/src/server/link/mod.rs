@@ -177,13 +177,13 @@ impl Link {
                     Event::Received(bytes) => client::Input::Received(bytes),
                     Event::Eof => client::Input::Eof,
                     Event::Sent(count) => client::Input::Sent(count),
-                    Event::Lost => return self.fail(Reason::ConnectionLost),
+                    Event::Lost => return self.fail(Reason::UpstreamLost),
                 };
                 shake.handle(self.clock.now(), input);
             }
             Stage::Dialing => {
                 if matches!(event, Event::Lost) {
-                    self.fail(Reason::ConnectionLost);
+                    self.fail(Reason::UpstreamLost);
                 }
             }
             Stage::Closed => {}
@@ -199,8 +199,8 @@ impl Link {
                 let Some(shaken) = shake.poll(now) else { return false };
                 match shaken {
                     Shaken::Agreed(head) => self.agreed(&head),
-                    Shaken::Refused(_) => self.fail(Reason::UpstreamLost),
-                    Shaken::Failed(reason) => self.fail(reason),
+                    // What is wrong with the node is not the service's fault.
+                    Shaken::Refused(_) | Shaken::Failed(_) => self.fail(Reason::UpstreamLost),
                     Shaken::Finish => self.actions.push_back(Action::Finish),
                 }
                 true

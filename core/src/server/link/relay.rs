@@ -158,14 +158,12 @@ impl Relay {
 
     fn pump_http(&mut self) {
         let now = self.clock.now();
-        let refusal = match self.settings.boot {
-            Boot(0) => Some(Reason::NotFound),
-            Boot(_) => self.refusal,
-        };
+        let alone = self.settings.boot == Boot(0);
+        let admit = |head: &RequestHead| if alone { Err(Reason::NotFound) } else { admit(head) };
         loop {
             let Stage::Http(porch) = &mut self.stage else { return };
-            match porch.poll(now, refusal, admit) {
-                Some(Visit::Admitted(_, answer)) => return self.open(answer),
+            match porch.poll(now, self.refusal, admit) {
+                Some(Visit::Admitted((), answer)) => return self.open(answer),
                 Some(Visit::Refused(reason)) => {
                     let note = Note::Refused { peer: self.peer, reason };
                     self.actions.push_back(Action::Note(note));
