@@ -6,18 +6,13 @@
 mod server;
 
 use http::StatusCode;
-use pico_core::head::{Fields, ResponseHead};
-use pico_core::note::Note;
+use pico_core::head::ResponseHead;
 use pico_core::routing::Standing;
 use pico_core::rpc::{Reset, Word};
 use pico_core::server::Settings;
 use pico_core::{Limits, Reason};
-use server::{Agent, At, Cluster, Rig, boot, data};
-use std::time::Duration;
-
-const GET: &str = "GET /p HTTP/1.1\r\nHost: x\r\nX-Pico-Endpoint: a\r\n\r\n";
-const POST: &str =
-    "POST /p HTTP/1.1\r\nHost: x\r\nX-Pico-Endpoint: a\r\nContent-Length: 2\r\n\r\nhi";
+use server::words::{GET, POST, body, called, credit, fields, status, xs};
+use server::{Agent, Cluster, Rig, boot, data};
 
 #[test]
 fn a_request_reaches_an_agent_of_another_node_on_whichever_workers_they_are() {
@@ -42,38 +37,6 @@ fn a_request_reaches_an_agent_of_another_node_on_whichever_workers_they_are() {
         assert_eq!((c.relayed(0), c.relayed(1)), (0, 1));
         c.rest();
     }
-}
-
-/// The status of the response that a client has got since the last time, 0 if none.
-fn status(c: &mut Cluster, client: (usize, At)) -> u16 {
-    let text = c.text(client);
-    let code = text.strip_prefix("HTTP/1.1 ").and_then(|rest| rest.get(..3));
-    code.map_or(0, |code| code.parse().unwrap())
-}
-
-/// Which of two agents was called, and how.
-fn called(c: &mut Cluster, agents: [usize; 2]) -> (usize, pico_core::id::StreamId) {
-    let at = agents.into_iter().find(|agent| !c.idle(*agent)).expect("one is called");
-    (at, c.called(at).0)
-}
-
-fn fields(list: &[(&str, &str)]) -> Fields {
-    let mut fields = Fields::new();
-    list.iter().for_each(|(name, value)| fields.push(name.as_bytes(), value.as_bytes()));
-    fields
-}
-
-/// The body bytes in some words.
-fn body(words: &[Word]) -> Vec<u8> {
-    let bytes = words.iter().filter_map(|word| match word {
-        Word::Data { bytes, .. } => Some(&bytes[..]),
-        _ => None,
-    });
-    bytes.flatten().copied().collect()
-}
-
-fn credit(words: &[Word]) -> usize {
-    words.iter().map(|word| if let Word::Credit(count) = word { *count } else { 0 }).sum()
 }
 
 #[test]
@@ -183,7 +146,7 @@ fn a_callee_that_has_had_enough_is_believed_behind_the_end_of_its_answer() {
     for _ in 0..64 {
         c.nodes[0].take(client.1, 16 * 1024);
         c.settle();
-        got += c.nodes[0].bytes(client.1).iter().filter(|byte| **byte == b'x').count();
+        got += xs(&c.nodes[0].bytes(client.1));
     }
     assert_eq!(got, length, "all of the answer");
     c.rest();
@@ -214,16 +177,14 @@ fn a_stale_route_is_not_mine_and_the_request_goes_elsewhere() {
 #[test]
 fn what_was_forwarded_is_not_forwarded_again() {
     let mut c = Cluster::new(&[1, 1, 1]);
-    let agent = c.agent(2, 0, "a");
-    let mut c2 = Cluster::new(&[1, 1, 1]);
-    c2.route(0, "a", 1);
-    c2.route(1, "a", 2);
-    let client = c2.ask(0, 0, GET);
-    assert_eq!(status(&mut c2, client), 502);
-    assert_eq!((c2.relayed(1), c2.relayed(2)), (1, 0));
-    // A client of the middle node is served by the last.
+    let agent = c.online(2, 0, "a");
+    c.route(0, "a", 1);
+    c.route(1, "a", 2);
+    let client = c.ask(0, 0, GET);
+    assert!(c.text(client).contains("\"no_upstream\""));
+    assert_eq!((c.relayed(1), c.relayed(2)), (1, 0));
     c.ask(1, 0, GET);
-    c.called(agent);
+    assert!(!c.idle(agent), "a client of the middle node is served by the last");
 }
 
 #[test]
@@ -236,143 +197,6 @@ fn an_upstream_here_is_chosen_before_one_elsewhere_until_it_has_twice_the_load()
     c.settle();
     let count = |c: &Cluster, agent: usize| c.agents[agent].1.called.len();
     assert_eq!((count(&c, here), count(&c, there)), (20, 10));
-}
-
-#[test]
-fn a_node_that_cannot_be_dialled_is_passed_over_at_once_and_avoided_for_a_while() {
-    let mut c = Cluster::new(&[1, 1, 1]);
-    c.shut.insert(1);
-    c.route(0, "a", 1);
-    let agent = c.agent(2, 0, "a");
-    let mut dials = Vec::new();
-    for _ in 0..40 {
-        let before = c.nodes[0].lost.len();
-        let client = c.ask(0, 0, POST);
-        let (stream, _) = c.called(agent);
-        c.respond(agent, stream, &[], true);
-        assert_eq!(status(&mut c, client), 200, "no time passes, and nothing is lost");
-        dials.push(c.nodes[0].lost.len() - before);
-    }
-    assert_eq!(dials.iter().sum::<usize>(), 1, "avoided once it has failed: {dials:?}");
-    assert_eq!(c.nodes[0].lost, [boot(1)]);
-    // 1, 2, 4, 8 and then 8 s, each of which ends with another attempt.
-    for span in [1, 2, 4, 8, 8] {
-        let before = c.nodes[0].lost.len();
-        c.pass(Duration::from_millis(span * 1000 - 1));
-        c.asks(20, GET);
-        assert_eq!(c.nodes[0].lost.len(), before, "{span}");
-        c.pass(Duration::from_millis(1));
-        c.asks(40, GET);
-        assert_eq!(c.nodes[0].lost.len(), before + 1, "{span}");
-    }
-}
-
-#[test]
-fn a_link_that_opens_ends_the_avoidance() {
-    let mut c = Cluster::new(&[1, 1]);
-    c.shut.insert(1);
-    let agent = c.agent(1, 0, "a");
-    let refused = c.ask(0, 0, GET);
-    assert_eq!(status(&mut c, refused), 502);
-    c.shut.clear();
-    let client = c.ask(0, 0, GET);
-    let (stream, _) = c.called(agent);
-    c.respond(agent, stream, &[], true);
-    assert_eq!(status(&mut c, client), 200, "nothing else serves, so it is tried");
-    c.shut.insert(1);
-    c.cut(0);
-    c.agent(0, 0, "a");
-    c.pass(Duration::from_millis(999));
-    c.asks(9, GET);
-    assert_eq!(c.nodes[0].lost.len(), 2, "the refusal and the cut");
-    c.pass(Duration::from_millis(1));
-    c.asks(9, GET);
-    assert_eq!(c.nodes[0].lost.len(), 3, "1 s and not 2");
-}
-
-#[test]
-fn a_node_that_does_not_answer_a_dial_is_passed_over_in_a_second() {
-    let mut c = Cluster::new(&[1, 1, 1]);
-    c.mute.insert(1);
-    c.route(0, "a", 1);
-    let first = c.ask(0, 0, POST);
-    let chunked = "PUT /q HTTP/1.1\r\nHost: x\r\nX-Pico-Endpoint: a\r\n\
-                   Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n";
-    let second = c.ask(0, 0, chunked);
-    let agent = c.agent(2, 0, "a");
-    c.pass(Limits::default().link_timeout - Duration::from_millis(1));
-    assert!(c.idle(agent));
-    c.pass(Duration::from_millis(1));
-    for _ in 0..2 {
-        let (stream, head) = c.called(agent);
-        let words = c.heard(agent, stream);
-        if head.target() == b"/q" {
-            assert!(words.contains(&Word::Trailers(fields(&[("X", "y")]))), "{words:?}");
-        } else {
-            assert_eq!(body(&words), b"hi");
-        }
-        c.respond(agent, stream, &[], true);
-    }
-    assert_eq!([status(&mut c, first), status(&mut c, second)], [200, 200]);
-    assert_eq!(c.nodes[0].lost, [boot(1)]);
-    c.rest();
-}
-
-#[test]
-fn all_calls_that_wait_for_a_link_go_by_it_once_it_is_there() {
-    let mut c = Cluster::new(&[1, 1]);
-    let agent = c.agent(1, 0, "a");
-    c.mute.insert(1);
-    let clients: Vec<_> = (0..3).map(|_| c.ask(0, 0, POST)).collect();
-    let gone = c.ask(0, 0, POST);
-    c.nodes[0].lose(gone.1);
-    let (node, at) = c.waiting[0];
-    c.join(node, at, 1);
-    for client in clients {
-        let (stream, _) = c.called(agent);
-        assert_eq!(body(&c.heard(agent, stream)), b"hi");
-        c.respond(agent, stream, &[], true);
-        assert_eq!(status(&mut c, client), 200);
-    }
-    assert!(c.idle(agent), "who left while waiting is not called for");
-    assert_eq!(c.links.len(), 1);
-    c.rest();
-}
-
-#[test]
-fn a_link_that_breaks_in_mid_call_leaves_no_doubt_whether_it_may_have_run() {
-    for (request, again) in [(POST, false), (GET, true)] {
-        let mut c = Cluster::new(&[1, 1, 1]);
-        let agents = [c.agent(1, 0, "a"), c.agent(2, 0, "a")];
-        let client = c.ask(0, 0, request);
-        let (first, _) = called(&mut c, agents);
-        c.cut(0);
-        let second = agents[usize::from(first == agents[0])];
-        assert_eq!(c.idle(second), !again, "{request}");
-        assert_eq!(status(&mut c, client), if again { 0 } else { 502 }, "{request}");
-        assert_eq!(c.nodes[0].lost, [c.agents[first].0].map(boot));
-        if again {
-            let (stream, _) = c.called(second);
-            c.respond(second, stream, &[], true);
-            assert_eq!(status(&mut c, client), 200);
-        }
-        c.rest();
-    }
-}
-
-#[test]
-fn a_link_that_breaks_once_an_answer_was_seen_cuts_it() {
-    let mut c = Cluster::new(&[1, 1, 1]);
-    let agents = [c.agent(1, 0, "a"), c.agent(2, 0, "a")];
-    let client = c.ask(0, 0, GET);
-    let (first, stream) = called(&mut c, agents);
-    c.respond(first, stream, &[("Content-Length", "9")], false);
-    c.say(first, stream, data(b"some", false));
-    c.cut(0);
-    assert!(c.text(client).ends_with("some"));
-    assert!(c.nodes[0].finished.contains(&client.1) || c.nodes[0].closed.contains(&client.1));
-    assert!(agents.into_iter().all(|agent| c.idle(agent)), "not tried again");
-    c.rest();
 }
 
 #[test]
@@ -396,56 +220,6 @@ fn a_reset_passes_with_what_it_says_of_the_start() {
 }
 
 #[test]
-fn an_agent_that_dies_at_the_other_node_is_lost_to_the_client_here() {
-    let mut c = Cluster::new(&[1, 2]);
-    let agent = c.agent(1, 1, "a");
-    let client = c.ask(0, 0, POST);
-    c.called(agent);
-    let at = c.agents[agent].1.at;
-    c.nodes[1].lose(at);
-    c.settle();
-    let text = c.text(client);
-    assert!(text.starts_with("HTTP/1.1 502 ") && text.contains("\"upstream_lost\""), "{text}");
-    c.rest();
-}
-
-#[test]
-fn a_silent_link_is_lost_after_two_heartbeats() {
-    let mut c = Cluster::new(&[1, 1]);
-    let agent = c.agent(1, 0, "a");
-    let client = c.ask(0, 0, POST);
-    c.called(agent);
-    c.blocked.insert(0);
-    c.pass(Limits::default().heartbeat * 2);
-    assert_eq!(status(&mut c, client), 502);
-    assert_eq!(c.nodes[0].lost, [boot(1)], "at once, and not when the close handshake is over");
-    c.pass(Limits::default().linger_timeout);
-    assert!(c.links[0].iter().all(|(node, at)| c.nodes[*node].closed.contains(at)));
-    c.rest();
-}
-
-#[test]
-fn another_node_at_the_address_of_one_is_not_taken_for_it() {
-    let mut c = Cluster::new(&[1, 1, 1]);
-    c.agent(1, 0, "a");
-    let agent = c.agent(2, 0, "a");
-    // Its address is said to be that of another run of it.
-    c.know(0, |peers| {
-        let old = peers.remove(&boot(1)).unwrap();
-        peers.insert(boot(8), old);
-    });
-    c.route_to(0, "a", boot(8));
-    for _ in 0..20 {
-        let client = c.ask(0, 0, POST);
-        let (stream, _) = c.called(agent);
-        c.respond(agent, stream, &[], true);
-        assert_eq!(status(&mut c, client), 200);
-    }
-    assert_eq!(c.relayed(1), 0);
-    assert_eq!(c.nodes[0].lost, [boot(8)]);
-}
-
-#[test]
 fn who_is_not_well_is_called_only_if_nobody_else_serves() {
     for standing in [Standing::Suspect, Standing::Leaving] {
         let mut c = Cluster::new(&[1, 1, 1]);
@@ -457,63 +231,6 @@ fn who_is_not_well_is_called_only_if_nobody_else_serves() {
         c.ask(0, 0, GET);
         assert!(!c.idle(ill));
     }
-}
-
-#[test]
-fn the_link_to_a_node_that_is_no_more_is_closed() {
-    let mut c = Cluster::new(&[1, 1]);
-    let agent = c.agent(1, 0, "a");
-    let client = c.ask(0, 0, POST);
-    let (stream, _) = c.called(agent);
-    c.know(0, |peers| drop(peers.remove(&boot(1))));
-    assert_eq!(status(&mut c, client), 502);
-    let words = c.heard(agent, stream);
-    assert!(matches!(words.last(), Some(Word::Reset(_))), "{words:?}");
-    assert!(c.links[0].iter().all(|(node, at)| c.nodes[*node].closed.contains(at)));
-    assert!(c.nodes[0].lost.is_empty(), "it was meant");
-    let late = c.ask(0, 0, GET);
-    assert!(c.text(late).contains("\"no_upstream\""));
-    c.rest();
-}
-
-#[test]
-fn a_node_that_drains_serves_what_it_has_and_is_called_no_more() {
-    let mut c = Cluster::new(&[1, 2, 1]);
-    let (leaving, staying) = (c.agent(1, 1, "a"), c.agent(2, 0, "a"));
-    c.know(0, |peers| peers.get_mut(&boot(2)).unwrap().standing = Standing::Suspect);
-    let client = c.ask(0, 0, POST);
-    let (stream, _) = c.called(leaving);
-    c.nodes[1].drain();
-    let early = c.ask(0, 0, POST);
-    let (second, _) = c.called(leaving);
-    c.pass(Settings::default().drain_delay);
-    c.ask(0, 0, POST);
-    assert!(c.idle(leaving) && !c.idle(staying), "it has said that it leaves");
-    c.pass(Duration::from_secs(3));
-    assert!(!c.nodes[1].is_done());
-    for (client, stream) in [(client, stream), (early, second)] {
-        c.respond(leaving, stream, &[("Content-Length", "2")], false);
-        c.say(leaving, stream, data(b"yo", true));
-        assert_eq!(status(&mut c, client), 200);
-    }
-    c.pass(Limits::default().linger_timeout);
-    assert!(c.nodes[1].is_done(), "as soon as the last call is over");
-    let none = Note::Drained { cut: 0 };
-    assert!(c.nodes[1].notes.contains(&none), "{:?}", c.nodes[1].notes);
-    assert!(c.nodes[0].lost.is_empty(), "it was meant");
-}
-
-#[test]
-fn a_node_that_drains_with_nobody_else_to_serve_says_so_through_the_first() {
-    let mut c = Cluster::new(&[1, 1]);
-    let agent = c.agent(1, 0, "a");
-    c.ask(0, 0, POST);
-    c.called(agent);
-    c.nodes[1].drain();
-    c.pass(Settings::default().drain_delay);
-    let client = c.ask(0, 0, GET);
-    let text = c.text(client);
-    assert!(text.starts_with("HTTP/1.1 503 ") && text.contains("\"draining\""), "{text}");
 }
 
 #[test]
@@ -540,7 +257,7 @@ fn a_stalled_client_stops_the_service_at_the_other_node_and_lets_it_go_on() {
     while sent < length || got < length {
         c.nodes[0].take(client.1, 16 * 1024);
         let text = c.nodes[0].bytes(client.1);
-        got += text.iter().filter(|byte| **byte == b'x').count();
+        got += xs(&text);
         let more = credit(&c.heard(agent, stream)).min(length - sent);
         if more > 0 {
             sent += more;

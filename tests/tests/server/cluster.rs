@@ -100,14 +100,20 @@ impl Cluster {
         self.nodes[node].write_to(Address::Node, Letter::Changed(change));
     }
 
-    /// An agent comes online at a worker of a node, of which the others hear.
-    pub fn agent(&mut self, node: usize, worker: usize, endpoint: &str) -> usize {
+    /// An agent comes online at a worker of a node, of which the others do not hear.
+    pub fn online(&mut self, node: usize, worker: usize, endpoint: &str) -> usize {
         let agent = Agent::online(&mut self.nodes[node], worker, endpoint);
         self.agents.push((node, agent));
+        self.agents.len() - 1
+    }
+
+    /// An agent comes online at a worker of a node, of which the others hear.
+    pub fn agent(&mut self, node: usize, worker: usize, endpoint: &str) -> usize {
+        let agent = self.online(node, worker, endpoint);
         for other in (0..self.nodes.len()).filter(|other| *other != node) {
             self.route(other, endpoint, node);
         }
-        self.agents.len() - 1
+        agent
     }
 
     /// Carries everything until nothing moves.

@@ -5,6 +5,7 @@
 
 mod agent;
 mod cluster;
+pub mod words;
 
 pub use agent::Agent;
 pub use cluster::{Cluster, boot};

@@ -63,14 +63,19 @@ impl Links {
         })
     }
 
-    /// A link to `boot` failed: it is avoided for a while, twice as long as the last time.
-    fn avoid(&mut self, boot: Boot, now: Instant, limits: &Limits) {
+    /// A link to `boot` failed: it is avoided for a while, twice as long as the last time. Returns
+    /// whether that is news: what fails while it is avoided anyway was tried for want of others.
+    fn avoid(&mut self, boot: Boot, now: Instant, limits: &Limits) -> bool {
         if !self.peers.contains_key(&boot) {
-            return;
+            return false;
         }
-        let last = self.avoided.get(&boot).map(|avoided| avoided.span.saturating_mul(2));
-        let span = last.unwrap_or(limits.avoid_min).min(limits.avoid_max);
+        let span = match self.avoided.get(&boot) {
+            Some(avoided) if now < avoided.until => return false,
+            Some(avoided) => avoided.span.saturating_mul(2).min(limits.avoid_max),
+            None => limits.avoid_min,
+        };
         self.avoided.insert(boot, Avoided { until: now + span, span });
+        true
     }
 
     /// No call can be made by this link any more. There may be a newer one already.
@@ -150,9 +155,8 @@ impl Worker {
                 }
                 Some(link::Action::Down { broken }) => {
                     self.links.down(boot, conn);
-                    if broken {
-                        let limits = &self.settings.limits;
-                        self.links.avoid(boot, self.clock.now(), limits);
+                    let now = self.clock.now();
+                    if broken && self.links.avoid(boot, now, &self.settings.limits) {
                         self.write_node(Letter::LinkLost(boot));
                     }
                 }
