@@ -254,7 +254,7 @@ fn a_stalled_client_stops_the_service_at_the_other_node_and_lets_it_go_on() {
     }
     assert!((2 * window..=6 * window).contains(&sent), "bounded: {sent}");
     let mut got = 0;
-    while sent < length || got < length {
+    for _ in 0..length / 1024 {
         c.nodes[0].take(client.1, 16 * 1024);
         let text = c.nodes[0].bytes(client.1);
         got += xs(&text);
@@ -284,17 +284,17 @@ fn a_stalled_service_at_the_other_node_stops_the_client() {
     }
     assert!(sent < 8 * window, "bounded: {sent}");
     let mut got = 0;
-    while got < length {
+    for _ in 0..length / 1024 {
         let words = c.heard(agent, stream);
         let more = body(&words).len();
         got += more;
-        assert!(more > 0 || sent < length, "all of it arrives");
         c.say(agent, stream, Word::Credit(more));
         while sent < length && c.nodes[0].has_room(client.1) {
             c.receive(client, &vec![b'x'; 16 * 1024]);
             sent += 16 * 1024;
         }
     }
+    assert_eq!(got, length, "all of it arrives");
     c.respond(agent, stream, &[], true);
     assert_eq!(status(&mut c, client), 200);
     c.rest();

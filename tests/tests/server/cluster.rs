@@ -28,6 +28,8 @@ pub struct Cluster {
     pub blocked: BTreeSet<usize>,
     /// Connections that were asked for of a node that is mute.
     pub waiting: Vec<(usize, At)>,
+    /// How often anybody was dialled.
+    pub dials: usize,
     ended: BTreeSet<(usize, At)>,
     peers: Vec<Peers>,
 }
@@ -66,6 +68,7 @@ impl Cluster {
             links: Vec::new(),
             blocked: BTreeSet::new(),
             waiting: Vec::new(),
+            dials: 0,
             ended: BTreeSet::new(),
             peers,
             nodes,
@@ -141,6 +144,7 @@ impl Cluster {
         for node in 0..self.nodes.len() {
             for (at, to) in std::mem::take(&mut self.nodes[node].dials) {
                 moved = true;
+                self.dials += 1;
                 let found = (0..self.nodes.len()).find(|other| address(*other) == to);
                 match found.filter(|other| !self.shut.contains(other)) {
                     Some(other) if self.mute.contains(&other) => self.waiting.push((node, at)),
