@@ -197,6 +197,8 @@ pub enum Port {
     Upstream,
     /// Operators.
     Admin,
+    /// Other nodes' links.
+    Gossip,
 }
 
 /// Another machine of the same process.

@@ -60,6 +60,12 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// For dialling one address.
     pub dial_timeout: Duration,
+    /// For a link to another node, from dialling to the hello: calls wait for it.
+    pub link_timeout: Duration,
+    /// How long a worker avoids a node to which its link failed; doubles with each failure.
+    pub avoid_min: Duration,
+    /// The longest time for which a worker avoids a node.
+    pub avoid_max: Duration,
     /// How long reading goes on after an early answer, and a close handshake may take.
     pub linger_timeout: Duration,
     /// How long a client that has sent its FIN waits for a silent response.
@@ -101,6 +107,9 @@ impl Default for Limits {
             pool_timeout: Duration::from_secs(1),
             handshake_timeout: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(5),
+            link_timeout: Duration::from_secs(1),
+            avoid_min: Duration::from_secs(1),
+            avoid_max: Duration::from_secs(8),
             linger_timeout: Duration::from_secs(2),
             half_close_timeout: Duration::from_secs(1),
             heartbeat: Duration::from_secs(10),

@@ -4,8 +4,8 @@ use bytes::{Buf, BytesMut};
 use pico_core::head::{Fields, elements, valid_name, valid_value};
 use pico_core::host::{Action, Told};
 use pico_core::id::WorkerId;
-use pico_core::id::{ConnIds, ConnMap, Side};
-use pico_core::routing::{Change, EndpointId, Loads, Place, Routes, Upstream, choose};
+use pico_core::id::{Boot, ConnIds, ConnMap, Side};
+use pico_core::routing::{Change, EndpointId, Loads, Place, Routes, Standing, Upstream, choose};
 use pico_core::{Agenda, Instant, Outbox, Seed, Timers};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -119,24 +119,25 @@ proptest! {
         changes in prop::collection::vec((0_u8..6, 0_u8..4, any::<bool>()), 0..60),
     ) {
         let mut ids = ConnIds::new(Side::Accepted);
-        let conns: Vec<_> = (0..4).map(|_| ids.issue()).collect();
+        let place = |conn| Place::Tunnel { worker: WorkerId(0), conn };
+        let places: Vec<_> = (0..4).map(|_| place(ids.issue())).collect();
         let mut routes = Routes::new();
         let mut model: BTreeMap<u8, Vec<u8>> = BTreeMap::new();
         for (name, who, put) in changes {
             let endpoint: EndpointId = format!("e{name}").parse().unwrap();
-            let place = Place { worker: WorkerId(0), conn: conns[usize::from(who)] };
+            let place = places[usize::from(who)];
             let held = model.entry(name).or_default();
             held.retain(|w| *w != who);
             let before = routes.clone();
             if put {
                 held.push(who);
-                let upstream = Upstream { place, weight: 1, remote: false, suspect: false };
+                let upstream = Upstream { place, weight: 1 };
                 routes.apply(&Change::Put(endpoint.clone(), upstream));
             } else {
                 routes.apply(&Change::Remove(endpoint.clone(), place));
             }
-            let got: Vec<_> = routes.get(&endpoint).iter().map(|u| u.place.conn).collect();
-            let want: Vec<_> = held.iter().map(|w| conns[usize::from(*w)]).collect();
+            let got: Vec<_> = routes.get(&endpoint).iter().map(|u| u.place).collect();
+            let want: Vec<_> = held.iter().map(|w| places[usize::from(*w)]).collect();
             prop_assert_eq!(got, want);
             // What another holds of the old routes is as it was.
             prop_assert!(before.len().abs_diff(routes.len()) <= 1);
@@ -190,10 +191,20 @@ fn upstreams(count: u32) -> Vec<Upstream> {
     let mut ids = ConnIds::new(Side::Accepted);
     (0..count)
         .map(|_| {
-            let place = Place { worker: WorkerId(0), conn: ids.issue() };
-            Upstream { place, weight: 1, remote: false, suspect: false }
+            let place = Place::Tunnel { worker: WorkerId(0), conn: ids.issue() };
+            Upstream { place, weight: 1 }
         })
         .collect()
+}
+
+/// A node without peers.
+const fn nobody(_: Boot) -> Option<Standing> {
+    None
+}
+
+/// A node whose one peer is well.
+fn alive(boot: Boot) -> Option<Standing> {
+    (boot == Boot(1)).then_some(Standing::Alive)
 }
 
 #[test]
@@ -203,7 +214,7 @@ fn the_less_loaded_of_two_is_chosen() {
     let mut dice = Seed::from_u64(1).roll();
     loads.begin(two[0].place);
     for _ in 0..50 {
-        assert_eq!(choose(&two, &loads, None, &mut dice).unwrap().place, two[1].place);
+        assert_eq!(choose(&two, &loads, nobody, None, &mut dice).unwrap().place, two[1].place);
     }
 }
 
@@ -211,10 +222,12 @@ fn the_less_loaded_of_two_is_chosen() {
 fn a_remote_upstream_counts_double_and_weight_divides() {
     let mut two = upstreams(2);
     let mut dice = Seed::from_u64(1).roll();
-    two[1].remote = true;
+    two[1].place = Place::Node(Boot(1));
     let loads = Loads::new();
     let first = |two: &[Upstream], dice: &mut _| {
-        (0..50).filter(|_| choose(two, &loads, None, dice).unwrap().place == two[0].place).count()
+        (0..50)
+            .filter(|_| choose(two, &loads, alive, None, dice).unwrap().place == two[0].place)
+            .count()
     };
     assert_eq!(first(&two, &mut dice), 50);
     two[1].weight = 3;
@@ -222,18 +235,37 @@ fn a_remote_upstream_counts_double_and_weight_divides() {
 }
 
 #[test]
-fn a_suspect_serves_only_if_nobody_else_does_and_the_avoided_never() {
+fn who_is_not_well_serves_only_if_nobody_else_does_and_the_avoided_and_unknown_never() {
     let mut two = upstreams(2);
     let mut dice = Seed::from_u64(1).roll();
     let loads = Loads::new();
-    two[0].suspect = true;
-    for _ in 0..20 {
-        assert_eq!(choose(&two, &loads, None, &mut dice).unwrap().place, two[1].place);
+    two[0].place = Place::Node(Boot(1));
+    for standing in [Standing::Suspect, Standing::Leaving] {
+        let known = |boot| (boot == Boot(1)).then_some(standing);
+        for _ in 0..20 {
+            let chosen = choose(&two, &loads, known, None, &mut dice).unwrap();
+            assert_eq!(chosen.place, two[1].place);
+        }
+        let avoid = Some(two[1].place);
+        assert_eq!(choose(&two, &loads, known, avoid, &mut dice).unwrap().place, two[0].place);
+        assert!(choose(&two[1..], &loads, known, avoid, &mut dice).is_none());
     }
-    let avoid = Some(two[1].place);
-    assert_eq!(choose(&two, &loads, avoid, &mut dice).unwrap().place, two[0].place);
-    assert!(choose(&two[1..], &loads, avoid, &mut dice).is_none());
-    assert!(choose(&[], &loads, None, &mut dice).is_none());
+    assert!(choose(&two[..1], &loads, nobody, None, &mut dice).is_none(), "not a peer");
+    assert!(choose(&[], &loads, nobody, None, &mut dice).is_none());
+}
+
+#[test]
+fn a_node_that_is_well_is_as_good_as_a_tunnel_once_the_load_is_twice_as_high() {
+    let mut two = upstreams(2);
+    let mut dice = Seed::from_u64(1).roll();
+    let mut loads = Loads::new();
+    two[0].place = Place::Node(Boot(1));
+    loads.begin(two[1].place);
+    loads.begin(two[1].place);
+    for _ in 0..20 {
+        let chosen = choose(&two, &loads, alive, None, &mut dice).unwrap();
+        assert_eq!(chosen.place, two[0].place);
+    }
 }
 
 #[test]
@@ -242,7 +274,7 @@ fn equal_upstreams_share_equally() {
     let mut dice = Seed::from_u64(3).roll();
     let mut loads = Loads::new();
     for _ in 0..400 {
-        loads.begin(choose(&four, &loads, None, &mut dice).unwrap().place);
+        loads.begin(choose(&four, &loads, nobody, None, &mut dice).unwrap().place);
     }
     for upstream in &four {
         assert!((90..=110).contains(&loads.get(upstream.place)), "{loads:?}");

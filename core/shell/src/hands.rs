@@ -238,7 +238,7 @@ impl<P: Platform, L> Hands<P, L> {
                 Poll::Ready(Ok((stream, peer))) => {
                     let conn = self.ids.issue();
                     let link = Link::accepted(conn, stream, &self.ready);
-                    if door.port() == Port::Upstream {
+                    if matches!(door.port(), Port::Upstream | Port::Gossip) {
                         link.limit_unsent();
                     }
                     self.links.insert(conn, link);

@@ -3,7 +3,7 @@
 use super::Agent;
 use super::call::CallId;
 use super::conn::{Conn, Event, Kind};
-use crate::head::ResponseHead;
+use crate::head::Fields;
 use crate::host::{Action, Fault};
 use crate::http1::client;
 use crate::id::ConnId;
@@ -12,12 +12,12 @@ use crate::note::{Note, Why};
 use crate::outbox::Outbox;
 use crate::reason::Reason;
 use crate::time::Instant;
-use crate::{rpc, tunnel, ws};
+use crate::tunnel::{Refusal, Shake, Shaken};
+use crate::{rpc, tunnel};
 use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString as _};
 use alloc::sync::Arc;
-use bytes::BytesMut;
 
 /// One connection to the server, for one listener.
 #[derive(Debug)]
@@ -34,22 +34,6 @@ enum Stage {
     Dialing,
     Shaking(Box<Shake>),
     Open(Box<Open>),
-}
-
-/// The WebSocket handshake.
-#[derive(Debug)]
-struct Shake {
-    http: client::Machine,
-    /// What the response must prove to have seen.
-    key: String,
-    /// A response that is not the one we want, while its body is read.
-    refusal: Option<Refusal>,
-}
-
-#[derive(Debug, Default)]
-struct Refusal {
-    status: u16,
-    body: BytesMut,
 }
 
 #[derive(Debug)]
@@ -76,7 +60,7 @@ impl Uplink {
     pub(super) fn feed(&mut self, now: Instant, event: Event) {
         match &mut self.stage {
             Stage::Dialing => {}
-            Stage::Shaking(shake) => shake.http.handle(now, client_input(event)),
+            Stage::Shaking(shake) => shake.handle(now, client_input(event)),
             Stage::Open(open) => {
                 let input = match event {
                     Event::Received(bytes) => tunnel::Input::Received(bytes),
@@ -92,7 +76,7 @@ impl Uplink {
     pub(super) fn tick(&mut self, now: Instant) {
         match &mut self.stage {
             Stage::Dialing => {}
-            Stage::Shaking(shake) => shake.http.tick(now),
+            Stage::Shaking(shake) => shake.tick(now),
             Stage::Open(open) => open.tunnel.tick(now),
         }
     }
@@ -109,7 +93,7 @@ impl Uplink {
     pub(super) fn outbox(&self) -> Option<&Outbox> {
         match &self.stage {
             Stage::Dialing => None,
-            Stage::Shaking(shake) => Some(shake.http.outbox()),
+            Stage::Shaking(shake) => Some(shake.outbox()),
             Stage::Open(open) => Some(open.tunnel.outbox()),
         }
     }
@@ -118,7 +102,7 @@ impl Uplink {
     pub(super) fn room(&self) -> usize {
         match &self.stage {
             Stage::Dialing => 0,
-            Stage::Shaking(shake) => shake.http.room(),
+            Stage::Shaking(shake) => shake.room(),
             Stage::Open(open) => open.tunnel.room(),
         }
     }
@@ -127,7 +111,7 @@ impl Uplink {
     pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Dialing => None,
-            Stage::Shaking(shake) => shake.http.deadline(),
+            Stage::Shaking(shake) => shake.deadline(),
             Stage::Open(open) => open.tunnel.deadline(),
         }
     }
@@ -144,7 +128,7 @@ pub(super) fn client_input(event: Event) -> client::Input {
 
 /// What one of the children asks for.
 enum Step {
-    Shaking(client::Action),
+    Shaking(Shaken),
     Open(tunnel::Action<CallId>),
 }
 
@@ -173,30 +157,31 @@ impl Agent {
         let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) else { return };
         let Some(listener) = self.listeners.get(uplink.listener) else { return };
         let target = format!("{}/pico/v1/listener/{}", self.prefix, listener.endpoint);
-        let (mut head, key) = ws::handshake::request(&mut self.dice, &self.authority, &target);
+        let mut more = Fields::new();
         if let Some(token) = &self.token {
-            head.fields.push(b"Authorization", format!("Bearer {token}").as_bytes());
+            more.push(b"Authorization", format!("Bearer {token}").as_bytes());
         }
-        let mut http = client::Machine::new(now, Arc::clone(&self.limits));
-        http.handle(now, client::Input::Request { head, end: false, upgrade: true });
+        let limits = Arc::clone(&self.limits);
+        let shake = Shake::new(now, &mut self.dice, &self.authority, &target, &more, limits);
         uplink.due = Some(now + self.limits.handshake_timeout);
-        uplink.stage = Stage::Shaking(Box::new(Shake { http, key, refusal: None }));
+        uplink.stage = Stage::Shaking(Box::new(shake));
         self.mark(conn);
     }
 
     /// Takes all that the children of `conn` ask for.
     pub(super) fn drain_uplink(&mut self, conn: ConnId) {
+        let now = self.clock.now();
         while let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) {
             let listener = uplink.listener;
             let step = match &mut uplink.stage {
                 Stage::Dialing => None,
-                Stage::Shaking(shake) => shake.http.poll().map(Step::Shaking),
+                Stage::Shaking(shake) => shake.poll(now).map(Step::Shaking),
                 Stage::Open(open) => open.tunnel.poll().map(Step::Open),
             };
             match step {
                 None if self.close_drained(conn) => {}
                 None => break,
-                Some(Step::Shaking(action)) => self.shaken(conn, action),
+                Some(Step::Shaking(shaken)) => self.shaken(conn, shaken),
                 Some(Step::Open(tunnel::Action::Rpc(action))) => {
                     self.called(conn, listener, action);
                 }
@@ -248,44 +233,12 @@ impl Agent {
         }
     }
 
-    fn shaken(&mut self, conn: ConnId, action: client::Action) {
-        match action {
-            client::Action::Response { head, end } => self.answered(conn, &head, end),
-            client::Action::Data { bytes, end } => {
-                let Some(refusal) = self.refusal_mut(conn) else { return };
-                let room = REFUSAL_MAX.saturating_sub(refusal.body.len());
-                refusal.body.extend_from_slice(bytes.get(..room).unwrap_or(&bytes));
-                if end || refusal.body.len() >= REFUSAL_MAX {
-                    self.give_up_shaking(conn, Why::Reason(Reason::Closed));
-                }
-            }
-            client::Action::Failed { reason, .. } | client::Action::Closed(reason) => {
-                self.give_up_shaking(conn, Why::Reason(reason));
-            }
-            client::Action::Trailers(_) | client::Action::Idle => {
-                self.give_up_shaking(conn, Why::Reason(Reason::ProtocolError));
-            }
-            client::Action::Taken(_) => {}
-            client::Action::Finish => self.actions.push_back(Action::Finish(conn)),
-        }
-    }
-
-    fn answered(&mut self, conn: ConnId, head: &ResponseHead, end: bool) {
-        let now = self.clock.now();
-        let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) else { return };
-        let Stage::Shaking(shake) = &mut uplink.stage else { return };
-        let status = head.status.as_u16();
-        if status == 101 {
-            match ws::handshake::check(&shake.key, head) {
-                Ok(()) => self.open(conn),
-                Err(reason) => self.give_up_shaking(conn, Why::Reason(reason)),
-            }
-        } else if !head.status.is_informational() {
-            shake.refusal = Some(Refusal { status, body: BytesMut::new() });
-            if end || !heals_not(status) {
-                return self.give_up_shaking(conn, Why::Status(status));
-            }
-            shake.http.handle(now, client::Input::Credit(REFUSAL_MAX));
+    fn shaken(&mut self, conn: ConnId, shaken: Shaken) {
+        match shaken {
+            Shaken::Agreed(_) => self.open(conn),
+            Shaken::Refused(refusal) => self.refused(conn, &refusal),
+            Shaken::Failed(reason) => self.give_up_shaking(conn, Why::Reason(reason)),
+            Shaken::Finish => self.actions.push_back(Action::Finish(conn)),
         }
     }
 
@@ -294,37 +247,35 @@ impl Agent {
         let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) else { return };
         let stage = core::mem::replace(&mut uplink.stage, Stage::Dialing);
         let Stage::Shaking(shake) = stage else { return };
-        let (early, outbox) = shake.http.into_raw();
         self.tunnels += 1;
         let seed = self.seed.fork_at("tunnel", self.tunnels);
-        let limits = Arc::clone(&self.limits);
-        let me = &self.identity;
-        let mut tunnel = tunnel::Machine::new(now, rpc::Role::Dialer, me, &seed, limits, outbox);
-        if !early.is_empty() {
-            tunnel.handle(now, tunnel::Input::Received(early));
-        }
+        let tunnel = shake.into_tunnel(now, &self.identity, &seed, Arc::clone(&self.limits));
         uplink.stage = Stage::Open(Box::new(Open { tunnel, node: String::new(), drained: false }));
     }
 
-    /// Ends a connection that has not become a tunnel, and its listener's attempt with it.
+    /// Ends a connection that has not become a tunnel, and its listener's attempt with it. What
+    /// was read of a refusal says more than why no more of it was.
     fn give_up_shaking(&mut self, conn: ConnId, why: Why) {
         let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) else { return };
         let listener = uplink.listener;
-        let refusal = self.refusal_mut(conn).map(core::mem::take);
-        self.remove(conn);
-        match refusal {
-            Some(refusal) if heals_not(refusal.status) => {
-                self.rejected(listener, conn, refusal.status, code_in(&refusal.body));
-            }
-            Some(refusal) => self.uplink_ended(listener, conn, Why::Status(refusal.status)),
-            None => self.uplink_ended(listener, conn, why),
+        if let Stage::Shaking(shake) = &mut uplink.stage
+            && let Shaken::Refused(refusal) = shake.give_up(Reason::Closed)
+        {
+            return self.refused(conn, &refusal);
         }
+        self.remove(conn);
+        self.uplink_ended(listener, conn, why);
     }
 
-    fn refusal_mut(&mut self, conn: ConnId) -> Option<&mut Refusal> {
-        match &mut self.conns.get_mut(conn).and_then(Conn::uplink_mut)?.stage {
-            Stage::Shaking(shake) => shake.refusal.as_mut(),
-            Stage::Dialing | Stage::Open(_) => None,
+    /// The server does not want this tunnel.
+    fn refused(&mut self, conn: ConnId, refusal: &Refusal) {
+        let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) else { return };
+        let (listener, status) = (uplink.listener, refusal.status);
+        self.remove(conn);
+        if Refusal::lasts(status) {
+            self.rejected(listener, conn, status, code_in(&refusal.body));
+        } else {
+            self.uplink_ended(listener, conn, Why::Status(status));
         }
     }
 
@@ -410,11 +361,6 @@ impl Agent {
     }
 }
 
-/// Whether an answer with this status stays the same however often one asks.
-fn heals_not(status: u16) -> bool {
-    matches!(status, 400 | 401 | 403)
-}
-
 /// The value of `"code"` in a JSON object, or nothing: for people, so a glance suffices.
 fn code_in(body: &[u8]) -> String {
     let name = b"\"code\"";
@@ -431,9 +377,6 @@ fn code_in(body: &[u8]) -> String {
         String::new()
     }
 }
-
-/// How much of a refusal's body is read in search of its code.
-const REFUSAL_MAX: usize = 4096;
 
 /// Longer than any code that a node sends.
 const CODE_MAX: usize = 64;

@@ -1,6 +1,8 @@
 //! Whom of several upstreams to ask.
 
+use super::peers::Standing;
 use super::routes::{Place, Upstream};
+use crate::id::Boot;
 use crate::seed::Dice;
 use alloc::collections::BTreeMap;
 
@@ -43,22 +45,31 @@ impl Loads {
     }
 }
 
-/// Picks the less loaded of two random candidates: a suspect node only if nothing else serves,
-/// `avoid` never.
+/// Picks the less loaded of two random candidates: a node that is not [`Standing::Alive`] only if
+/// nothing else serves; `avoid`, and a node of which `standing` knows nothing, never.
 ///
 /// The load of a candidate is (calls under way + 1) / weight, doubled if it is remote. Two
 /// choices spread almost as well as knowing all loads, and do not herd (Mitzenmacher, 2001).
 pub fn choose(
     upstreams: &[Upstream],
     loads: &Loads,
+    standing: impl Fn(Boot) -> Option<Standing>,
     avoid: Option<Place>,
     dice: &mut Dice,
 ) -> Option<Upstream> {
-    let fit = |suspect: bool| {
-        move |u: &&Upstream| u.suspect == suspect && avoid.is_none_or(|place| place != u.place)
+    let fit = |well: bool| {
+        let standing = &standing;
+        move |u: &&Upstream| {
+            let stands = match u.place {
+                Place::Tunnel { .. } => Some(Standing::Alive),
+                Place::Node(boot) => standing(boot),
+            };
+            let fits = stands.is_some_and(|stands| (stands == Standing::Alive) == well);
+            fits && avoid.is_none_or(|place| place != u.place)
+        }
     };
-    let suspect = !upstreams.iter().any(|u| fit(false)(&u));
-    let mut fits = upstreams.iter().filter(fit(suspect));
+    let well = upstreams.iter().any(|u| fit(true)(&u));
+    let mut fits = upstreams.iter().filter(fit(well));
     let count = fits.clone().count();
     if count < 2 {
         return fits.next().copied();
@@ -73,7 +84,7 @@ pub fn choose(
 
 /// Whether `a` carries strictly less than `b`, by cross-multiplication of their loads.
 fn lighter(a: &Upstream, b: &Upstream, loads: &Loads) -> bool {
-    let work = |u: &Upstream| (u64::from(loads.get(u.place)) + 1) << u32::from(u.remote);
+    let work = |u: &Upstream| (u64::from(loads.get(u.place)) + 1) << u32::from(u.place.is_remote());
     let weight = |u: &Upstream| u64::from(u.weight.max(1));
     work(a) * weight(b) < work(b) * weight(a)
 }

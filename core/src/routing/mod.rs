@@ -4,8 +4,10 @@
 
 mod choose;
 mod endpoint;
+mod peers;
 mod routes;
 
 pub use choose::{Loads, choose};
 pub use endpoint::{EndpointId, HEADER, endpoint_of};
+pub use peers::{Peer, Peers, Standing};
 pub use routes::{Change, Place, Routes, Upstream};

@@ -1,32 +1,46 @@
 //! Who serves which endpoint: a value that workers share and the node replaces.
 
 use super::endpoint::EndpointId;
-use crate::id::{ConnId, WorkerId};
+use crate::id::{Boot, ConnId, WorkerId};
 use crate::seed::fnv1a;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-/// Where a call for an endpoint is sent: a connection of some worker.
+/// Where a call for an endpoint is sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Place {
-    /// The worker that owns the connection.
-    pub worker: WorkerId,
-    /// The tunnel, or the link to another node.
-    pub conn: ConnId,
+pub enum Place {
+    /// A tunnel that this node holds.
+    Tunnel {
+        /// The worker that owns the connection.
+        worker: WorkerId,
+        /// The connection.
+        conn: ConnId,
+    },
+    /// Another node, which holds the tunnel. Each worker has a link of its own to it.
+    Node(Boot),
+}
+
+impl Place {
+    /// Whether it is another node that holds the upstream.
+    pub const fn is_remote(self) -> bool {
+        match self {
+            Self::Tunnel { .. } => false,
+            Self::Node(_) => true,
+        }
+    }
 }
 
 /// One way to reach an endpoint.
+///
+/// Whether a node is well is not said here but in [`Peers`](super::Peers): it is a fact of the
+/// node and not of each of its endpoints.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Upstream {
     /// Where calls go.
     pub place: Place,
     /// How many upstreams stand behind it, at least 1.
     pub weight: u32,
-    /// Whether it is another node that holds the upstream.
-    pub remote: bool,
-    /// Whether that node may be dead: only taken if nothing else serves.
-    pub suspect: bool,
 }
 
 /// A change to the routes.

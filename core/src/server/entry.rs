@@ -1,6 +1,8 @@
 //! What a worker keeps of one connection, whatever its kind.
 
 use super::admin::{self, Admin};
+use super::link::relay::{self, Relay};
+use super::link::{self, Link};
 use super::proxy::{self, Proxy};
 use super::upstream::{self, Upstream};
 use crate::host::{Action, Told};
@@ -8,6 +10,7 @@ use crate::id::ConnId;
 use crate::machine::Machine as _;
 use crate::outbox::Outbox;
 use crate::time::Instant;
+use crate::tunnel;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use bytes::BytesMut;
@@ -32,6 +35,10 @@ pub(super) enum Kind {
     Upstream(Box<Upstream>),
     /// An operator's.
     Admin(Box<Admin>),
+    /// Ours to another node.
+    Link(Box<Link>),
+    /// Another node's to us.
+    Relay(Box<Relay>),
 }
 
 /// What happened on a socket.
@@ -43,8 +50,20 @@ pub(super) enum Event {
     Eof,
     /// The socket took so many bytes of the outbox.
     Sent(usize),
-    /// The socket broke.
+    /// The socket broke, or never was.
     Lost,
+}
+
+impl Event {
+    /// As a tunnel wants to hear it.
+    pub(super) fn into_tunnel<T>(self) -> tunnel::Input<T> {
+        match self {
+            Self::Received(bytes) => tunnel::Input::Received(bytes),
+            Self::Eof => tunnel::Input::Eof,
+            Self::Sent(count) => tunnel::Input::Sent(count),
+            Self::Lost => tunnel::Input::Lost,
+        }
+    }
 }
 
 impl Entry {
@@ -59,6 +78,8 @@ impl Entry {
             Kind::Proxy(proxy) => Some(proxy.outbox()),
             Kind::Upstream(upstream) => upstream.outbox(),
             Kind::Admin(admin) => Some(admin.outbox()),
+            Kind::Link(link) => link.outbox(),
+            Kind::Relay(relay) => relay.outbox(),
         }
     }
 
@@ -68,6 +89,8 @@ impl Entry {
             Kind::Proxy(proxy) => proxy.room(),
             Kind::Upstream(upstream) => upstream.room(),
             Kind::Admin(admin) => admin.room(),
+            Kind::Link(link) => link.room(),
+            Kind::Relay(relay) => relay.room(),
         }
     }
 
@@ -84,6 +107,8 @@ impl Entry {
             Kind::Proxy(proxy) => proxy.deadline(),
             Kind::Upstream(upstream) => upstream.deadline(),
             Kind::Admin(admin) => admin.deadline(),
+            Kind::Link(link) => link.deadline(),
+            Kind::Relay(relay) => relay.deadline(),
         }
     }
 
@@ -93,6 +118,8 @@ impl Entry {
             Kind::Proxy(proxy) => proxy.tick(now),
             Kind::Upstream(upstream) => upstream.tick(now),
             Kind::Admin(admin) => admin.tick(now),
+            Kind::Link(link) => link.tick(now),
+            Kind::Relay(relay) => relay.tick(now),
         }
     }
 
@@ -102,6 +129,8 @@ impl Entry {
             Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Socket(event)),
             Kind::Upstream(upstream) => upstream.handle(now, upstream::Input::Socket(event)),
             Kind::Admin(admin) => admin.handle(now, admin::Input::Socket(event)),
+            Kind::Link(link) => link.handle(now, link::Input::Socket(event)),
+            Kind::Relay(relay) => relay.handle(now, relay::Input::Socket(event)),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! One request of a client and what becomes of it.
 
-use super::upload::Upload;
+use super::flow::Flow;
 use crate::head::RequestHead;
 use crate::note;
 use crate::reason::Reason;
@@ -19,7 +19,7 @@ pub(super) struct Exchange {
     /// The request, while it may be tried once more.
     pub(super) again: Option<(EndpointId, RequestHead)>,
     /// Its body.
-    pub(super) upload: Upload,
+    pub(super) upload: Flow,
     /// Where its call stands.
     pub(super) call: Call,
     /// How far its response is.
@@ -79,7 +79,7 @@ pub(super) struct Log {
 
 impl Exchange {
     /// A request whose head has just come.
-    pub(super) fn new(id: String, method: Option<Method>, upload: Upload, upgrade: bool) -> Self {
+    pub(super) fn new(id: String, method: Option<Method>, upload: Flow, upgrade: bool) -> Self {
         Self {
             id,
             again: None,
@@ -138,6 +138,8 @@ pub(super) fn told_to_client(reason: Reason) -> Reason {
         | Reason::Draining
         | Reason::Forbidden
         | Reason::NotImplemented => reason,
+        // Whoever was said to serve the endpoint does not, nor does anybody else.
+        Reason::NotMine => Reason::NoUpstream,
         Reason::StreamLimit => Reason::Overloaded,
         Reason::BadRequest
         | Reason::BadFraming
@@ -160,7 +162,6 @@ pub(super) fn told_to_client(reason: Reason) -> Reason {
         | Reason::IdleTimeout
         | Reason::MessageTooBig
         | Reason::UpstreamLost
-        | Reason::NotMine
         | Reason::VerifierUnavailable
         | Reason::Canceled
         | Reason::ConnectionLost

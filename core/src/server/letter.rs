@@ -1,8 +1,8 @@
 //! What the machines of one node write to each other.
 
 use crate::head::RequestHead;
-use crate::id::{ConnId, WorkerId};
-use crate::routing::{Change, EndpointId, Place, Routes};
+use crate::id::{Boot, ConnId, WorkerId};
+use crate::routing::{Change, EndpointId, Peers, Place, Routes};
 use crate::rpc::Word;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -12,9 +12,9 @@ use alloc::sync::Arc;
 pub struct CallId {
     /// The caller's worker.
     pub worker: WorkerId,
-    /// The client's connection.
+    /// The client's connection, or another node's link to us.
     pub conn: ConnId,
-    /// The how-manieth call of that connection.
+    /// The how-manieth call of that connection, or its number on that link.
     pub serial: u64,
 }
 
@@ -60,6 +60,10 @@ pub enum Letter {
     Changed(Change),
     /// Who serves what from now on: for the workers.
     Routes(Arc<Routes>),
+    /// Who the other nodes are from now on: for the workers.
+    Peers(Arc<Peers>),
+    /// A worker could not dial this node, or its link to it broke: for the node.
+    LinkLost(Boot),
     /// Be ready, or not: for the workers, whose admin port says so.
     Ready(bool),
     /// Stop, in good order: from the shell to the node, and from the node to its workers.

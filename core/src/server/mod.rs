@@ -1,21 +1,26 @@
 //! A node: workers that carry requests, and the control plane that tells them where to.
 //!
-//! A [`Worker`] owns connections: clients' (proxy), agents' (upstream) and operators' (admin). A
-//! call from a client to a tunnel of the same worker is a move between two of its children; to a
-//! tunnel of another worker it is a [`Letter`]. The [`Node`] learns from the workers who serves
+//! A [`Worker`] owns connections: clients' (proxy), agents' (upstream), operators' (admin) and
+//! links to and from other nodes (gossip). A call from a client to a tunnel of the same worker is a
+//! move between two of its children; to a tunnel of another worker it is a [`Letter`]; to one of
+//! another node it goes by a link (`spec/link.md`). The [`Node`] learns from the workers who serves
 //! which endpoint and gives every worker the same [`Routes`](crate::routing::Routes).
 
 mod admin;
 mod answer;
+mod calls;
 mod counts;
 mod entry;
 mod exchange;
+mod flow;
 mod forward;
 mod letter;
+mod link;
 mod node;
+mod porch;
 mod proxy;
 mod settings;
-mod upload;
+
 mod upstream;
 mod worker;
 

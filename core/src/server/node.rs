@@ -161,6 +161,8 @@ impl Machine for Node {
             | Letter::Answer { .. }
             | Letter::Sought(_)
             | Letter::Routes(_)
+            | Letter::Peers(_)
+            | Letter::LinkLost(_)
             | Letter::Ready(_)
             | Letter::Part => {}
         }

@@ -1,6 +1,8 @@
 //! What an operator decides about a node.
 
+use crate::id::Boot;
 use crate::limits::Limits;
+use crate::rpc;
 use alloc::string::String;
 use alloc::sync::Arc;
 use core::time::Duration;
@@ -10,6 +12,8 @@ use core::time::Duration;
 pub struct Settings {
     /// The node's name, for people, peers and `Via`.
     pub node_id: String,
+    /// This run of the node. One whose number is 0 is in no cluster and takes no links.
+    pub boot: Boot,
     /// Bounds and time-outs.
     pub limits: Arc<Limits>,
     /// Whether to note every request.
@@ -21,10 +25,19 @@ pub struct Settings {
     pub grace_period: Duration,
 }
 
+impl Settings {
+    /// What the node says of itself on a tunnel.
+    pub(super) fn identity(&self) -> rpc::Identity {
+        let agent = concat!("pico/", env!("CARGO_PKG_VERSION")).into();
+        rpc::Identity { id: self.node_id.clone(), agent }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {
             node_id: "pico".into(),
+            boot: Boot(0),
             limits: Arc::default(),
             log_requests: true,
             drain_delay: Duration::from_secs(5),

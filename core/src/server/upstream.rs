@@ -1,12 +1,11 @@
 //! An agent's connection: the opening handshake, then a tunnel that carries calls.
 
-use super::answer;
+use super::calls::{Calls, decline};
 use super::entry::Event;
 use super::letter::CallId;
+use super::porch::{Porch, Visit};
 use super::settings::Settings;
 use crate::head::{RequestHead, ResponseHead};
-use crate::http1::server as http1;
-use crate::id::StreamId;
 use crate::machine::Machine as _;
 use crate::note::Note;
 use crate::outbox::Outbox;
@@ -15,9 +14,9 @@ use crate::routing::EndpointId;
 use crate::rpc::{self, Reset, Word};
 use crate::seed::Seed;
 use crate::time::{Instant, Monotonic};
-use crate::{tunnel, ws};
+use crate::tunnel;
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::string::ToString as _;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
@@ -59,7 +58,7 @@ pub(super) enum Action {
 #[derive(Debug)]
 pub(super) struct Upstream {
     stage: Stage,
-    calls: BTreeMap<CallId, Open>,
+    calls: Calls,
     actions: VecDeque<Action>,
     clock: Monotonic,
     peer: SocketAddr,
@@ -72,7 +71,7 @@ pub(super) struct Upstream {
 #[derive(Debug)]
 enum Stage {
     /// The handshake is under way, or was refused.
-    Http(Box<http1::Machine>),
+    Http(Porch),
     /// The tunnel is open.
     Tunnel(Box<Tunnel>),
     Closed,
@@ -86,16 +85,6 @@ struct Tunnel {
     serves: bool,
 }
 
-/// A call under way.
-#[derive(Clone, Copy, Debug)]
-struct Open {
-    stream: StreamId,
-    /// Whether the caller has said all.
-    asked: bool,
-    /// Whether the callee has.
-    said: bool,
-}
-
 impl Upstream {
     /// A connection that was just accepted; one too many, if the node is `full`.
     pub(super) fn new(
@@ -107,10 +96,9 @@ impl Upstream {
     ) -> Self {
         let mut clock = Monotonic::default();
         clock.advance(now);
-        let http = http1::Machine::new(now, Arc::clone(&settings.limits));
         Self {
-            stage: Stage::Http(Box::new(http)),
-            calls: BTreeMap::new(),
+            stage: Stage::Http(Porch::new(now, Arc::clone(&settings.limits))),
+            calls: Calls::default(),
             actions: VecDeque::new(),
             clock,
             peer,
@@ -123,7 +111,7 @@ impl Upstream {
     /// What waits to be written.
     pub(super) fn outbox(&self) -> Option<&Outbox> {
         match &self.stage {
-            Stage::Http(http) => Some(http.outbox()),
+            Stage::Http(porch) => Some(porch.outbox()),
             Stage::Tunnel(tunnel) => Some(tunnel.machine.outbox()),
             Stage::Closed => None,
         }
@@ -132,7 +120,7 @@ impl Upstream {
     /// How many bytes would be taken now.
     pub(super) fn room(&self) -> usize {
         match &self.stage {
-            Stage::Http(http) => http.room(),
+            Stage::Http(porch) => porch.room(),
             Stage::Tunnel(tunnel) => tunnel.machine.room(),
             Stage::Closed => 0,
         }
@@ -141,68 +129,26 @@ impl Upstream {
     fn pump_http(&mut self) {
         let now = self.clock.now();
         loop {
-            let Stage::Http(http) = &mut self.stage else { return };
-            match http.poll() {
-                Some(http1::Action::Request(request)) => match self.admit(&request) {
-                    Ok((endpoint, head)) => return self.open(endpoint, head),
-                    Err(reason) => self.refuse(reason),
-                },
-                Some(http1::Action::Malformed(reason)) => self.refuse(reason),
-                Some(http1::Action::Data { bytes, .. }) => {
-                    // The body of a refused request is read, so that the refusal arrives.
-                    http.handle(now, http1::Input::Credit(bytes.len()));
+            let Stage::Http(porch) = &mut self.stage else { return };
+            match porch.poll(now, self.refusal, endpoint_at) {
+                Some(Visit::Admitted(endpoint, answer)) => return self.open(endpoint, answer),
+                Some(Visit::Refused(reason)) => {
+                    let note = Note::Refused { peer: self.peer, reason };
+                    self.actions.push_back(Action::Note(note));
                 }
-                Some(http1::Action::Finish) => self.actions.push_back(Action::Finish),
-                Some(http1::Action::Closed(_)) => self.close(Reason::Closed),
-                Some(
-                    http1::Action::Trailers(_)
-                    | http1::Action::Taken(_)
-                    | http1::Action::Finished
-                    | http1::Action::Canceled(_),
-                ) => {}
+                Some(Visit::Finish) => self.actions.push_back(Action::Finish),
+                Some(Visit::Closed) => self.close(Reason::Closed),
                 None => return,
             }
         }
     }
 
-    /// Whether this request opens a tunnel: for which endpoint, and with which response.
-    fn admit(&self, request: &http1::Request) -> Result<(EndpointId, ResponseHead), Reason> {
-        let endpoint = endpoint_at(&request.head)?;
-        let response = ws::handshake::respond(&request.head)?;
-        if !request.upgrade {
-            return Err(Reason::UpgradeRequired);
-        }
-        self.refusal.map_or(Ok((endpoint, response)), Err)
-    }
-
-    fn refuse(&mut self, reason: Reason) {
-        let Stage::Http(http) = &mut self.stage else { return };
+    fn open(&mut self, endpoint: EndpointId, answer: ResponseHead) {
         let now = self.clock.now();
-        let (head, bytes) = answer::refusal(reason, "");
-        http.handle(now, http1::Input::Respond { head, end: false });
-        http.handle(now, http1::Input::Data { bytes, end: true });
-        http.handle(now, http1::Input::Drain);
-        self.actions.push_back(Action::Note(Note::Refused { peer: self.peer, reason }));
-    }
-
-    fn open(&mut self, endpoint: EndpointId, head: ResponseHead) {
-        let now = self.clock.now();
-        let Stage::Http(mut http) = core::mem::replace(&mut self.stage, Stage::Closed) else {
-            return;
-        };
-        http.handle(now, http1::Input::Respond { head, end: false });
-        let (ahead, outbox) = http.into_raw();
-        let me = rpc::Identity {
-            id: self.settings.node_id.clone(),
-            agent: concat!("pico/", env!("CARGO_PKG_VERSION")).into(),
-        };
-        let limits = Arc::clone(&self.settings.limits);
-        let role = rpc::Role::Acceptor;
-        let machine = tunnel::Machine::new(now, role, &me, &self.seed, limits, outbox);
+        let stage = core::mem::replace(&mut self.stage, Stage::Closed);
+        let Stage::Http(porch) = stage else { return };
+        let machine = porch.into_tunnel(now, answer, &self.settings.identity(), &self.seed);
         self.stage = Stage::Tunnel(Box::new(Tunnel { machine, endpoint, serves: false }));
-        if !ahead.is_empty() {
-            self.tell(tunnel::Input::Received(ahead));
-        }
     }
 
     fn tell(&mut self, input: tunnel::Input<CallId>) {
@@ -240,15 +186,9 @@ impl Upstream {
             }
             rpc::Action::PeerDrains => self.leave(),
             // Agents are called; they do not call.
-            rpc::Action::Opened { stream, .. } => {
-                let reset = Reset { reason: Reason::NotImplemented, started: false };
-                let word = Word::Reset(reset);
-                self.tell(tunnel::Input::Rpc(rpc::Input::Say { stream, word }));
-            }
+            rpc::Action::Opened { stream, .. } => self.tell(tunnel::Input::Rpc(decline(stream))),
             rpc::Action::Said { tag: Some(call), word, .. } => {
-                if ends(&word) {
-                    self.ended(call, |open| open.said = true, matches!(word, Word::Reset(_)));
-                }
+                self.calls.said(call, &word);
                 self.actions.push_back(Action::Answer(call, word));
             }
             rpc::Action::Said { tag: None, .. }
@@ -262,32 +202,8 @@ impl Upstream {
         let Stage::Tunnel(tunnel) = &mut self.stage else {
             return self.bounce(call, &word, Reason::UpstreamLost);
         };
-        match word {
-            Word::Request { head, end } => {
-                let stream = tunnel.machine.next_stream();
-                self.calls.insert(call, Open { stream, asked: end, said: false });
-                self.tell(tunnel::Input::Rpc(rpc::Input::Open { stream, tag: call, head, end }));
-            }
-            Word::Response { .. }
-            | Word::Data { .. }
-            | Word::Trailers(_)
-            | Word::Reset(_)
-            | Word::Credit(_) => {
-                let Some(Open { stream, .. }) = self.calls.get(&call).copied() else { return };
-                if ends(&word) {
-                    self.ended(call, |open| open.asked = true, matches!(word, Word::Reset(_)));
-                }
-                self.tell(tunnel::Input::Rpc(rpc::Input::Say { stream, word }));
-            }
-        }
-    }
-
-    /// One direction of a call has ended, or all of it: forgets it when nothing is left.
-    fn ended(&mut self, call: CallId, mark: impl Fn(&mut Open), all: bool) {
-        let Some(open) = self.calls.get_mut(&call) else { return };
-        mark(open);
-        if all || (open.asked && open.said) {
-            self.calls.remove(&call);
+        if let Some(input) = self.calls.ask(call, word, tunnel.machine.next_stream()) {
+            self.tell(tunnel::Input::Rpc(input));
         }
     }
 
@@ -329,25 +245,18 @@ impl crate::Machine for Upstream {
         if let Input::Ask(call, word) = input {
             return self.ask(call, word);
         }
-        if let Stage::Http(http) = &mut self.stage {
+        if let Stage::Http(porch) = &mut self.stage {
             match input {
-                Input::Socket(Event::Received(bytes)) => {
-                    http.handle(now, http1::Input::Received(bytes));
-                }
-                Input::Socket(Event::Eof) => http.handle(now, http1::Input::Eof),
-                Input::Socket(Event::Sent(count)) => http.handle(now, http1::Input::Sent(count)),
                 Input::Socket(Event::Lost) => return self.close(Reason::ConnectionLost),
+                Input::Socket(event) => porch.event(now, event),
                 Input::Drain => self.refusal = Some(Reason::Draining),
-                Input::Part(_) => http.handle(now, http1::Input::Drain),
+                Input::Part(_) => porch.close(now),
                 Input::Ask(..) => {}
             }
             return self.pump_http();
         }
         match input {
-            Input::Socket(Event::Received(bytes)) => self.tell(tunnel::Input::Received(bytes)),
-            Input::Socket(Event::Eof) => self.tell(tunnel::Input::Eof),
-            Input::Socket(Event::Sent(count)) => self.tell(tunnel::Input::Sent(count)),
-            Input::Socket(Event::Lost) => self.tell(tunnel::Input::Lost),
+            Input::Socket(event) => self.tell(event.into_tunnel()),
             Input::Drain => {
                 self.refusal = Some(Reason::Draining);
                 self.tell(tunnel::Input::Rpc(rpc::Input::Drain));
@@ -360,8 +269,8 @@ impl crate::Machine for Upstream {
     fn tick(&mut self, now: Instant) {
         let now = self.clock.advance(now);
         match &mut self.stage {
-            Stage::Http(http) => {
-                http.tick(now);
+            Stage::Http(porch) => {
+                porch.tick(now);
                 self.pump_http();
             }
             Stage::Tunnel(tunnel) => tunnel.machine.tick(now),
@@ -380,19 +289,10 @@ impl crate::Machine for Upstream {
 
     fn deadline(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Http(http) => http.deadline(),
+            Stage::Http(porch) => porch.deadline(),
             Stage::Tunnel(tunnel) => tunnel.machine.deadline(),
             Stage::Closed => None,
         }
-    }
-}
-
-/// Whether a word is the last of its direction.
-fn ends(word: &Word) -> bool {
-    match word {
-        Word::Request { end, .. } | Word::Response { end, .. } | Word::Data { end, .. } => *end,
-        Word::Trailers(_) | Word::Reset(_) => true,
-        Word::Credit(_) => false,
     }
 }
 

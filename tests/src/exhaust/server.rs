@@ -4,7 +4,7 @@
 use bytes::BytesMut;
 use pico_core::host::{Action, Address, Fault, Host as _, Input, Port};
 use pico_core::id::{ConnId, ConnIds, Side, WorkerId};
-use pico_core::routing::Change;
+use pico_core::routing::{Change, Place, Upstream};
 use pico_core::server::{Letter, Node, Settings, Worker};
 use pico_core::{Instant, Limits, Machine as _, Outbox, Seed};
 use std::collections::{BTreeMap, VecDeque};
@@ -144,15 +144,19 @@ impl Server {
         match action {
             Action::Letter { to: Address::Node, letter } => {
                 match &letter {
-                    Letter::Changed(Change::Put(_, up)) => self.serving.push(up.place.conn),
+                    Letter::Changed(Change::Put(_, Upstream { place, .. })) => {
+                        self.serving.extend(tunnel(*place));
+                    }
                     Letter::Changed(Change::Remove(_, place)) => {
-                        self.serving.retain(|conn| *conn != place.conn);
+                        self.serving.retain(|conn| Some(*conn) != tunnel(*place));
                     }
                     Letter::Ask { .. }
                     | Letter::Answer { .. }
                     | Letter::Seek(_)
                     | Letter::Sought(_)
                     | Letter::Routes(_)
+                    | Letter::Peers(_)
+                    | Letter::LinkLost(_)
                     | Letter::Ready(_)
                     | Letter::Drain
                     | Letter::Draining(_)
@@ -176,5 +180,13 @@ impl Server {
             | Action::Note(_)
             | Action::Done => {}
         }
+    }
+}
+
+/// The connection of a tunnel that one of our workers holds.
+const fn tunnel(place: Place) -> Option<ConnId> {
+    match place {
+        Place::Tunnel { conn, .. } => Some(conn),
+        Place::Node(_) => None,
     }
 }

@@ -117,7 +117,9 @@ impl Ledger {
         let stream = tunnel.next_stream();
         let out = if end { Out::Ended } else { Out::Body };
         self.calls.insert(stream, Call { out, credit: 0, owed: 0, sent: 0 });
-        let head = RequestHead::new(Method::POST, b"/call", fields());
+        let mut fields = fields();
+        fields.push(b"x-pico-endpoint", b"a");
+        let head = RequestHead::new(Method::POST, b"/call", fields);
         let tag = u32::try_from(stream.0).expect("a script opens few calls");
         rpc::Input::Open { stream, tag, head, end }
     }

@@ -1,7 +1,8 @@
-//! A worker under law: clients, agents and operators connect to it, and another worker and the
-//! node write to it.
+//! A worker under law: clients, agents, operators and another node connect to it, it dials that
+//! node, and another worker and its own node write to it.
 
-use super::tunnel::{Act, Call, Out, Peer, draw_act};
+use super::greet::{HANDSHAKE, LINK, REQUESTS, agreed};
+use super::tunnel::{self, Act, Call, Out, draw_act};
 use super::{Event, Seen, Subject};
 use crate::choices::Choices;
 use crate::fuzz::http1_text;
@@ -9,16 +10,22 @@ use bytes::BytesMut;
 use http::Method;
 use pico_core::head::{Fields, RequestHead};
 use pico_core::host::{Action, Address, Fault, Host as _, Input, Port};
-use pico_core::id::{ConnId, ConnIds, Side, WorkerId};
-use pico_core::routing::{self, Change, Place, Routes};
+use pico_core::id::{Boot, ConnId, ConnIds, Side, WorkerId};
+use pico_core::routing::{self, Change, Peer, Peers, Place, Routes, Standing};
 use pico_core::rpc::{Role, Word};
 use pico_core::server::{CallId, Letter, Settings, Sought, Worker as Machine};
 use pico_core::{Instant, Limits, Outbox, Seed};
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 const ME: WorkerId = WorkerId(0);
 const OTHER: WorkerId = WorkerId(1);
+
+/// The other node, what it says when it is another run of itself, and where it is.
+const NODE: Boot = Boot(2);
+const STRANGER: Boot = Boot(3);
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, 0, 0, 8)), 8004);
 
 /// Whom a worker meets.
 #[derive(Debug)]
@@ -37,17 +44,26 @@ pub struct Worker {
     /// A client has sent its FIN. It is heard of behind the bytes for which there was room, and
     /// so is its half-close: whether a body still comes depends on cuts from then on.
     halved: bool,
+    /// The other node can call. Its credit depends on the pieces in which its data came, and so
+    /// does when its calls are over, which weighs in the choice of upstreams.
+    linked: bool,
+    /// What is being dialled.
+    dialing: Vec<ConnId>,
 }
 
 #[derive(Debug)]
 struct Conn {
     id: ConnId,
     port: Port,
+    /// Who answers, if the worker dialled.
+    dialed: Option<Boot>,
     /// The driver still has it.
     held: bool,
     /// What came before the tunnel, and the agent's end of it.
     head: Vec<u8>,
-    agent: Option<Peer>,
+    agent: Option<tunnel::Peer>,
+    /// What that sends before anything else.
+    reply: Vec<u8>,
 }
 
 /// Something that happens to a worker. The first number says to which connection or call.
@@ -55,6 +71,8 @@ struct Conn {
 pub enum Step {
     /// Somebody connects.
     Accept(Port),
+    /// The handshake of whoever connects to such a port arrives.
+    Shake(usize),
     /// Bytes arrive, whatever they mean.
     Bytes(usize, Vec<u8>),
     /// An agent's end of a tunnel does something.
@@ -67,8 +85,12 @@ pub enum Step {
     Stall(usize, bool),
     /// A client's stalled socket takes some.
     Take(usize, usize),
-    /// The node says who serves, with or without the other worker's tunnel.
-    Routes(bool),
+    /// What the worker dialled is there, with this node, or is not.
+    Dialed(Option<Boot>),
+    /// The node says whether there is another one.
+    Peers(bool),
+    /// The node says who serves, with or without the other worker's tunnel and the other node.
+    Routes(bool, bool),
     /// The node gives a call back.
     Sought,
     /// The other worker calls.
@@ -93,7 +115,7 @@ pub enum Said {
 impl Worker {
     fn accept(&mut self, port: Port) -> Event<Self> {
         let id = self.ids.issue();
-        self.conns.push(Conn { id, port, held: true, head: Vec::new(), agent: None });
+        self.conns.push(Conn::new(id, port, None));
         let peer = "10.0.0.9:999".parse().expect("an address");
         Event::Input(Input::Accepted { conn: id, port, peer })
     }
@@ -112,9 +134,25 @@ impl Worker {
         let agents = self.conns.iter_mut().filter_map(|c| Some((c.id, c.agent.as_mut()?)));
         let turns = agents.enumerate().map(|(at, (id, agent))| {
             let act = chosen.filter(|(chosen, _)| *chosen == at).map(|(_, act)| act);
-            Event::Bytes(id, agent.turn(now, act))
+            (id, agent.turn(now, act))
         });
-        turns.collect()
+        let mut turns: Vec<_> = turns.collect();
+        for (id, bytes) in &mut turns {
+            let conn = self.conns.iter_mut().find(|conn| conn.id == *id);
+            let reply = conn.map(|conn| std::mem::take(&mut conn.reply)).unwrap_or_default();
+            bytes.splice(0..0, reply);
+        }
+        turns.into_iter().map(|(id, bytes)| Event::Bytes(id, bytes)).collect()
+    }
+
+    /// What became of the oldest dial.
+    fn dialed(&mut self, node: Option<Boot>) -> Option<Event<Self>> {
+        let conn = if self.dialing.is_empty() { None } else { Some(self.dialing.remove(0)) }?;
+        let Some(node) = node else {
+            return Some(Event::Input(Input::Unreachable { conn, fault: Fault::Refused }));
+        };
+        self.conns.push(Conn::new(conn, Port::Gossip, Some(node)));
+        Some(Event::Input(Input::Connected { conn, peer: ADDRESS }))
     }
 
     fn letter(letter: Letter) -> Event<Self> {
@@ -152,6 +190,7 @@ impl Worker {
         if let Letter::Ask { call, word: Word::Data { bytes, end }, .. }
         | Letter::Answer { call, word: Word::Data { bytes, end } } = &letter
             && !self.halved
+            && !self.linked
         {
             seen.bytes(&format!("call {call:?}"), "data", bytes);
             return seen.exact(end);
@@ -162,11 +201,13 @@ impl Worker {
             Letter::Changed(change) => self.routes.apply(&change),
             Letter::Ask { .. }
             | Letter::Answer { .. }
+            | Letter::LinkLost(_)
             | Letter::Draining(_)
             | Letter::Quiet(_)
             | Letter::Parted(_) => {}
             Letter::Sought(_)
             | Letter::Routes(_)
+            | Letter::Peers(_)
             | Letter::Ready(_)
             | Letter::Drain
             | Letter::Part => panic!("{letter:?} by a worker"),
@@ -205,7 +246,8 @@ impl Subject for Worker {
             replay_bytes: *choices.pick(&[64 * 1024, 4]),
             ..Limits::default()
         };
-        let settings = Arc::new(Settings { limits: Arc::new(limits), ..Settings::default() });
+        let settings =
+            Arc::new(Settings { limits: Arc::new(limits), boot: Boot(1), ..Settings::default() });
         let machine = Machine::new(now, ME, Arc::clone(&settings), &Seed::from_u64(3));
         let elsewhere = ConnIds::new(Side::Accepted).issue();
         let world = Self {
@@ -213,6 +255,8 @@ impl Subject for Worker {
             ids: ConnIds::new(Side::Accepted),
             conns: Vec::new(),
             elsewhere,
+            linked: false,
+            dialing: Vec::new(),
             serial: 0,
             calls: BTreeMap::new(),
             routes: Routes::new(),
@@ -223,13 +267,13 @@ impl Subject for Worker {
     }
 
     fn draw(choices: &mut Choices) -> Step {
-        let kind = choices.below(32);
+        let kind = choices.below(36);
         let which = choices.below(8);
         match kind {
             0..=1 => Step::Accept(Port::Proxy),
             2 => Step::Accept(Port::Upstream),
             3 => Step::Accept(Port::Admin),
-            4..=6 => Step::Bytes(which, HANDSHAKE.to_vec()),
+            4..=6 => Step::Shake(which),
             7..=9 => Step::Bytes(which, choices.pick(&REQUESTS).to_vec()),
             10..=12 => Step::Bytes(which, http1_text::said(choices, false)),
             13..=18 => Step::Agent(which, draw_act(choices)),
@@ -237,7 +281,10 @@ impl Subject for Worker {
             20 => Step::Lost(which),
             21 => Step::Stall(which, choices.chance(1, 2)),
             22 => Step::Take(which, choices.size(10_000)),
-            23..=24 => Step::Routes(choices.chance(1, 2)),
+            23..=24 => Step::Routes(choices.chance(1, 2), choices.chance(1, 2)),
+            32 => Step::Accept(Port::Gossip),
+            33 => Step::Peers(!choices.chance(1, 4)),
+            34..=35 => Step::Dialed(*choices.pick(&[Some(NODE), Some(NODE), Some(STRANGER), None])),
             25 => Step::Sought,
             26 => Step::Call(which, choices.chance(1, 2)),
             27..=30 => Step::Say(which, draw_act(choices)),
@@ -255,6 +302,16 @@ impl Subject for Worker {
         let event = match step {
             Step::Agent(..) => None,
             Step::Accept(port) => Some(self.accept(*port)),
+            Step::Shake(at) => self.conn(*at).map(|conn| {
+                let linked = conn.port == Port::Gossip;
+                Event::Bytes(conn.id, (if linked { LINK } else { HANDSHAKE }).to_vec())
+            }),
+            Step::Dialed(node) => self.dialed(*node),
+            Step::Peers(some) => {
+                let peer = Peer { id: "n2".into(), addr: ADDRESS, standing: Standing::Alive };
+                let peers: Peers = some.then_some((NODE, peer)).into_iter().collect();
+                Some(Self::letter(Letter::Peers(Arc::new(peers))))
+            }
             Step::Bytes(at, bytes) => self.conn(*at).map(|c| Event::Bytes(c.id, bytes.clone())),
             Step::Eof(at) => {
                 self.halved = true;
@@ -265,17 +322,21 @@ impl Subject for Worker {
                 Event::Input(Input::Lost { conn: conn.id, fault: Fault::Reset })
             }),
             Step::Stall(at, on) => {
-                let client = self.conn(*at).filter(|conn| conn.port != Port::Upstream);
+                let client = self.conn(*at).filter(|conn| conn.is_clients());
                 client.map(|conn| Event::Stall(conn.id, *on))
             }
             Step::Take(at, count) => {
-                let client = self.conn(*at).filter(|conn| conn.port != Port::Upstream);
+                let client = self.conn(*at).filter(|conn| conn.is_clients());
                 client.map(|conn| Event::Take(conn.id, *count))
             }
-            Step::Routes(other) => {
+            Step::Routes(other, node) => {
                 let mut routes = self.routes.clone();
+                if *node {
+                    let put = Change::Put("a".parse().expect("a name"), serving(Place::Node(NODE)));
+                    routes.apply(&put);
+                }
                 if *other {
-                    let place = Place { worker: OTHER, conn: self.elsewhere };
+                    let place = Place::Tunnel { worker: OTHER, conn: self.elsewhere };
                     routes.apply(&Change::Put("a".parse().expect("a name"), serving(place)));
                 }
                 Some(Self::letter(Letter::Routes(Arc::new(routes))))
@@ -304,10 +365,14 @@ impl Subject for Worker {
             Action::Close(id) => {
                 seen.exact(&action);
                 self.conns.iter_mut().filter(|conn| conn.id == id).for_each(|c| c.held = false);
+                self.dialing.retain(|conn| *conn != id);
             }
-            Action::Dial { .. } | Action::Resolve { .. } | Action::Datagram { .. } => {
-                panic!("{action:?} by a worker")
+            Action::Dial { conn, to } => {
+                assert_eq!(to, ADDRESS, "a worker dials its peers");
+                seen.exact(&action);
+                self.dialing.push(conn);
             }
+            Action::Resolve { .. } | Action::Datagram { .. } => panic!("{action:?} by a worker"),
             Action::Write(_)
             | Action::Read(_)
             | Action::Finish(_)
@@ -322,7 +387,7 @@ impl Subject for Worker {
         let Some(conn) = self.conns.iter_mut().find(|conn| conn.id == wire) else { return };
         if let Some(agent) = &mut conn.agent {
             agent.heard.extend_from_slice(bytes);
-        } else if conn.port == Port::Upstream {
+        } else if !conn.is_clients() {
             conn.head.extend_from_slice(bytes);
         }
     }
@@ -330,8 +395,12 @@ impl Subject for Worker {
     fn drained(&mut self, _machine: &mut Machine, now: Instant, _seen: &mut Seen) {
         for conn in &mut self.conns {
             let end = conn.head.windows(4).position(|four| four == b"\r\n\r\n");
-            if let Some(end) = end.filter(|_| conn.head.starts_with(b"HTTP/1.1 101")) {
-                let mut agent = Peer::new(now, Role::Dialer, &self.settings.limits);
+            let role = if conn.dialed.is_some() { Role::Acceptor } else { Role::Dialer };
+            let agrees = conn.dialed.is_some() || conn.head.starts_with(b"HTTP/1.1 101");
+            if let Some(end) = end.filter(|_| agrees) {
+                self.linked |= conn.port == Port::Gossip && conn.dialed.is_none();
+                conn.reply = conn.dialed.map(|node| agreed(&conn.head, node)).unwrap_or_default();
+                let mut agent = tunnel::Peer::new(now, role, &self.settings.limits);
                 agent.heard = std::mem::take(&mut conn.head).split_off(end + 4);
                 conn.agent = Some(agent);
             }
@@ -377,31 +446,32 @@ impl Subject for Worker {
             }
         }
         let (calls, clients) = (machine.calls(), self.conns.len() as u64);
-        if calls > clients {
-            return Err(format!("{calls} calls of {clients} clients"));
+        let relayed = machine.relayed();
+        if calls > clients + relayed.under_way {
+            return Err(format!("{calls} calls of {clients} clients, {relayed:?}"));
         }
-        let counts = machine.counts();
-        if counts.begun != counts.answered + counts.failed + counts.under_way {
-            return Err(format!("they do not add up: {counts:?}"));
+        for counts in [machine.counts(), relayed] {
+            if counts.begun != counts.answered + counts.failed + counts.under_way {
+                return Err(format!("they do not add up: {counts:?}"));
+            }
         }
         Ok(())
     }
 }
 
-/// An upstream at `place`.
-const fn serving(place: Place) -> routing::Upstream {
-    routing::Upstream { place, weight: 1, remote: false, suspect: false }
+impl Conn {
+    const fn new(id: ConnId, port: Port, dialed: Option<Boot>) -> Self {
+        let head = Vec::new();
+        Self { id, port, dialed, held: true, head, agent: None, reply: Vec::new() }
+    }
+
+    /// Whether no tunnel can come of it.
+    fn is_clients(&self) -> bool {
+        matches!(self.port, Port::Proxy | Port::Admin)
+    }
 }
 
-const HANDSHAKE: &[u8] = b"GET /pico/v1/listener/a HTTP/1.1\r\nHost: node\r\n\
-    Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: pico.rpc.v1\r\n\r\n";
-
-const REQUESTS: [&[u8]; 5] = [
-    b"GET /x HTTP/1.1\r\nHost: a.example\r\n\r\n",
-    b"POST /x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello",
-    b"PUT /x HTTP/1.1\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n\
-      5\r\nhello\r\n0\r\nX-Sum: 1\r\n\r\n",
-    b"GET /ready HTTP/1.1\r\nHost: node\r\n\r\n",
-    b"GET /x HTTP/1.1\r\nHost: a.example\r\nConnection: upgrade\r\nUpgrade: echo\r\n\r\nraw",
-];
+/// An upstream at `place`.
+const fn serving(place: Place) -> routing::Upstream {
+    routing::Upstream { place, weight: 1 }
+}

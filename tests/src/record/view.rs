@@ -213,6 +213,8 @@ impl Spoken for server::Letter {
             | Self::Sought(_)
             | Self::Changed(_)
             | Self::Routes(_)
+            | Self::Peers(_)
+            | Self::LinkLost(_)
             | Self::Ready(_)
             | Self::Drain
             | Self::Part => view.event(lane, self),

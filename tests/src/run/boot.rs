@@ -7,7 +7,7 @@ use crate::kernel::{Place, ProcessId, SeatId};
 use core::net::SocketAddr;
 use pico_core::agent::{self, Agent, HostHeader};
 use pico_core::host::{Address, Port};
-use pico_core::id::WorkerId;
+use pico_core::id::{Boot, WorkerId};
 use pico_core::routing::EndpointId;
 use pico_core::rpc::Identity;
 use pico_core::server::{Node, Settings, Worker};
@@ -76,6 +76,7 @@ impl Run {
         let shape = &self.case.shape;
         let settings = Arc::new(Settings {
             node_id: name.to_owned(),
+            boot: Boot(0),
             limits: self.limits(),
             log_requests: true,
             drain_delay: shape.drain_delay.0,

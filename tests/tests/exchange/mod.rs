@@ -127,7 +127,8 @@ fn settings() -> Arc<Settings> {
     let hour = Duration::from_hours(1);
     let (drain_delay, grace_period) = (Duration::ZERO, hour);
     let node_id = "n1".into();
-    Arc::new(Settings { node_id, limits: limits(), log_requests: true, drain_delay, grace_period })
+    let limits = limits();
+    Arc::new(Settings { node_id, limits, drain_delay, grace_period, ..Settings::default() })
 }
 
 fn node(began: Instant, workers: u16) -> Node {

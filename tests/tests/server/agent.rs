@@ -2,11 +2,11 @@
 
 use super::{At, Rig};
 use bytes::BytesMut;
-use http::StatusCode;
+use http::{Method, StatusCode};
 use pico_core::head::{Fields, RequestHead, ResponseHead};
 use pico_core::host::{Host as _, Port};
 use pico_core::http1::client;
-use pico_core::id::StreamId;
+use pico_core::id::{Boot, StreamId};
 use pico_core::rpc::{self, Reset, Word};
 use pico_core::{Limits, Machine as _, Reason, Seed, tunnel, ws};
 use std::collections::VecDeque;
@@ -26,11 +26,22 @@ pub struct Agent {
 impl Agent {
     /// An agent connects, and serves `endpoint`.
     pub fn online(rig: &mut Rig, worker: usize, endpoint: &str) -> Self {
+        Self::open(rig, worker, Port::Upstream, &format!("/pico/v1/listener/{endpoint}"), None)
+    }
+
+    /// Another node dials a link.
+    pub fn link(rig: &mut Rig, worker: usize, boot: Boot) -> Self {
+        Self::open(rig, worker, Port::Gossip, "/pico/v1/node", Some(boot))
+    }
+
+    fn open(rig: &mut Rig, worker: usize, port: Port, target: &str, boot: Option<Boot>) -> Self {
         let limits = Arc::new(Limits::default());
-        let at = rig.accept(worker, Port::Upstream);
+        let at = rig.accept(worker, port);
         let mut dice = Seed::from_u64(2).roll();
-        let target = format!("/pico/v1/listener/{endpoint}");
-        let (head, key) = ws::handshake::request(&mut dice, "pico", &target);
+        let (mut head, key) = ws::handshake::request(&mut dice, "pico", target);
+        if let Some(Boot(boot)) = boot {
+            head.fields.push(b"X-Pico-Node", format!("{boot:016x}").as_bytes());
+        }
         let mut http = client::Machine::new(rig.now, Arc::clone(&limits));
         http.handle(rig.now, client::Input::Request { head, end: false, upgrade: true });
         let asked: Vec<u8> = http.outbox().pieces().flatten().copied().collect();
@@ -128,12 +139,18 @@ impl Agent {
         status: u16,
         fields: &[(&str, &str)],
     ) {
-        let mut list = Fields::new();
-        for (name, value) in fields {
-            list.push(name.as_bytes(), value.as_bytes());
-        }
-        let head = ResponseHead::new(StatusCode::from_u16(status).unwrap(), b"", list);
+        let head = ResponseHead::new(StatusCode::from_u16(status).unwrap(), b"", list(fields));
         self.say(rig, stream, Word::Response { head, end: false });
+    }
+
+    /// Calls, which only a node does.
+    pub fn call(&mut self, rig: &mut Rig, fields: &[(&str, &str)]) -> StreamId {
+        let head = RequestHead::new(Method::GET, b"/", list(fields));
+        let stream = self.tunnel.next_stream();
+        let input = rpc::Input::Open { stream, tag: 0, head, end: true };
+        self.tunnel.handle(rig.now, tunnel::Input::Rpc(input));
+        self.pump(rig);
+        stream
     }
 
     pub fn reset(&mut self, rig: &mut Rig, stream: StreamId, started: bool) {
@@ -149,4 +166,12 @@ impl Agent {
         self.said = rest;
         mine.into_iter().map(|(_, word)| word).collect()
     }
+}
+
+fn list(fields: &[(&str, &str)]) -> Fields {
+    let mut list = Fields::new();
+    for (name, value) in fields {
+        list.push(name.as_bytes(), value.as_bytes());
+    }
+    list
 }

@@ -1,20 +1,24 @@
 //! A node in hand: its workers and their letters are carried by the test, and the agent at the
 //! other end of a tunnel is the tunnel machine itself.
-#![allow(dead_code, reason = "each test file uses a part of it")]
+#![allow(dead_code, unused_imports, reason = "each test file uses a part of it")]
 #![allow(unreachable_pub, reason = "a module of tests has no outside")]
 
 mod agent;
+mod cluster;
+pub mod words;
 
 pub use agent::Agent;
+pub use cluster::{Cluster, boot};
 
 use bytes::BytesMut;
 use pico_core::host::{Action, Address, Fault, Host as _, Input, Port};
-use pico_core::id::{ConnId, ConnIds, Side, WorkerId};
+use pico_core::id::{Boot, ConnId, ConnIds, Side, WorkerId};
 use pico_core::note::Note;
 use pico_core::rpc::Word;
 use pico_core::server::{Letter, Node, Settings, Worker};
 use pico_core::{Instant, Machine as _, Seed};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,6 +40,10 @@ pub struct Rig {
     /// Whether those who wait to be accepted are still waiting: no listener is closed yet.
     pub crowded: bool,
     unlistening: Vec<(usize, Port)>,
+    /// Connections that were asked for and are not there.
+    pub dials: Vec<(At, SocketAddr)>,
+    /// What workers told the node of their links.
+    pub lost: Vec<Boot>,
     letters: VecDeque<(Address, Letter)>,
     /// Which workers, and behind them the node, have said that they are done.
     pub done: Vec<bool>,
@@ -64,6 +72,8 @@ impl Rig {
             notes: Vec::new(),
             crowded: false,
             unlistening: Vec::new(),
+            dials: Vec::new(),
+            lost: Vec::new(),
             letters: VecDeque::new(),
             done: vec![false; count + 1],
         };
@@ -113,6 +123,44 @@ impl Rig {
         self.settle();
     }
 
+    /// Somebody writes to the node or a worker.
+    pub fn write_to(&mut self, to: Address, letter: Letter) {
+        self.letters.push_back((to, letter));
+        self.settle();
+    }
+
+    /// What was dialled is there, or nobody is.
+    pub fn dialed(&mut self, (worker, conn): At, there: bool) {
+        let peer = "192.0.2.8:8004".parse().unwrap();
+        self.input(
+            worker,
+            if there {
+                Input::Connected { conn, peer }
+            } else {
+                Input::Unreachable { conn, fault: Fault::Refused }
+            },
+        );
+    }
+
+    /// Whether the socket would be read.
+    pub fn has_room(&self, (worker, conn): At) -> bool {
+        self.workers[worker].room(conn) > 0
+    }
+
+    /// When anybody wants to be woken.
+    pub fn deadline(&self) -> Option<Instant> {
+        let workers = self.workers.iter().filter_map(pico_core::Machine::deadline);
+        workers.chain(self.node.deadline()).min()
+    }
+
+    /// It is so late.
+    pub fn tick(&mut self, now: Instant) {
+        self.now = now;
+        self.workers.iter_mut().for_each(|worker| worker.tick(now));
+        self.node.tick(now);
+        self.settle();
+    }
+
     /// The socket takes nothing for now.
     pub fn stall(&mut self, at: At) {
         self.stuck.insert(at);
@@ -156,12 +204,8 @@ impl Rig {
     pub fn pass(&mut self, span: Duration) {
         let until = self.now + span;
         for _ in 0..10_000 {
-            let workers = self.workers.iter().filter_map(pico_core::Machine::deadline);
-            let next = workers.chain(self.node.deadline()).min().filter(|at| *at <= until);
-            self.now = next.unwrap_or(until).max(self.now);
-            self.workers.iter_mut().for_each(|worker| worker.tick(self.now));
-            self.node.tick(self.now);
-            self.settle();
+            let next = self.deadline().filter(|at| *at <= until);
+            self.tick(next.unwrap_or(until).max(self.now));
             if next.is_none() {
                 return;
             }
@@ -206,10 +250,16 @@ impl Rig {
             Action::Unlisten(port) => {
                 self.workers[who].handle(self.now, Input::Unlistened(port));
             }
-            Action::Letter { to, letter } => self.letters.push_back((to, letter)),
+            Action::Letter { to, letter } => {
+                if let Letter::LinkLost(boot) = letter {
+                    self.lost.push(boot);
+                }
+                self.letters.push_back((to, letter));
+            }
             Action::Note(note) => self.notes.push(note),
             Action::Done => self.done[who] = true,
-            Action::Dial { .. } | Action::Resolve { .. } => panic!("a node dials nobody"),
+            Action::Dial { conn, to } => self.dials.push(((who, conn), to)),
+            Action::Resolve { .. } => panic!("a node asks for no names"),
             Action::Datagram { .. } => panic!("a node of one has nobody to tell"),
         }
     }

@@ -11,7 +11,7 @@ use crate::mail::Post;
 use crate::platform::Platform;
 use pico_core::Seed;
 use pico_core::host::{Address, Port};
-use pico_core::id::WorkerId;
+use pico_core::id::{Boot, WorkerId};
 use pico_core::server::{Letter, Node, Worker};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -27,7 +27,8 @@ pub struct Plan {
     proxy: TcpListener,
     upstream: TcpListener,
     admin: TcpListener,
-    /// Held so that nobody else takes it; nothing is accepted here yet.
+    /// For other nodes' links, and for datagrams: those are held so that nobody else takes the
+    /// port, and not read yet.
     gossip: (TcpListener, UdpSocket),
 }
 
@@ -45,7 +46,7 @@ pub(super) fn run<P: Platform>(server: Server) -> Result<(), Failure> {
 
 impl Plan {
     /// Binds all ports.
-    pub fn bind(server: Server, notes: Notes) -> Result<Self, Failure> {
+    pub fn bind(mut server: Server, notes: Notes) -> Result<Self, Failure> {
         let refuse = |port: &str, address: SocketAddr, error: io::Error| {
             Refusal(format!("{port}.bind-addr: cannot listen at {address}: {error}"))
         };
@@ -59,6 +60,7 @@ impl Plan {
             .map_err(|error| refuse("gossip", server.gossip, error))?;
         let (clock, post) = (Clock::start(), Post::new(server.workers));
         let seed = crew::seed()?;
+        server.node.boot = boot(&seed);
         Ok(Self { server, clock, post, notes, seed, proxy, upstream, admin, gossip })
     }
 
@@ -94,14 +96,14 @@ impl Plan {
         let post = self.post.clone();
         let drain = signals.then_some(move || post.send(Address::Node, Letter::Drain));
         // From here on the workers alone hold their ports, and close them when they drain.
-        let Self { gossip, proxy, upstream, admin, .. } = self;
-        drop((proxy, upstream, admin));
+        let Self { gossip: (gossip, datagrams), proxy, upstream, admin, .. } = self;
+        drop((proxy, upstream, admin, gossip));
         P::block_on(async {
             let node: Task = Box::pin(Driver::<P, _>::new(node.0, node.1)?);
             let first: Task = Box::pin(Driver::<P, _>::new(first.0, first.1)?);
             crew::together::<P>(vec![node, first, crew.ended()], drain).await
         })??;
-        drop(gossip);
+        drop(datagrams);
         crew.join().map(|_| ())
     }
 
@@ -111,12 +113,13 @@ impl Plan {
         move || Worker::new(clock.now(), id, settings, &seed)
     }
 
-    /// Every worker listens for clients and agents; one is enough for operators.
+    /// Every worker listens for clients, agents and other nodes; one is enough for operators.
     fn wiring(&self, me: Address) -> io::Result<Wiring<Letter>> {
         let mut ports = Vec::new();
         if let Address::Worker(worker) = me {
             ports.push((Port::Proxy, self.proxy.try_clone()?));
             ports.push((Port::Upstream, self.upstream.try_clone()?));
+            ports.push((Port::Gossip, self.gossip.0.try_clone()?));
             if worker == WorkerId(0) {
                 ports.push((Port::Admin, self.admin.try_clone()?));
             }
@@ -124,4 +127,9 @@ impl Plan {
         let (clock, post, notes) = (self.clock, self.post.clone(), Arc::clone(&self.notes));
         Ok(Wiring { clock, post, me, ports, datagrams: None, notes })
     }
+}
+
+/// A name for this run of the process. 0 is nobody's.
+fn boot(seed: &Seed) -> Boot {
+    Boot(seed.fork("boot").roll().long().max(1))
 }

@@ -6,7 +6,7 @@ use crate::reason::Reason;
 use crate::routing::Place;
 use crate::rpc::{Reset, Word};
 use crate::server::exchange::{Call, Exchange, Response, told_to_client};
-use crate::server::upload::Upload;
+use crate::server::flow::Flow;
 use crate::server::{answer, forward};
 use alloc::boxed::Box;
 
@@ -51,7 +51,7 @@ impl Proxy {
         }
         let exchange = self.exchange.get_or_insert_with(|| {
             let id = forward::new_id(salt);
-            let upload = Upload::new(true, 0);
+            let upload = Flow::new(true, 0);
             let mut exchange = Exchange::new(id, None, upload, false);
             exchange.log.since = since;
             Box::new(exchange)

@@ -7,6 +7,7 @@ use crate::machine::Machine as _;
 use crate::reason::Reason;
 use crate::server::entry::Kind;
 use crate::server::letter::Letter;
+use crate::server::link::{self, relay};
 use crate::server::{admin, proxy, upstream};
 use crate::time::Instant;
 use alloc::vec::Vec;
@@ -19,7 +20,7 @@ pub(super) enum Life {
     Lingering(Instant),
     /// Clients finish what is under way.
     Draining,
-    /// Clients are gone, and the node knows.
+    /// Clients and other nodes are gone, and the node knows.
     Quiet,
     /// Tunnels are being closed; what is left at the time is dropped.
     Parting(Instant),
@@ -59,19 +60,22 @@ impl Worker {
         match self.conns.get_mut(conn).map(|entry| &mut entry.kind) {
             Some(Kind::Proxy(proxy)) if !lingering => proxy.handle(now, proxy::Input::Drain),
             Some(Kind::Upstream(upstream)) => upstream.handle(now, upstream::Input::Drain),
-            Some(Kind::Proxy(_) | Kind::Admin(_)) | None => return,
+            Some(Kind::Relay(relay)) if !lingering => relay.handle(now, relay::Input::Drain),
+            Some(Kind::Proxy(_) | Kind::Admin(_) | Kind::Link(_) | Kind::Relay(_)) | None => return,
         }
         self.touch(conn);
     }
 
-    /// The second step: clients finish what is under way.
+    /// The second step: clients and other nodes finish what is under way.
     fn drain(&mut self) {
         self.life = Life::Draining;
         self.actions.push_back(Action::Unlisten(Port::Proxy));
         self.actions.push_back(Action::Unlisten(Port::Upstream));
+        self.actions.push_back(Action::Unlisten(Port::Gossip));
         self.each(|kind, now| match kind {
             Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Drain),
-            Kind::Upstream(_) | Kind::Admin(_) => {}
+            Kind::Relay(relay) => relay.handle(now, relay::Input::Drain),
+            Kind::Upstream(_) | Kind::Admin(_) | Kind::Link(_) => {}
         });
     }
 
@@ -81,7 +85,7 @@ impl Worker {
             return;
         }
         self.life = Life::Parting(self.clock.now() + self.settings.limits.linger_timeout);
-        for port in [Port::Proxy, Port::Upstream, Port::Admin] {
+        for port in [Port::Proxy, Port::Upstream, Port::Admin, Port::Gossip] {
             self.actions.push_back(Action::Unlisten(port));
         }
         self.write_node(Letter::Parted(self.loads.total()));
@@ -89,6 +93,8 @@ impl Worker {
             Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Drain),
             Kind::Upstream(up) => up.handle(now, upstream::Input::Part(Reason::Draining)),
             Kind::Admin(admin) => admin.handle(now, admin::Input::Drain),
+            Kind::Link(link) => link.handle(now, link::Input::Part(Reason::Draining)),
+            Kind::Relay(relay) => relay.handle(now, relay::Input::Part(Reason::Draining)),
         });
     }
 

@@ -1,11 +1,14 @@
 //! A worker: connections and the calls between them.
 
 mod drain;
+mod links;
 
 use super::admin::{self, Admin};
 use super::counts::Counts;
 use super::entry::{Entry, Event, Kind};
 use super::letter::{CallId, Letter, Sought};
+use super::link;
+use super::link::relay::{self, Relay};
 use super::proxy::{self, Proxy};
 use super::settings::Settings;
 use super::upstream::{self, Upstream};
@@ -24,6 +27,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use drain::Life;
+use links::Links;
 
 /// One thread's share of a node: its connections, and the calls between them.
 ///
@@ -33,22 +37,24 @@ use drain::Life;
 pub struct Worker {
     id: WorkerId,
     conns: ConnMap<Entry>,
-    /// How many connections there are of each kind.
+    /// How many connections there are of those who call: clients' and other nodes'.
     clients: usize,
     routes: Arc<Routes>,
+    links: Links,
     loads: Loads,
     agenda: Agenda<ConnId>,
     /// Clients' and operators' connections that may have something to ask for.
     touched: VecDeque<ConnId>,
-    /// Agents' connections that may.
+    /// Agents' and other nodes' connections that may.
     touched_tunnels: VecDeque<ConnId>,
     actions: VecDeque<Action<Letter>>,
     clock: Monotonic,
     seed: Seed,
     dice: Dice,
     accepted: u64,
-    /// Of the connections that are gone.
+    /// Of the connections that are gone: clients', and other nodes'.
     counts: Counts,
+    relayed: Counts,
     ready: bool,
     /// Whether clients may still come.
     listening: bool,
@@ -67,6 +73,7 @@ impl Worker {
             conns: ConnMap::new(),
             clients: 0,
             routes: Arc::default(),
+            links: Links::new(),
             loads: Loads::new(),
             agenda: Agenda::new(),
             touched: VecDeque::new(),
@@ -77,6 +84,7 @@ impl Worker {
             seed,
             accepted: 0,
             counts: Counts::default(),
+            relayed: Counts::default(),
             ready: false,
             listening: true,
             life: Life::Serving,
@@ -89,18 +97,31 @@ impl Worker {
         self.conns.len()
     }
 
-    /// Calls under way that began here.
+    /// Calls under way that clients and other nodes began here.
     pub fn calls(&self) -> u64 {
         self.loads.total()
     }
 
-    /// What became of all requests so far.
+    /// What became of all requests of clients so far.
     pub fn counts(&self) -> Counts {
         let mut all = self.counts;
         for (_, entry) in self.conns.iter() {
             match &entry.kind {
                 Kind::Proxy(proxy) => all.add(proxy.counts()),
-                Kind::Upstream(_) | Kind::Admin(_) => {}
+                Kind::Upstream(_) | Kind::Admin(_) | Kind::Link(_) | Kind::Relay(_) => {}
+            }
+        }
+        all
+    }
+
+    /// What became of the calls that other nodes forwarded here so far, each of which is one of
+    /// their requests.
+    pub fn relayed(&self) -> Counts {
+        let mut all = self.relayed;
+        for (_, entry) in self.conns.iter() {
+            match &entry.kind {
+                Kind::Relay(relay) => all.add(relay.counts()),
+                Kind::Proxy(_) | Kind::Upstream(_) | Kind::Admin(_) | Kind::Link(_) => {}
             }
         }
         all
@@ -130,6 +151,12 @@ impl Worker {
                 Kind::Upstream(Box::new(Upstream::new(now, peer, seed, full, settings)))
             }
             Port::Admin => Kind::Admin(Box::new(Admin::new(now, self.ready, &settings))),
+            Port::Gossip => {
+                self.clients += 1;
+                let me = (self.id, conn);
+                let seed = self.seed.fork_at("relay", self.accepted);
+                Kind::Relay(Box::new(Relay::new(now, me, peer, seed, full, settings)))
+            }
         };
         self.conns.insert(conn, Entry::new(kind));
         if self.life != Life::Serving {
@@ -151,7 +178,9 @@ impl Worker {
         if !core::mem::replace(&mut entry.touched, true) {
             match entry.kind {
                 Kind::Proxy(_) | Kind::Admin(_) => self.touched.push_back(conn),
-                Kind::Upstream(_) => self.touched_tunnels.push_back(conn),
+                Kind::Upstream(_) | Kind::Link(_) | Kind::Relay(_) => {
+                    self.touched_tunnels.push_back(conn);
+                }
             }
         }
     }
@@ -163,7 +192,8 @@ impl Worker {
         let Some(entry) = self.conns.get_mut(conn) else { return true };
         entry.touched = false;
         match entry.kind {
-            Kind::Proxy(_) => self.drain_proxy(conn),
+            Kind::Proxy(_) | Kind::Relay(_) => self.drain_caller(conn),
+            Kind::Link(_) => self.drain_link(conn),
             Kind::Upstream(_) => self.drain_upstream(conn),
             Kind::Admin(_) => self.drain_admin(conn),
         }
@@ -171,9 +201,14 @@ impl Worker {
         true
     }
 
-    fn drain_proxy(&mut self, conn: ConnId) {
-        while let Some(Kind::Proxy(proxy)) = self.conns.get_mut(conn).map(|e| &mut e.kind) {
-            match proxy.poll() {
+    fn drain_caller(&mut self, conn: ConnId) {
+        while let Some(entry) = self.conns.get_mut(conn) {
+            let action = match &mut entry.kind {
+                Kind::Proxy(proxy) => proxy.poll(),
+                Kind::Relay(relay) => relay.poll(),
+                Kind::Upstream(_) | Kind::Admin(_) | Kind::Link(_) => None,
+            };
+            match action {
                 Some(proxy::Action::Begin(sought)) => self.begin(sought, false),
                 Some(proxy::Action::Say(place, call, word)) => self.ask(place, call, word),
                 Some(proxy::Action::Over(place)) => self.loads.end(place),
@@ -190,15 +225,13 @@ impl Worker {
             match up.poll() {
                 Some(upstream::Action::Serves(endpoint)) => {
                     let upstream = routing::Upstream {
-                        place: Place { worker: self.id, conn },
+                        place: Place::Tunnel { worker: self.id, conn },
                         weight: 1,
-                        remote: false,
-                        suspect: false,
                     };
                     self.write_node(Letter::Changed(Change::Put(endpoint, upstream)));
                 }
                 Some(upstream::Action::Leaves(endpoint)) => {
-                    let place = Place { worker: self.id, conn };
+                    let place = Place::Tunnel { worker: self.id, conn };
                     self.write_node(Letter::Changed(Change::Remove(endpoint, place)));
                 }
                 Some(upstream::Action::Answer(call, word)) => self.answer(call, word),
@@ -230,48 +263,77 @@ impl Worker {
     fn remove(&mut self, conn: ConnId) {
         let Some(entry) = self.conns.remove(conn) else { return };
         self.agenda.forget(conn);
-        if let Kind::Proxy(proxy) = entry.kind {
-            self.clients -= 1;
-            self.counts.add(proxy.counts().given_up());
+        match entry.kind {
+            Kind::Proxy(proxy) => {
+                self.clients -= 1;
+                self.counts.add(proxy.counts().given_up());
+            }
+            Kind::Relay(relay) => {
+                self.clients -= 1;
+                self.relayed.add(relay.counts().given_up());
+            }
+            Kind::Link(link) => self.links.forget(link.boot(), conn),
+            Kind::Upstream(_) | Kind::Admin(_) => {}
         }
         self.actions.push_back(Action::Close(conn));
     }
 
     /// Begins a call at the best upstream. One that is not found here is sought at the node,
     /// which hears of new upstreams first: an agent that is online can be reached from every
-    /// worker.
+    /// worker. What another node forwarded goes to a tunnel of this one or nowhere.
     fn begin(&mut self, sought: Sought, last: bool) {
-        let caller = self.conns.get(sought.call.conn).map(|entry| &entry.kind);
-        if !matches!(caller, Some(Kind::Proxy(proxy)) if !proxy.is_closed()) {
-            return;
-        }
+        let forwarded = match self.conns.get(sought.call.conn).map(|entry| &entry.kind) {
+            Some(Kind::Proxy(proxy)) if !proxy.is_closed() => false,
+            Some(Kind::Relay(relay)) if !relay.is_closed() => true,
+            Some(_) | None => return,
+        };
         let upstreams = self.routes.get(&sought.endpoint);
-        let found = choose(upstreams, &self.loads, sought.avoid, &mut self.dice);
+        let now = self.clock.now();
+        let standing = |boot| if forwarded { None } else { self.links.standing(boot, now) };
+        let found = choose(upstreams, &self.loads, standing, sought.avoid, &mut self.dice);
         if found.is_none() && !last {
             return self.write_node(Letter::Seek(Box::new(sought)));
         }
-        let Sought { call, head, end, .. } = sought;
+        let Sought { call, mut head, end, endpoint, .. } = sought;
         let place = found.map(|upstream| upstream.place);
-        let caller = self.conns.get_mut(call.conn).map(|entry| &mut entry.kind);
-        let Some(Kind::Proxy(proxy)) = caller else { return };
         if let Some(place) = place {
             self.loads.begin(place);
         }
-        proxy.handle(self.clock.now(), proxy::Input::Placed(call.serial, place));
-        self.touch(call.conn);
+        self.placed(call, place);
         if let Some(place) = place {
+            if place.is_remote() {
+                head.fields.push(routing::HEADER.as_bytes(), endpoint.as_str().as_bytes());
+            }
             self.ask(place, call, Word::Request { head, end });
         }
     }
 
+    /// Tells a caller of this worker where its call goes, if anywhere.
+    fn placed(&mut self, call: CallId, place: Option<Place>) {
+        let now = self.clock.now();
+        match self.conns.get_mut(call.conn).map(|entry| &mut entry.kind) {
+            Some(Kind::Proxy(proxy)) => {
+                proxy.handle(now, proxy::Input::Placed(call.serial, place));
+            }
+            Some(Kind::Relay(relay)) => {
+                relay.handle(now, relay::Input::Placed(call.serial, place));
+            }
+            Some(Kind::Upstream(_) | Kind::Admin(_) | Kind::Link(_)) | None => {}
+        }
+        self.touch(call.conn);
+    }
+
     /// Sends a caller's word to the tunnel.
     fn ask(&mut self, place: Place, call: CallId, word: Word) {
-        if place.worker == self.id {
-            return self.asked(place.conn, call, word);
+        match place {
+            Place::Node(boot) => self.ask_node(boot, call, word),
+            Place::Tunnel { worker, conn } if worker == self.id => self.asked(conn, call, word),
+            Place::Tunnel { worker, conn } => {
+                let to = Address::Worker(worker);
+                let letter = Letter::Ask { to: conn, call, word };
+                self.actions.push_back(Action::Letter { to, letter });
+            }
         }
-        let to = Address::Worker(place.worker);
-        let letter = Letter::Ask { to: place.conn, call, word };
-        self.actions.push_back(Action::Letter { to, letter });
     }
 
     /// Hands a caller's word to a tunnel of this worker; a call for one that is gone never
@@ -282,7 +344,7 @@ impl Worker {
                 upstream.handle(self.clock.now(), upstream::Input::Ask(call, word));
                 self.touch(conn);
             }
-            Some(Kind::Proxy(_) | Kind::Admin(_)) | None => {
+            Some(Kind::Proxy(_) | Kind::Admin(_) | Kind::Link(_) | Kind::Relay(_)) | None => {
                 if matches!(word, Word::Request { .. }) {
                     let reset = Reset { reason: Reason::UpstreamLost, started: false };
                     self.answer(call, Word::Reset(reset));
@@ -302,10 +364,13 @@ impl Worker {
 
     /// Hands a callee's word to a caller of this worker. If it is gone, its reset is on its way.
     fn answered(&mut self, call: CallId, word: Word) {
-        if let Some(Kind::Proxy(proxy)) = self.conns.get_mut(call.conn).map(|e| &mut e.kind) {
-            proxy.handle(self.clock.now(), proxy::Input::Word(call.serial, word));
-            self.touch(call.conn);
+        let now = self.clock.now();
+        match self.conns.get_mut(call.conn).map(|entry| &mut entry.kind) {
+            Some(Kind::Proxy(proxy)) => proxy.handle(now, proxy::Input::Word(call.serial, word)),
+            Some(Kind::Relay(relay)) => relay.handle(now, relay::Input::Word(call.serial, word)),
+            Some(Kind::Upstream(_) | Kind::Admin(_) | Kind::Link(_)) | None => return,
         }
+        self.touch(call.conn);
     }
 
     fn write_node(&mut self, letter: Letter) {
@@ -317,17 +382,19 @@ impl Worker {
             Letter::Ask { to, call, word } => self.asked(to, call, word),
             Letter::Answer { call, word } => self.answered(call, word),
             Letter::Routes(routes) => self.routes = routes,
+            Letter::Peers(peers) => self.meet(peers),
             Letter::Ready(ready) => {
                 self.ready = ready;
                 self.each(|kind, now| match kind {
                     Kind::Admin(admin) => admin.handle(now, admin::Input::Ready(ready)),
-                    Kind::Proxy(_) | Kind::Upstream(_) => {}
+                    Kind::Proxy(_) | Kind::Upstream(_) | Kind::Link(_) | Kind::Relay(_) => {}
                 });
             }
             Letter::Drain => self.linger(),
             Letter::Part => self.part(),
             Letter::Sought(sought) => self.begin(*sought, true),
             Letter::Changed(_)
+            | Letter::LinkLost(_)
             | Letter::Seek(_)
             | Letter::Draining(_)
             | Letter::Quiet(_)
@@ -350,14 +417,14 @@ impl Machine for Worker {
             Input::Received { conn, bytes } => self.event(conn, Event::Received(bytes)),
             Input::Eof { conn } => self.event(conn, Event::Eof),
             Input::Sent { conn, count } => self.event(conn, Event::Sent(count)),
-            Input::Lost { conn, .. } => self.event(conn, Event::Lost),
+            Input::Lost { conn, .. } | Input::Unreachable { conn, .. } => {
+                self.event(conn, Event::Lost);
+            }
+            Input::Connected { conn, .. } => self.tell_link(conn, link::Input::Connected),
             Input::Letter(letter) => self.letter(letter),
             Input::Unlistened(port) => self.listening &= port != Port::Proxy,
-            // A worker dials nobody, asks for no names and has no UDP socket.
-            Input::Connected { .. }
-            | Input::Unreachable { .. }
-            | Input::Resolved { .. }
-            | Input::Datagram { .. } => {}
+            // A worker asks for no names and has no UDP socket.
+            Input::Resolved { .. } | Input::Datagram { .. } => {}
         }
     }
 

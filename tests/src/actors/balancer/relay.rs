@@ -71,6 +71,7 @@ impl Balancer {
             Port::Proxy => backend.proxy,
             Port::Upstream => backend.upstream,
             Port::Admin => backend.admin,
+            Port::Gossip => panic!("nodes reach each other without a balancer"),
         };
         let back = self.ids.issue();
         self.passages[passage].dials.push((node, back));

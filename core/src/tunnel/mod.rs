@@ -1,5 +1,9 @@
 //! A tunnel: the RPC machine on a WebSocket, as both agents and nodes hold it after the
-//! handshake.
+//! handshake, and the dialler's side of that.
+
+mod shake;
+
+pub use shake::{Refusal, Shake, Shaken};
 
 use crate::id::StreamId;
 use crate::limits::Limits;
@@ -104,6 +108,11 @@ impl<T: Copy> Machine<T> {
     /// What the next call opened here will be called.
     pub fn next_stream(&self) -> StreamId {
         self.rpc.next_stream()
+    }
+
+    /// Whether it is not being closed.
+    pub fn is_open(&self) -> bool {
+        self.stage == Stage::Open
     }
 
     /// Whether a call may be opened now.

@@ -1,5 +1,5 @@
-//! The request body between a client's connection and a call: within the callee's credit, and
-//! held for a second try while that is allowed.
+//! A body between two connections: within the credit of the one that takes it, and held for a
+//! second try while that is allowed.
 
 use crate::head::Fields;
 use crate::outbox::COPY_MAX;
@@ -8,16 +8,18 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use bytes::BytesMut;
 
-/// A request body on its way into a call.
+/// A body on its way into a call, or out of one.
+///
+/// The *sender* is read from; the *taker* is written to and says how much it would take.
 #[derive(Debug)]
-pub(super) struct Upload {
+pub(super) struct Flow {
     /// Pieces that wait for credit.
     queue: VecDeque<BytesMut>,
-    /// Bytes that the callee would still take.
+    /// Bytes that the taker would still take.
     allowed: usize,
-    /// Bytes that the callee of this attempt has asked for in all.
+    /// Bytes that the taker of this attempt has asked for in all.
     asked: usize,
-    /// Bytes that the client's side was allowed to read in all, over all attempts.
+    /// Bytes that the sender's side was allowed to read in all, over all attempts.
     granted: usize,
     end: End,
     said_end: bool,
@@ -26,7 +28,7 @@ pub(super) struct Upload {
     replay_left: usize,
 }
 
-/// How far the client's side of the body is.
+/// How far the sender's side of the body is.
 #[derive(Debug)]
 enum End {
     Open,
@@ -34,7 +36,7 @@ enum End {
     Trailers(Box<Fields>),
 }
 
-impl Upload {
+impl Flow {
     /// The body of a request: none if `end`. Up to `replay_bytes` are held for a second try.
     pub(super) fn new(end: bool, replay_bytes: usize) -> Self {
         Self {
@@ -49,7 +51,7 @@ impl Upload {
         }
     }
 
-    /// The callee would take `more` bytes. Returns how many more the client's side may read.
+    /// The taker would take `more` bytes. Returns how many more the sender's side may read.
     pub(super) fn credit(&mut self, more: usize) -> usize {
         self.allowed = self.allowed.saturating_add(more);
         self.asked = self.asked.saturating_add(more);
@@ -58,7 +60,7 @@ impl Upload {
         extra
     }
 
-    /// The client's side read a piece.
+    /// The sender's side read a piece.
     pub(super) fn push(&mut self, bytes: BytesMut, end: bool) {
         if end {
             self.end = End::Plain;
@@ -82,7 +84,7 @@ impl Upload {
         }
     }
 
-    /// The client's side read the trailer section.
+    /// The sender's side read the trailer section.
     pub(super) fn trailers(&mut self, fields: Fields) {
         self.end = End::Trailers(Box::new(fields));
     }
@@ -97,7 +99,12 @@ impl Upload {
         self.replay.is_some()
     }
 
-    /// Whether the callee was told all of it.
+    /// Whether the sender has said all of it.
+    pub(super) fn has_ended(&self) -> bool {
+        !matches!(self.end, End::Open)
+    }
+
+    /// Whether the taker was told all of it.
     pub(super) fn is_over(&self) -> bool {
         self.said_end
     }
@@ -115,7 +122,7 @@ impl Upload {
         self.said_end
     }
 
-    /// The next word that the callee may be told.
+    /// The next word that the taker may be told.
     pub(super) fn next(&mut self) -> Option<Word> {
         if let Some(piece) = self.queue.front_mut() {
             let fits = piece.len().min(self.allowed);
@@ -153,32 +160,32 @@ mod tests {
 
     #[test]
     fn tiny_pieces_are_held_as_what_they_say_and_not_as_pieces() {
-        let mut upload = Upload::new(false, 1 << 16);
+        let mut flow = Flow::new(false, 1 << 16);
         for _ in 0..1 << 16 {
-            upload.push(BytesMut::from(&b"x"[..]), false);
+            flow.push(BytesMut::from(&b"x"[..]), false);
         }
         let held = |queue: &VecDeque<BytesMut>| queue.iter().map(BytesMut::capacity).sum::<usize>();
-        assert!(upload.queue.len() <= 17 && held(&upload.queue) <= 1 << 18);
-        assert!(upload.replay.as_ref().is_some_and(|held| held.capacity() <= 1 << 17));
-        upload.push(BytesMut::new(), true);
-        assert!(!upload.restart());
-        upload.credit(1 << 20);
-        let Some(Word::Data { bytes, end: true }) = upload.next() else { panic!("all at once") };
+        assert!(flow.queue.len() <= 17 && held(&flow.queue) <= 1 << 18);
+        assert!(flow.replay.as_ref().is_some_and(|held| held.capacity() <= 1 << 17));
+        flow.push(BytesMut::new(), true);
+        assert!(!flow.restart());
+        flow.credit(1 << 20);
+        let Some(Word::Data { bytes, end: true }) = flow.next() else { panic!("all at once") };
         assert_eq!(bytes.len(), 1 << 16);
-        assert!(upload.next().is_none() && upload.is_over());
+        assert!(flow.next().is_none() && flow.is_over());
     }
 
     #[test]
     fn a_second_try_says_what_the_first_had_said_and_the_rest() {
-        let mut upload = Upload::new(false, 100);
-        upload.credit(2);
-        upload.push(BytesMut::from(&b"hello"[..]), false);
-        let Some(Word::Data { bytes, end: false }) = upload.next() else { panic!("some") };
+        let mut flow = Flow::new(false, 100);
+        flow.credit(2);
+        flow.push(BytesMut::from(&b"hello"[..]), false);
+        let Some(Word::Data { bytes, end: false }) = flow.next() else { panic!("some") };
         assert_eq!(bytes, b"he"[..]);
-        assert!(upload.is_whole() && !upload.restart() && !upload.is_whole());
-        upload.push(BytesMut::from(&b"!"[..]), true);
-        upload.credit(100);
-        let Some(Word::Data { bytes, end: true }) = upload.next() else { panic!("all") };
+        assert!(flow.is_whole() && !flow.restart() && !flow.is_whole());
+        flow.push(BytesMut::from(&b"!"[..]), true);
+        flow.credit(100);
+        let Some(Word::Data { bytes, end: true }) = flow.next() else { panic!("all") };
         assert_eq!(bytes, b"hello!"[..]);
     }
 }

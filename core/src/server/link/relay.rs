@@ -1,0 +1,490 @@
+//! Another node's link to us: its calls go to our tunnels, and no further.
+
+use super::{NODE, PATH, read, written};
+use crate::head::{RequestHead, ResponseHead};
+use crate::http1::rules;
+use crate::id::{Boot, ConnId, StreamId, WorkerId};
+use crate::machine::Machine as _;
+use crate::note::Note;
+use crate::outbox::Outbox;
+use crate::reason::Reason;
+use crate::routing::{EndpointId, HEADER, Place};
+use crate::rpc::{self, Reset, Word};
+use crate::seed::Seed;
+use crate::server::counts::Counts;
+use crate::server::entry::Event;
+use crate::server::flow::Flow;
+use crate::server::letter::{CallId, Sought};
+use crate::server::porch::{Porch, Visit};
+use crate::server::proxy::Action;
+use crate::server::settings::Settings;
+use crate::time::{Instant, Monotonic};
+use crate::tunnel;
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
+use core::net::SocketAddr;
+
+/// What another node's link is told.
+#[derive(Debug)]
+pub(in crate::server) enum Input {
+    /// Something happened on its socket.
+    Socket(Event),
+    /// The answer to [`Action::Begin`] of the call with this number: where it went, if anywhere.
+    Placed(u64, Option<Place>),
+    /// The callee's word in the call with this number.
+    Word(u64, Word),
+    /// Take no new calls, and close when the last has ended.
+    Drain,
+    /// Close now.
+    Part(Reason),
+}
+
+/// Another node's link to us. It asks its worker for the same as a client's connection does.
+#[derive(Debug)]
+pub(in crate::server) struct Relay {
+    stage: Stage,
+    calls: BTreeMap<StreamId, Call>,
+    actions: VecDeque<Action>,
+    clock: Monotonic,
+    me: (WorkerId, ConnId),
+    peer: SocketAddr,
+    seed: Seed,
+    counts: Counts,
+    /// Why a handshake would be refused.
+    refusal: Option<Reason>,
+    /// Whether the node has heard that we drain, and calls no more.
+    drained: bool,
+    settings: Arc<Settings>,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// The handshake is under way, or was refused.
+    Http(Porch),
+    /// The link is open. Nothing is called by it from here, so no call is tagged.
+    Tunnel(Box<tunnel::Machine<CallId>>),
+    Closed,
+}
+
+/// A call of the other node's.
+#[derive(Debug)]
+struct Call {
+    /// Where it goes, once that is known and until it is over there.
+    place: Option<Place>,
+    /// The request's body.
+    up: Flow,
+    /// The response's.
+    down: Flow,
+    /// The callee has answered in full and wants no more, which is said behind the answer.
+    sated: Option<Reset>,
+}
+
+impl Relay {
+    /// A connection that was just accepted; one too many, if the node is `full`.
+    pub(in crate::server) fn new(
+        now: Instant,
+        me: (WorkerId, ConnId),
+        peer: SocketAddr,
+        seed: Seed,
+        full: bool,
+        settings: Arc<Settings>,
+    ) -> Self {
+        let mut clock = Monotonic::default();
+        clock.advance(now);
+        Self {
+            stage: Stage::Http(Porch::new(now, Arc::clone(&settings.limits))),
+            calls: BTreeMap::new(),
+            actions: VecDeque::new(),
+            clock,
+            me,
+            peer,
+            seed,
+            counts: Counts::default(),
+            refusal: full.then_some(Reason::Overloaded),
+            drained: false,
+            settings,
+        }
+    }
+
+    /// What waits to be written.
+    pub(in crate::server) fn outbox(&self) -> Option<&Outbox> {
+        match &self.stage {
+            Stage::Http(porch) => Some(porch.outbox()),
+            Stage::Tunnel(tunnel) => Some(tunnel.outbox()),
+            Stage::Closed => None,
+        }
+    }
+
+    /// How many bytes would be taken now.
+    pub(in crate::server) fn room(&self) -> usize {
+        match &self.stage {
+            Stage::Http(porch) => porch.room(),
+            Stage::Tunnel(tunnel) => tunnel.room(),
+            Stage::Closed => 0,
+        }
+    }
+
+    /// Whether it is over: it begins no call any more.
+    pub(in crate::server) const fn is_closed(&self) -> bool {
+        matches!(self.stage, Stage::Closed)
+    }
+
+    /// What became of the calls that came by it so far.
+    pub(in crate::server) fn counts(&self) -> Counts {
+        let under_way = u64::try_from(self.calls.len()).unwrap_or(u64::MAX);
+        Counts { under_way, ..self.counts }
+    }
+
+    fn call_id(&self, stream: StreamId) -> CallId {
+        CallId { worker: self.me.0, conn: self.me.1, serial: stream.0 }
+    }
+
+    fn tell(&mut self, input: tunnel::Input<CallId>) {
+        if let Stage::Tunnel(tunnel) = &mut self.stage {
+            tunnel.handle(self.clock.now(), input);
+        }
+    }
+
+    /// Says a word to the other node.
+    fn say(&mut self, stream: StreamId, word: Word) {
+        self.tell(tunnel::Input::Rpc(rpc::Input::Say { stream, word }));
+    }
+
+    /// Says a word to the callee.
+    fn ask(&mut self, stream: StreamId, place: Place, word: Word) {
+        self.actions.push_back(Action::Say(place, self.call_id(stream), word));
+    }
+
+    fn pump_http(&mut self) {
+        let now = self.clock.now();
+        let alone = self.settings.boot == Boot(0);
+        let admit = |head: &RequestHead| if alone { Err(Reason::NotFound) } else { admit(head) };
+        loop {
+            let Stage::Http(porch) = &mut self.stage else { return };
+            match porch.poll(now, self.refusal, admit) {
+                Some(Visit::Admitted((), answer)) => return self.open(answer),
+                Some(Visit::Refused(reason)) => {
+                    let note = Note::Refused { peer: self.peer, reason };
+                    self.actions.push_back(Action::Note(note));
+                }
+                Some(Visit::Finish) => self.actions.push_back(Action::Finish),
+                Some(Visit::Closed) => self.close(),
+                None => return,
+            }
+        }
+    }
+
+    fn open(&mut self, mut answer: ResponseHead) {
+        let now = self.clock.now();
+        let stage = core::mem::replace(&mut self.stage, Stage::Closed);
+        let Stage::Http(porch) = stage else { return };
+        answer.fields.push(NODE.as_bytes(), written(self.settings.boot).as_bytes());
+        let tunnel = porch.into_tunnel(now, answer, &self.settings.identity(), &self.seed);
+        self.stage = Stage::Tunnel(Box::new(tunnel));
+    }
+
+    /// The next thing that the tunnel asks for, if it concerns the worker.
+    fn pump_tunnel(&mut self) {
+        while self.actions.is_empty() {
+            let Stage::Tunnel(tunnel) = &mut self.stage else { return };
+            match tunnel.poll() {
+                Some(tunnel::Action::Rpc(action)) => self.heard(action),
+                Some(tunnel::Action::Finish) => self.actions.push_back(Action::Finish),
+                Some(tunnel::Action::Closed(_)) => self.close(),
+                None if self.drained && self.calls.is_empty() => {
+                    self.drained = false;
+                    self.tell(tunnel::Input::Close(Reason::Draining));
+                }
+                None => return,
+            }
+        }
+    }
+
+    fn heard(&mut self, action: rpc::Action<CallId>) {
+        match action {
+            rpc::Action::Opened { stream, head, end } => self.begin(stream, head, end),
+            rpc::Action::Said { stream, word, .. } => self.asked(stream, word),
+            rpc::Action::Drained => self.drained = true,
+            rpc::Action::Ready(_)
+            | rpc::Action::RoundTrip(_)
+            | rpc::Action::PeerDrains
+            | rpc::Action::Closed(_) => {}
+        }
+    }
+
+    /// The other node calls.
+    fn begin(&mut self, stream: StreamId, mut head: RequestHead, end: bool) {
+        let streams = self.settings.limits.streams;
+        let endpoint = match endpoint_of(&head) {
+            // Those that are over for the other node and not here are few, or are no more.
+            Ok(_) if self.calls.len() >= streams.saturating_mul(2) => Err(Reason::StreamLimit),
+            endpoint => endpoint,
+        };
+        self.counts.begun += 1;
+        match endpoint {
+            Ok(endpoint) => {
+                head.fields.retain(|name, _| !rules::is_pico(name));
+                let (up, down) = (Flow::new(end, 0), Flow::new(false, 0));
+                self.calls.insert(stream, Call { place: None, up, down, sated: None });
+                let call = self.call_id(stream);
+                let sought = Sought { call, endpoint, avoid: None, head, end };
+                self.actions.push_back(Action::Begin(sought));
+            }
+            Err(reason) => {
+                self.counts.end(false);
+                self.say(stream, Word::Reset(Reset { reason, started: false }));
+            }
+        }
+    }
+
+    /// A call goes to a tunnel of ours, or there is none for it.
+    fn placed(&mut self, stream: StreamId, place: Option<Place>) {
+        match (self.calls.get_mut(&stream), place) {
+            (Some(call), Some(place)) => {
+                call.place = Some(place);
+                self.flush_up(stream);
+            }
+            (Some(_), None) => {
+                let reset = Reset { reason: Reason::NotMine, started: false };
+                self.say(stream, Word::Reset(reset));
+                self.end(stream, false);
+            }
+            // The caller gave up while its upstream was being chosen.
+            (None, Some(place)) => {
+                let reset = Reset { reason: Reason::Canceled, started: true };
+                self.ask(stream, place, Word::Reset(reset));
+                self.actions.push_back(Action::Over(place));
+            }
+            (None, None) => {}
+        }
+    }
+
+    /// The other node has said a word of its call.
+    fn asked(&mut self, stream: StreamId, word: Word) {
+        let Some(call) = self.calls.get_mut(&stream) else { return };
+        match word {
+            Word::Data { .. } | Word::Trailers(_) if call.sated.is_some() => {}
+            Word::Data { bytes, end } => {
+                call.up.push(bytes, end);
+                self.flush_up(stream);
+            }
+            Word::Trailers(fields) => {
+                call.up.trailers(fields);
+                self.flush_up(stream);
+            }
+            Word::Credit(more) => {
+                call.down.credit(more);
+                self.flush_down(stream);
+            }
+            Word::Reset(_) => {
+                if let Some(place) = call.place {
+                    self.ask(stream, place, word);
+                }
+                let answered = self.calls.get(&stream).is_some_and(|call| call.down.is_over());
+                self.end(stream, answered);
+            }
+            // A caller does not answer, and calls by opening.
+            Word::Request { .. } | Word::Response { .. } => {}
+        }
+    }
+
+    /// The callee has said a word.
+    fn answered(&mut self, stream: StreamId, word: Word) {
+        let Some(call) = self.calls.get_mut(&stream) else { return };
+        match word {
+            Word::Credit(more) => {
+                call.up.credit(more);
+                self.flush_up(stream);
+            }
+            Word::Response { head, end } => self.respond(stream, head, end),
+            Word::Data { bytes, end } => {
+                call.down.push(bytes, end);
+                self.flush_down(stream);
+            }
+            Word::Trailers(fields) => {
+                call.down.trailers(fields);
+                self.flush_down(stream);
+            }
+            Word::Reset(reset) => {
+                let whole = call.down.has_ended();
+                if whole && !call.down.is_over() && reset.reason == Reason::Closed {
+                    call.sated = Some(reset);
+                    self.leave(stream);
+                } else {
+                    self.say(stream, word);
+                    self.end(stream, whole);
+                }
+            }
+            // A callee does not call: the RPC machine refuses such a frame.
+            Word::Request { .. } => {}
+        }
+    }
+
+    fn respond(&mut self, stream: StreamId, head: ResponseHead, end: bool) {
+        let interim = head.status.is_informational() && head.status.as_u16() != 101;
+        // No credit bounds interim responses: a node that is behind goes without.
+        let full = matches!(&self.stage, Stage::Tunnel(tunnel) if tunnel.is_full());
+        if interim && full {
+            return;
+        }
+        self.say(stream, Word::Response { head, end });
+        if end && let Some(call) = self.calls.get_mut(&stream) {
+            call.down = Flow::new(true, 0);
+            self.settle(stream);
+        }
+    }
+
+    /// Sends on what the callee would take of the request's body.
+    fn flush_up(&mut self, stream: StreamId) {
+        while let Some(call) = self.calls.get_mut(&stream)
+            && let Some(place) = call.place
+            && let Some(word) = call.up.next()
+        {
+            let taken = weight(&word);
+            self.ask(stream, place, word);
+            if taken > 0 {
+                self.say(stream, Word::Credit(taken));
+            }
+        }
+        self.settle(stream);
+    }
+
+    /// Sends on what the other node would take of the response's body.
+    fn flush_down(&mut self, stream: StreamId) {
+        while let Some(call) = self.calls.get_mut(&stream)
+            && let Some(word) = call.down.next()
+        {
+            let (taken, place) = (weight(&word), call.place);
+            self.say(stream, word);
+            if let Some(place) = place.filter(|_| taken > 0) {
+                self.ask(stream, place, Word::Credit(taken));
+            }
+        }
+        self.settle(stream);
+    }
+
+    /// Forgets a call of which nothing is left to do.
+    fn settle(&mut self, stream: StreamId) {
+        let Some(call) = self.calls.get(&stream).filter(|call| call.down.is_over()) else { return };
+        if let Some(reset) = call.sated {
+            self.say(stream, Word::Reset(reset));
+        } else if !call.up.is_over() {
+            return;
+        }
+        self.end(stream, true);
+    }
+
+    /// The call is over at the callee.
+    fn leave(&mut self, stream: StreamId) {
+        let place = self.calls.get_mut(&stream).and_then(|call| call.place.take());
+        self.actions.extend(place.map(Action::Over));
+    }
+
+    fn end(&mut self, stream: StreamId, answered: bool) {
+        self.leave(stream);
+        if self.calls.remove(&stream).is_some() {
+            self.counts.end(answered);
+        }
+    }
+
+    /// The connection is over. What is left here is what the other node thinks is over.
+    fn close(&mut self) {
+        self.stage = Stage::Closed;
+        for stream in self.calls.keys().copied().collect::<alloc::vec::Vec<_>>() {
+            let reset = Reset { reason: Reason::ConnectionLost, started: true };
+            self.asked(stream, Word::Reset(reset));
+        }
+        self.actions.push_back(Action::Closed);
+    }
+}
+
+impl crate::Machine for Relay {
+    type Input = Input;
+    type Action = Action;
+
+    fn handle(&mut self, now: Instant, input: Input) {
+        let now = self.clock.advance(now);
+        match input {
+            Input::Placed(serial, place) => return self.placed(StreamId(serial), place),
+            Input::Word(serial, word) => return self.answered(StreamId(serial), word),
+            Input::Socket(_) | Input::Drain | Input::Part(_) => {}
+        }
+        if let Stage::Http(porch) = &mut self.stage {
+            match input {
+                Input::Socket(Event::Lost) => return self.close(),
+                Input::Socket(event) => porch.event(now, event),
+                Input::Drain => {
+                    self.refusal = Some(Reason::Draining);
+                    porch.close(now);
+                }
+                Input::Part(_) => porch.close(now),
+                Input::Placed(..) | Input::Word(..) => {}
+            }
+            return self.pump_http();
+        }
+        match input {
+            Input::Socket(event) => self.tell(event.into_tunnel()),
+            Input::Drain => self.tell(tunnel::Input::Rpc(rpc::Input::Drain)),
+            Input::Part(reason) => self.tell(tunnel::Input::Close(reason)),
+            Input::Placed(..) | Input::Word(..) => {}
+        }
+    }
+
+    fn tick(&mut self, now: Instant) {
+        let now = self.clock.advance(now);
+        match &mut self.stage {
+            Stage::Http(porch) => {
+                porch.tick(now);
+                self.pump_http();
+            }
+            Stage::Tunnel(tunnel) => tunnel.tick(now),
+            Stage::Closed => {}
+        }
+    }
+
+    /// Frames what the turn produced once nothing else is left to say, so that it shares a
+    /// message: do not poll before the turn's other inputs were handled.
+    fn poll(&mut self) -> Option<Action> {
+        self.pump_tunnel();
+        self.actions.pop_front()
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match &self.stage {
+            Stage::Http(porch) => porch.deadline(),
+            Stage::Tunnel(tunnel) => tunnel.deadline(),
+            Stage::Closed => None,
+        }
+    }
+}
+
+/// Whether a handshake is that of a node.
+fn admit(head: &RequestHead) -> Result<(), Reason> {
+    if head.target() != PATH.as_bytes() {
+        return Err(Reason::NotFound);
+    }
+    read(&head.fields).map(|_| ()).ok_or(Reason::BadRequest)
+}
+
+/// The endpoint that the other node says a call is for: once, since it added the field itself.
+fn endpoint_of(head: &RequestHead) -> Result<EndpointId, Reason> {
+    let mut values = head.fields.all(HEADER);
+    match (values.next(), values.next()) {
+        (Some(value), None) => EndpointId::parse(value),
+        (Some(_), Some(_)) => Err(Reason::InvalidEndpoint),
+        (None, _) => Err(Reason::MissingEndpoint),
+    }
+}
+
+/// How many bytes of a body a word carries.
+fn weight(word: &Word) -> usize {
+    match word {
+        Word::Data { bytes, .. } => bytes.len(),
+        Word::Request { .. }
+        | Word::Response { .. }
+        | Word::Trailers(_)
+        | Word::Reset(_)
+        | Word::Credit(_) => 0,
+    }
+}

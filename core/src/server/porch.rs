@@ -1,0 +1,140 @@
+//! The acceptor's opening handshake: an HTTP request that asks for a tunnel, and the answer.
+
+use super::answer;
+use super::entry::Event;
+use crate::head::{RequestHead, ResponseHead};
+use crate::http1::server as http1;
+use crate::limits::Limits;
+use crate::machine::Machine as _;
+use crate::outbox::Outbox;
+use crate::reason::Reason;
+use crate::seed::Seed;
+use crate::time::Instant;
+use crate::{rpc, tunnel, ws};
+use alloc::boxed::Box;
+use alloc::sync::Arc;
+
+/// A connection on which a tunnel may be asked for, or was refused.
+#[derive(Debug)]
+pub(super) struct Porch {
+    http: Box<http1::Machine>,
+    limits: Arc<Limits>,
+}
+
+/// What happened there.
+#[derive(Debug)]
+pub(super) enum Visit<A> {
+    /// A tunnel was asked for as it should be; this answer opens it.
+    Admitted(A, ResponseHead),
+    /// The request was answered so. More of the handshake may follow.
+    Refused(Reason),
+    /// Send FIN when the outbox is empty.
+    Finish,
+    /// The connection is over.
+    Closed,
+}
+
+impl Porch {
+    /// A connection that was just accepted.
+    pub(super) fn new(now: Instant, limits: Arc<Limits>) -> Self {
+        Self { http: Box::new(http1::Machine::new(now, Arc::clone(&limits))), limits }
+    }
+
+    /// What waits to be written.
+    pub(super) fn outbox(&self) -> &Outbox {
+        self.http.outbox()
+    }
+
+    /// How many bytes would be taken now.
+    pub(super) fn room(&self) -> usize {
+        self.http.room()
+    }
+
+    /// When it wants to be ticked.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.http.deadline()
+    }
+
+    /// Fires what is due.
+    pub(super) fn tick(&mut self, now: Instant) {
+        self.http.tick(now);
+    }
+
+    /// Tells it what the socket did. That it broke is the end, for the parent to see to.
+    pub(super) fn event(&mut self, now: Instant, event: Event) {
+        match event {
+            Event::Received(bytes) => self.http.handle(now, http1::Input::Received(bytes)),
+            Event::Eof => self.http.handle(now, http1::Input::Eof),
+            Event::Sent(count) => self.http.handle(now, http1::Input::Sent(count)),
+            Event::Lost => {}
+        }
+    }
+
+    /// Nobody is admitted any more.
+    pub(super) fn close(&mut self, now: Instant) {
+        self.http.handle(now, http1::Input::Drain);
+    }
+
+    /// The next thing that happened. Whoever `admit` lets in is refused all the same if there is a
+    /// `refusal`.
+    pub(super) fn poll<A>(
+        &mut self,
+        now: Instant,
+        refusal: Option<Reason>,
+        admit: impl Fn(&RequestHead) -> Result<A, Reason>,
+    ) -> Option<Visit<A>> {
+        loop {
+            match self.http.poll()? {
+                http1::Action::Request(request) => {
+                    let asked = admit(&request.head).and_then(|asked| {
+                        let answer = ws::handshake::respond(&request.head)?;
+                        let upgrade = request.upgrade.then_some(());
+                        upgrade.ok_or(Reason::UpgradeRequired)?;
+                        refusal.map_or(Ok((asked, answer)), Err)
+                    });
+                    return Some(match asked {
+                        Ok((asked, answer)) => Visit::Admitted(asked, answer),
+                        Err(reason) => self.refuse(now, reason),
+                    });
+                }
+                http1::Action::Malformed(reason) => return Some(self.refuse(now, reason)),
+                http1::Action::Data { bytes, .. } => {
+                    // The body of a refused request is read, so that the refusal arrives.
+                    self.http.handle(now, http1::Input::Credit(bytes.len()));
+                }
+                http1::Action::Finish => return Some(Visit::Finish),
+                http1::Action::Closed(_) => return Some(Visit::Closed),
+                http1::Action::Trailers(_)
+                | http1::Action::Taken(_)
+                | http1::Action::Finished
+                | http1::Action::Canceled(_) => {}
+            }
+        }
+    }
+
+    fn refuse<A>(&mut self, now: Instant, reason: Reason) -> Visit<A> {
+        let (head, bytes) = answer::refusal(reason, "");
+        self.http.handle(now, http1::Input::Respond { head, end: false });
+        self.http.handle(now, http1::Input::Data { bytes, end: true });
+        self.http.handle(now, http1::Input::Drain);
+        Visit::Refused(reason)
+    }
+
+    /// Sends the answer that opens the tunnel, and opens it.
+    pub(super) fn into_tunnel<T: Copy>(
+        mut self,
+        now: Instant,
+        answer: ResponseHead,
+        me: &rpc::Identity,
+        seed: &Seed,
+    ) -> tunnel::Machine<T> {
+        self.http.handle(now, http1::Input::Respond { head: answer, end: false });
+        let (ahead, outbox) = self.http.into_raw();
+        let role = rpc::Role::Acceptor;
+        let mut tunnel = tunnel::Machine::new(now, role, me, seed, self.limits, outbox);
+        if !ahead.is_empty() {
+            tunnel.handle(now, tunnel::Input::Received(ahead));
+        }
+        tunnel
+    }
+}

@@ -1,0 +1,259 @@
+//! What becomes of requests for another node when it cannot be reached, breaks off or leaves.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+mod server;
+
+use pico_core::Limits;
+use pico_core::note::Note;
+use pico_core::routing::Standing;
+use pico_core::rpc::Word;
+use pico_core::server::Settings;
+use server::words::{GET, POST, body, called, fields, status};
+use server::{Cluster, boot, data};
+use std::time::Duration;
+
+#[test]
+fn a_node_that_cannot_be_dialled_is_passed_over_at_once_and_avoided_for_a_while() {
+    let mut c = Cluster::new(&[1, 1, 1]);
+    c.shut.insert(1);
+    c.route(0, "a", 1);
+    let agent = c.agent(2, 0, "a");
+    for _ in 0..40 {
+        let client = c.ask(0, 0, POST);
+        let (stream, _) = c.called(agent);
+        c.respond(agent, stream, &[], true);
+        assert_eq!(status(&mut c, client), 200, "no time passes, and nothing is lost");
+    }
+    assert_eq!(c.nodes[0].lost, [boot(1)]);
+    assert_eq!(c.dials, 2, "each node once");
+    // 1, 2, 4, 8 and then 8 s, each of which ends with another attempt.
+    for span in [1, 2, 4, 8, 8] {
+        let before = c.dials;
+        c.pass(Duration::from_millis(span * 1000 - 1));
+        c.asks(20, GET);
+        assert_eq!(c.dials, before, "{span}");
+        c.pass(Duration::from_millis(1));
+        c.asks(40, GET);
+        assert_eq!(c.dials, before + 1, "{span}");
+    }
+    assert_eq!(c.nodes[0].lost, [boot(1); 6]);
+}
+
+#[test]
+fn a_link_that_opens_ends_the_avoidance() {
+    let mut c = Cluster::new(&[1, 1]);
+    c.shut.insert(1);
+    let agent = c.agent(1, 0, "a");
+    for _ in 0..4 {
+        let refused = c.ask(0, 0, GET);
+        assert_eq!(status(&mut c, refused), 502);
+    }
+    assert_eq!(c.nodes[0].lost.len(), 1, "the rest is no news");
+    c.shut.clear();
+    let client = c.ask(0, 0, GET);
+    let (stream, _) = c.called(agent);
+    c.respond(agent, stream, &[], true);
+    assert_eq!(status(&mut c, client), 200, "nothing else serves, so it is tried");
+    c.shut.insert(1);
+    c.cut(0);
+    c.agent(0, 0, "a");
+    c.pass(Duration::from_millis(999));
+    c.asks(9, GET);
+    assert_eq!(c.nodes[0].lost.len(), 2, "the refusal and the cut");
+    c.pass(Duration::from_millis(1));
+    c.asks(9, GET);
+    assert_eq!(c.nodes[0].lost.len(), 3, "1 s and not 2");
+}
+
+#[test]
+fn a_node_that_does_not_answer_a_dial_is_passed_over_in_a_second() {
+    let mut c = Cluster::new(&[1, 1, 1]);
+    c.mute.insert(1);
+    c.route(0, "a", 1);
+    let first = c.ask(0, 0, POST);
+    let chunked = "PUT /q HTTP/1.1\r\nHost: x\r\nX-Pico-Endpoint: a\r\n\
+                   Transfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n\r\n";
+    let second = c.ask(0, 0, chunked);
+    let agent = c.agent(2, 0, "a");
+    c.pass(Duration::from_millis(999));
+    assert!(c.idle(agent));
+    c.pass(Duration::from_millis(1));
+    for _ in 0..2 {
+        let (stream, head) = c.called(agent);
+        let words = c.heard(agent, stream);
+        if head.target() == b"/q" {
+            assert!(words.contains(&Word::Trailers(fields(&[("X", "y")]))), "{words:?}");
+        } else {
+            assert_eq!(body(&words), b"hi");
+        }
+        c.respond(agent, stream, &[], true);
+    }
+    assert_eq!([status(&mut c, first), status(&mut c, second)], [200, 200]);
+    assert_eq!(c.nodes[0].lost, [boot(1)]);
+    c.rest();
+}
+
+#[test]
+fn all_calls_that_wait_for_a_link_go_by_it_once_it_is_there() {
+    let mut c = Cluster::new(&[1, 1]);
+    let agent = c.agent(1, 0, "a");
+    c.mute.insert(1);
+    let clients: Vec<_> = (0..3).map(|_| c.ask(0, 0, POST)).collect();
+    let gone = c.ask(0, 0, POST);
+    c.nodes[0].lose(gone.1);
+    let (node, at) = c.waiting[0];
+    c.join(node, at, 1);
+    for client in clients {
+        let (stream, _) = c.called(agent);
+        assert_eq!(body(&c.heard(agent, stream)), b"hi");
+        c.respond(agent, stream, &[], true);
+        assert_eq!(status(&mut c, client), 200);
+    }
+    assert!(c.idle(agent), "who left while waiting is not called for");
+    assert_eq!(c.links.len(), 1);
+    c.rest();
+}
+
+#[test]
+fn a_link_that_breaks_in_mid_call_leaves_no_doubt_whether_it_may_have_run() {
+    for (request, again) in [(POST, false), (GET, true)] {
+        let mut c = Cluster::new(&[1, 1, 1]);
+        let agents = [c.agent(1, 0, "a"), c.agent(2, 0, "a")];
+        let client = c.ask(0, 0, request);
+        let (first, _) = called(&mut c, agents);
+        c.cut(0);
+        let second = agents[usize::from(first == agents[0])];
+        assert_eq!(c.idle(second), !again, "{request}");
+        assert_eq!(status(&mut c, client), if again { 0 } else { 502 }, "{request}");
+        assert_eq!(c.nodes[0].lost, [c.agents[first].0].map(boot));
+        if again {
+            let (stream, _) = c.called(second);
+            c.respond(second, stream, &[], true);
+            assert_eq!(status(&mut c, client), 200);
+        }
+        c.rest();
+    }
+}
+
+#[test]
+fn a_link_that_breaks_once_an_answer_was_seen_cuts_it() {
+    let mut c = Cluster::new(&[1, 1, 1]);
+    let agents = [c.agent(1, 0, "a"), c.agent(2, 0, "a")];
+    let client = c.ask(0, 0, GET);
+    let (first, stream) = called(&mut c, agents);
+    c.respond(first, stream, &[("Content-Length", "9")], false);
+    c.say(first, stream, data(b"some", false));
+    c.cut(0);
+    assert!(c.text(client).ends_with("some"));
+    assert!(c.nodes[0].finished.contains(&client.1) || c.nodes[0].closed.contains(&client.1));
+    assert!(agents.into_iter().all(|agent| c.idle(agent)), "not tried again");
+    c.rest();
+}
+
+#[test]
+fn an_agent_that_dies_at_the_other_node_is_lost_to_the_client_here() {
+    let mut c = Cluster::new(&[1, 2]);
+    let agent = c.agent(1, 1, "a");
+    let client = c.ask(0, 0, POST);
+    c.called(agent);
+    let at = c.agents[agent].1.at;
+    c.nodes[1].lose(at);
+    c.settle();
+    let text = c.text(client);
+    assert!(text.starts_with("HTTP/1.1 502 ") && text.contains("\"upstream_lost\""), "{text}");
+    c.rest();
+}
+
+#[test]
+fn a_silent_link_is_lost_after_two_heartbeats() {
+    let mut c = Cluster::new(&[1, 1]);
+    let agent = c.agent(1, 0, "a");
+    let client = c.ask(0, 0, POST);
+    c.called(agent);
+    c.blocked.insert(0);
+    c.pass(Limits::default().heartbeat * 2);
+    assert_eq!(status(&mut c, client), 502);
+    assert_eq!(c.nodes[0].lost, [boot(1)], "at once, and not when the close handshake is over");
+    c.pass(Limits::default().linger_timeout);
+    assert!(c.links[0].iter().all(|(node, at)| c.nodes[*node].closed.contains(at)));
+    c.rest();
+}
+
+#[test]
+fn another_node_at_the_address_of_one_is_not_taken_for_it() {
+    let mut c = Cluster::new(&[1, 1, 1]);
+    c.agent(1, 0, "a");
+    let agent = c.agent(2, 0, "a");
+    // Its address is said to be that of another run of it.
+    c.know(0, |peers| {
+        let old = peers.remove(&boot(1)).unwrap();
+        peers.insert(boot(8), old);
+    });
+    c.route_to(0, "a", boot(8));
+    for _ in 0..20 {
+        let client = c.ask(0, 0, POST);
+        let (stream, _) = c.called(agent);
+        c.respond(agent, stream, &[], true);
+        assert_eq!(status(&mut c, client), 200);
+    }
+    assert_eq!(c.relayed(1), 0);
+    assert_eq!(c.nodes[0].lost, [boot(8)]);
+}
+
+#[test]
+fn the_link_to_a_node_that_is_no_more_is_closed() {
+    let mut c = Cluster::new(&[1, 1]);
+    let agent = c.agent(1, 0, "a");
+    let client = c.ask(0, 0, POST);
+    let (stream, _) = c.called(agent);
+    c.know(0, |peers| drop(peers.remove(&boot(1))));
+    assert_eq!(status(&mut c, client), 502);
+    let words = c.heard(agent, stream);
+    assert!(matches!(words.last(), Some(Word::Reset(_))), "{words:?}");
+    assert!(c.links[0].iter().all(|(node, at)| c.nodes[*node].closed.contains(at)));
+    assert!(c.nodes[0].lost.is_empty(), "it was meant");
+    let late = c.ask(0, 0, GET);
+    assert!(c.text(late).contains("\"no_upstream\""));
+    c.rest();
+}
+
+#[test]
+fn a_node_that_drains_serves_what_it_has_and_is_called_no_more() {
+    let mut c = Cluster::new(&[1, 2, 1]);
+    let (leaving, staying) = (c.agent(1, 1, "a"), c.agent(2, 0, "a"));
+    c.know(0, |peers| peers.get_mut(&boot(2)).unwrap().standing = Standing::Suspect);
+    let client = c.ask(0, 0, POST);
+    let (stream, _) = c.called(leaving);
+    c.nodes[1].drain();
+    let early = c.ask(0, 0, POST);
+    let (second, _) = c.called(leaving);
+    c.pass(Settings::default().drain_delay);
+    c.ask(0, 0, POST);
+    assert!(c.idle(leaving) && !c.idle(staying), "it has said that it leaves");
+    c.pass(Duration::from_secs(3));
+    assert!(!c.nodes[1].is_done());
+    for (client, stream) in [(client, stream), (early, second)] {
+        c.respond(leaving, stream, &[("Content-Length", "2")], false);
+        c.say(leaving, stream, data(b"yo", true));
+        assert_eq!(status(&mut c, client), 200);
+    }
+    c.pass(Limits::default().linger_timeout);
+    assert!(c.nodes[1].is_done(), "as soon as the last call is over");
+    let none = Note::Drained { cut: 0 };
+    assert!(c.nodes[1].notes.contains(&none), "{:?}", c.nodes[1].notes);
+    assert!(c.nodes[0].lost.is_empty(), "it was meant");
+}
+
+#[test]
+fn a_node_that_drains_with_nobody_else_to_serve_says_so_through_the_first() {
+    let mut c = Cluster::new(&[1, 1]);
+    let agent = c.agent(1, 0, "a");
+    c.ask(0, 0, POST);
+    c.called(agent);
+    c.nodes[1].drain();
+    c.pass(Settings::default().drain_delay);
+    let client = c.ask(0, 0, GET);
+    let text = c.text(client);
+    assert!(text.starts_with("HTTP/1.1 503 ") && text.contains("\"draining\""), "{text}");
+}
