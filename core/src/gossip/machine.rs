@@ -8,7 +8,7 @@ use super::replicas::Replicas;
 use super::rumours::Rumours;
 use super::settings::Settings;
 use super::spread::Spread;
-use super::wire::VERSION;
+use super::wire::{CLUSTER_MAX, VERSION};
 use crate::id::{AskId, Boot};
 use crate::routing::EndpointId;
 use crate::seed::{Dice, Seed};
@@ -379,8 +379,6 @@ impl crate::Machine for Machine {
 
 /// Bytes of one consultation, and of its answer.
 pub const CONSULT_MAX: usize = 1 << 20;
-/// Bytes of a cluster's name.
-const CLUSTER_MAX: usize = 64;
 /// The worst health.
 pub const HEALTH_MAX: u32 = 8;
 /// Whoever wakes so much later than it wanted to was not well.

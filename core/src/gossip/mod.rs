@@ -16,6 +16,7 @@ mod join;
 mod machine;
 mod member;
 mod members;
+mod page;
 mod probe;
 mod replicas;
 mod rumours;
