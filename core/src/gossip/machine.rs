@@ -1,20 +1,21 @@
 //! The gossip of one node.
 
 use super::directory::{Op, Own};
-use super::member::{Member, State};
+use super::member::{Member, NOTE_BYTES_MAX, NOTES_MAX, State};
 use super::members::Members;
 use super::probe::Probes;
 use super::replicas::Replicas;
 use super::rumours::Rumours;
 use super::settings::Settings;
 use super::spread::Spread;
-use super::wire::{CLUSTER_MAX, VERSION};
+use super::wire::{CLUSTER_MAX, RISING_MAX, VERSION};
 use crate::id::{AskId, Boot};
 use crate::routing::EndpointId;
 use crate::seed::{Dice, Seed};
 use crate::time::{Instant, Monotonic};
 use crate::timers::Agenda;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use core::net::SocketAddr;
@@ -202,6 +203,13 @@ impl Machine {
         assert!(settings.boot != Boot(0), "a boot is never 0");
         let fits = (1..=CLUSTER_MAX).contains(&settings.cluster.len());
         assert!(fits, "a cluster's name has 1 to 64 bytes");
+        assert!(settings.generation < RISING_MAX, "a generation is below 2^60");
+        let short = |(_, note): &(u8, Arc<str>)| note.len() <= NOTE_BYTES_MAX;
+        let few = settings.notes.len() <= NOTES_MAX && settings.notes.iter().all(short);
+        assert!(few, "notes are at most 8 of at most 64 bytes");
+        let addr = settings.addr;
+        let real = addr.port() != 0 && !addr.ip().is_unspecified() && !addr.ip().is_multicast();
+        assert!(real, "others reach a node at a real address, and {addr} is none");
         let mut clock = Monotonic::default();
         clock.advance(now);
         let me = Member {
@@ -269,8 +277,11 @@ impl Machine {
         self.agenda.want(key, Some(self.now() + span));
     }
 
+    /// Asks for something, unless that it left was its last word.
     pub(super) fn act(&mut self, action: Action) {
-        self.actions.push_back(action);
+        if !self.join.is_over() {
+            self.actions.push_back(action);
+        }
     }
 
     /// Members that live, oneself included.
@@ -337,7 +348,7 @@ impl Machine {
         if let Some(late) = late.filter(|late| *late >= LATE) {
             self.woke_late(late);
         }
-        while let Some(key) = self.agenda.pop(now) {
+        while let Some(key) = self.agenda.pop(now).filter(|_| !self.join.is_over()) {
             self.fire(key);
         }
     }

@@ -12,6 +12,7 @@ mod compare;
 mod consult;
 pub mod directory;
 mod hear;
+mod held;
 mod join;
 mod machine;
 mod member;
@@ -27,6 +28,7 @@ mod standing;
 mod suspicion;
 pub mod wire;
 
+pub use held::Held;
 pub use machine::{Action, CONSULT_MAX, Counts, HEALTH_MAX, Input, Machine};
 pub use member::{Member, NOTE_PROGRAM, NodeId, Rank, State};
 pub use settings::{Pace, Settings};

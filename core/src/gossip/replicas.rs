@@ -15,20 +15,20 @@ use core::time::Duration;
 /// The logs of the members that live, as far as this node knows them.
 #[derive(Default, Debug)]
 pub(super) struct Replicas {
-    all: BTreeMap<Boot, Entry>,
+    pub(super) all: BTreeMap<Boot, Entry>,
     /// Snapshots that are being fetched: whose, and how far.
-    fetches: BTreeMap<Boot, Fetching>,
+    pub(super) fetches: BTreeMap<Boot, Fetching>,
 }
 
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     replica: Replica,
     /// When ops were asked for last.
     wanted: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Fetching {
+pub(super) struct Fetching {
     fetch: Fetch,
     /// Who sends it.
     from: Boot,
@@ -159,8 +159,8 @@ impl Machine {
     }
 
     /// Fetches a snapshot of a log from whoever said that ops are not enough.
-    pub(super) fn fetch(&mut self, from: Source, boot: Boot) {
-        let known = self.replicas.all.contains_key(&boot);
+    pub(super) fn fetch(&mut self, from: Source, boot: Boot, head: u64) {
+        let known = self.replicas.head(boot).is_some_and(|held| held < head);
         let busy = self.replicas.fetches.len() >= FETCHES;
         if !known || busy || self.replicas.fetches.contains_key(&boot) {
             return;
@@ -273,4 +273,4 @@ const OPS_BYTES: usize = 1_000;
 /// Bytes of one page.
 const PAGE_BYTES: usize = 64 * 1024;
 /// Snapshots that are fetched at once.
-const FETCHES: usize = 2;
+pub(super) const FETCHES: usize = 2;

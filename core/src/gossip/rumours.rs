@@ -36,6 +36,10 @@ impl Rumours {
         self.all.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// Something is new about a member: takes the place of all that was said of it, unless it is
     /// one more accusation.
     pub(super) fn put(&mut self, now: Instant, about: Boot, message: &Message) {
@@ -73,6 +77,11 @@ impl Rumours {
         let until = dead.then(|| now + DEATH_TOLD);
         self.order.insert((0, serial, key));
         self.all.insert(key, Rumour { bytes: bytes.to_vec(), sent: 0, serial, until });
+        if self.all.len() > RUMOURS_MAX
+            && let Some((_, _, most_told)) = self.order.last().copied()
+        {
+            self.remove(most_told);
+        }
     }
 
     /// Nothing is to be said of this member any more.
@@ -128,5 +137,7 @@ impl Rumours {
 /// How long a death is told. Later it may be news only to those who were cut off, and they would
 /// believe it of people who are well.
 const DEATH_TOLD: Duration = Duration::from_secs(5);
+/// Rumours at once.
+pub(super) const RUMOURS_MAX: usize = 16_384;
 /// Bytes of the shortest rumour.
 const SHORTEST: usize = 20;
