@@ -299,6 +299,12 @@ impl Machine {
         self.members.iter().map(|known| &known.member)
     }
 
+    /// The highest that was said of a node's name, whether or not it is a member: whatever is not
+    /// above it is ignored.
+    pub fn last_of(&self, id: &super::NodeId) -> Option<&Member> {
+        self.members.last_of(id)
+    }
+
     /// What a member serves, as far as this node knows; what it serves itself, for its own boot.
     pub fn directory(&self, boot: Boot) -> Option<&super::directory::Replica> {
         if boot == self.me.boot { Some(self.own.log()) } else { self.replicas.get(boot) }

@@ -162,6 +162,11 @@ impl Machine {
     fn accuse(&mut self, boot: Boot, incarnation: u64, by: Boot) {
         let now = self.now();
         let (size, period) = (self.size(), self.settings.pace.period);
+        let back = |member: &Member| !member.state.is_live() && member.incarnation < incarnation;
+        if self.members.get(boot).is_some_and(|known| back(&known.member)) {
+            // It has risen since it was held dead, or nobody could accuse it of this.
+            self.put(boot, incarnation, State::Alive);
+        }
         let Some(known) = self.members.get_mut(boot) else { return };
         if !known.member.state.is_live() || incarnation < known.member.incarnation {
             return;
