@@ -247,4 +247,4 @@ const REPLY_DATAGRAMS: usize = 16;
 /// Answers in one letter that go through all members.
 const DEAR: u8 = 2;
 /// Bytes of news that ride along: the longest Member is one of them.
-const RUMOURS_BYTES: usize = 650;
+const RUMOURS_BYTES: usize = 660;
