@@ -1,5 +1,6 @@
 //! The vectors of `spec/vectors/gossip`: bytes in, what they mean, and the same bytes out. Each
 //! file says at its top how it is to be read.
+#![allow(clippy::unwrap_used, reason = "what a test does not expect fails it")]
 
 use bytes::BytesMut;
 use pico_core::gossip::directory::Op;

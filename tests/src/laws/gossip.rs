@@ -6,7 +6,7 @@ use crate::choices::Choices;
 use bytes::{Bytes, BytesMut};
 use core::net::SocketAddr;
 use core::time::Duration;
-use pico_core::gossip::directory::Op;
+use pico_core::gossip::directory::{Op, Replica};
 use pico_core::gossip::wire::{self, Envelope, Head, Message, Scope, Standing};
 use pico_core::gossip::{
     Action, CONSULT_MAX, Held, Input, Machine, Member, NodeId, Pace, Settings, State,
@@ -111,7 +111,7 @@ pub fn draw_message(choices: &mut Choices) -> Message {
             0 => Message::Want { boot, after: draw_number(choices) },
             1 => Message::Behind { boot, head: draw_number(choices) },
             _ => {
-                let name = *choices.pick(&NAMES);
+                let name = draw_name(choices);
                 let after = choices.chance(1, 2).then(|| name.parse().expect("a name"));
                 Message::PageWant { boot, after }
             }
@@ -138,6 +138,10 @@ fn draw_boot(choices: &mut Choices) -> Boot {
     *choices.pick(&[Boot(2), Boot(3), ME, Boot(4), Boot(6), Boot(7), Boot(2), Boot(0)])
 }
 
+fn draw_name(choices: &mut Choices) -> &'static str {
+    NAMES[choices.below(NAMES.len())]
+}
+
 fn draw_number(choices: &mut Choices) -> u64 {
     const NUMBERS: [u64; 12] =
         [0, 1, 2, 3, 4, 5, 10, 100, 20_000, (1 << 60) - 2, (1 << 60) - 1, (1 << 62) - 1];
@@ -150,7 +154,7 @@ fn draw_addr(choices: &mut Choices) -> SocketAddr {
 
 fn draw_ops(choices: &mut Choices) -> Vec<Op> {
     let op = |choices: &mut Choices| Op {
-        endpoint: choices.pick(&NAMES).parse().expect("a name"),
+        endpoint: draw_name(choices).parse().expect("a name"),
         weight: *choices.pick(&[1, 0, 255]),
     };
     (0..choices.below(6)).map(|_| op(choices)).collect()
@@ -255,12 +259,12 @@ impl Subject for Gossip {
             }
             25 => Step::Unanswered(which),
             26 => Step::Seeds(from),
-            27 => Step::Serve(*choices.pick(&NAMES), u32::from(choices.byte())),
+            27 => Step::Serve(draw_name(choices), u32::from(choices.byte())),
             28 => Step::LinkLost(draw_boot(choices)),
             29 => Step::Sleep(choices.span()),
             30 if choices.chance(1, 4) => Step::Leave,
             30 => Step::Drain,
-            _ => Step::Serve(*choices.pick(&NAMES), 0),
+            _ => Step::Serve(draw_name(choices), 0),
         }
     }
 
@@ -387,7 +391,7 @@ impl Subject for Gossip {
         let none = BTreeMap::new();
         for boot in self.told.keys() {
             let told = self.routes.get(boot).unwrap_or(&none);
-            let held = machine.directory(*boot).into_iter().flat_map(|replica| replica.iter());
+            let held = machine.directory(*boot).into_iter().flat_map(Replica::iter);
             if !held.eq(told.iter().map(|(endpoint, weight)| (endpoint, *weight))) {
                 return Err(format!("{boot:?} serves other than was told: {told:?}"));
             }
