@@ -271,7 +271,7 @@ impl Machine {
 /// Addresses of seeds.
 const SEEDS_MAX: usize = 256;
 /// Members whose death is doubted at once, and of whom so many are asked in a round.
-pub(super) const DOUBTFUL_MAX: usize = 8_192;
+pub(super) const DOUBTFUL_MAX: usize = 1_024;
 const DOUBTFUL_AT_ONCE: usize = 16;
 /// How often a namesake is asked, and how often in all.
 const DOUBT_EVERY: Duration = Duration::from_secs(1);

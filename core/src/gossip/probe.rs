@@ -286,9 +286,12 @@ impl Machine {
         }
         self.probes.asked.remove(&seq);
         let now = self.now();
-        if from.addr.is_some()
-            && let Some(known) = self.members.get_mut(from.boot)
-        {
+        let direct = match asked.why {
+            Why::Probe | Why::Contact | Why::Leave => from.addr.is_some(),
+            // It took a round trip of another in between, or is of no member.
+            Why::Via(_) | Why::Refused(_) | Why::For { .. } => false,
+        };
+        if direct && let Some(known) = self.members.get_mut(from.boot) {
             known.deaf = false;
             let took = now.since(asked.at);
             known.rtt = Some(known.rtt.map_or(took, |rtt| (rtt * 7 + took) / 8));

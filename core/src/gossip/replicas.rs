@@ -13,8 +13,10 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 /// The logs of the members that live, as far as this node knows them.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(super) struct Replicas {
+    /// Endpoints of one member: of more it is not heard.
+    entries_max: usize,
     pub(super) all: BTreeMap<Boot, Entry>,
     /// Snapshots that are being fetched: whose, and how far.
     pub(super) fetches: BTreeMap<Boot, Fetching>,
@@ -32,6 +34,13 @@ pub(super) struct Fetching {
     fetch: Fetch,
     /// Who sends it.
     from: Boot,
+}
+
+impl Default for Replicas {
+    fn default() -> Self {
+        let entries_max = FetchLimits::ENTRIES;
+        Self { entries_max, all: BTreeMap::new(), fetches: BTreeMap::new() }
+    }
 }
 
 impl Replicas {
@@ -70,6 +79,9 @@ impl Machine {
         reply: &mut Letter,
     ) {
         let Some(entry) = self.replicas.all.get_mut(&boot) else { return };
+        if entry.replica.len().saturating_add(ops.len()) > self.replicas.entries_max {
+            return;
+        }
         let before = entry.replica.head();
         let mut changes = Vec::new();
         if entry.replica.apply(first, ops, &mut changes).is_err() {
@@ -274,3 +286,44 @@ const OPS_BYTES: usize = 1_000;
 const PAGE_BYTES: usize = 64 * 1024;
 /// Snapshots that are fetched at once.
 pub(super) const FETCHES: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gossip::{Member, NodeId, Pace, Settings, State};
+    use crate::seed::Seed;
+
+    #[test]
+    fn of_a_member_that_serves_too_much_no_more_is_heard() {
+        let member = Member {
+            boot: Boot(2),
+            generation: 1,
+            incarnation: 0,
+            state: State::Alive,
+            addr: ([10, 0, 0, 2], 8003).into(),
+            versions: (1, 1),
+            id: NodeId::parse(b"two").unwrap(),
+            notes: Vec::new(),
+        };
+        let settings = Settings {
+            cluster: "pico".into(),
+            boot: Boot(1),
+            generation: 1,
+            id: NodeId::parse(b"one").unwrap(),
+            addr: ([10, 0, 0, 1], 8003).into(),
+            notes: Vec::new(),
+            pace: Pace::default(),
+        };
+        let mut machine = Machine::new(Instant::ZERO, settings, &Seed::from_u64(1));
+        machine.replicas.entries_max = 10;
+        machine.learn(&member);
+        let from = Source { boot: Boot(2), addr: None };
+        for first in 1..100 {
+            let endpoint = alloc::format!("endpoint-{first}").parse().unwrap();
+            let mut reply = machine.letter(Boot(2), None);
+            let op = Op { endpoint, weight: 1 };
+            machine.heard_ops(from, Boot(2), first, alloc::vec![op], &mut reply);
+        }
+        assert_eq!(machine.directory(Boot(2)).unwrap().len(), 10);
+    }
+}

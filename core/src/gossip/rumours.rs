@@ -108,6 +108,7 @@ impl Rumours {
         let end = out.len().saturating_add(room);
         let mut told = Vec::new();
         let mut stale = Vec::new();
+        let mut misses = 0;
         for (_, _, key) in &self.order {
             let Some(rumour) = self.all.get(key) else { continue };
             if rumour.until.is_some_and(|until| until <= now) {
@@ -115,8 +116,11 @@ impl Rumours {
             } else if out.len() + rumour.bytes.len() <= end {
                 out.extend_from_slice(&rumour.bytes);
                 told.push(*key);
-            } else if end - out.len() < SHORTEST {
-                break;
+            } else {
+                misses += 1;
+                if end - out.len() < SHORTEST || misses == MISSES_MAX {
+                    break;
+                }
             }
         }
         for key in stale {
@@ -139,5 +143,7 @@ impl Rumours {
 const DEATH_TOLD: Duration = Duration::from_secs(5);
 /// Rumours at once.
 pub(super) const RUMOURS_MAX: usize = 16_384;
+/// So many that do not fit are looked at, so that a datagram does not cost a look at them all.
+const MISSES_MAX: u32 = 8;
 /// Bytes of the shortest rumour.
 const SHORTEST: usize = 20;
