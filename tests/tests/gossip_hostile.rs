@@ -388,3 +388,17 @@ fn heads_with_the_highest_numbers_fit_into_datagrams() {
         .sum();
     assert_eq!(told, 45, "{said:?}");
 }
+
+#[test]
+fn the_bounds_are_those_of_the_specification() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec/gossip.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, bounds) = text.split_once("## Bounds").unwrap();
+    let rows = bounds.lines().filter_map(|line| {
+        let mut cells = line.strip_prefix("| ")?.split(" | ");
+        let (name, most) = (cells.next()?, cells.next()?);
+        Some((name, most.replace(',', "").parse::<usize>().ok()?))
+    });
+    let rows: Vec<(&str, usize)> = rows.collect();
+    assert_eq!(rows, Held::MOST.parts());
+}

@@ -60,25 +60,30 @@ impl Held {
             + members::MEMBERS_MAX,
     };
 
+    /// Each kind, by its name in `spec/gossip.md`, and how many there are.
+    pub fn parts(&self) -> [(&'static str, usize); 14] {
+        [
+            ("members", self.members),
+            ("gone", self.gone),
+            ("floors", self.floors),
+            ("rumours", self.rumours),
+            ("replicas", self.replicas),
+            ("fetches", self.fetches),
+            ("consults", self.consults),
+            ("probes", self.probes),
+            ("order", self.order),
+            ("questions", self.questions),
+            ("relays", self.relays),
+            ("doubtful", self.doubtful),
+            ("news", self.news),
+            ("timers", self.timers),
+        ]
+    }
+
     /// What there is more of than in `most`, by name, and how many there are.
     pub fn beyond(&self, most: &Self) -> Option<(&'static str, usize)> {
-        let all = [
-            ("members", self.members, most.members),
-            ("gone", self.gone, most.gone),
-            ("floors", self.floors, most.floors),
-            ("rumours", self.rumours, most.rumours),
-            ("replicas", self.replicas, most.replicas),
-            ("fetches", self.fetches, most.fetches),
-            ("consults", self.consults, most.consults),
-            ("probes", self.probes, most.probes),
-            ("order", self.order, most.order),
-            ("questions", self.questions, most.questions),
-            ("relays", self.relays, most.relays),
-            ("doubtful", self.doubtful, most.doubtful),
-            ("news", self.news, most.news),
-            ("timers", self.timers, most.timers),
-        ];
-        all.into_iter().find(|(_, held, most)| held > most).map(|(name, held, _)| (name, held))
+        let mut all = self.parts().into_iter().zip(most.parts());
+        all.find(|((_, held), (_, most))| held > most).map(|(held, _)| held)
     }
 }
 
