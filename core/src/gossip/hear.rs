@@ -104,6 +104,10 @@ impl Machine {
     /// Takes in messages one by one; what is to be answered is put into `reply`.
     pub(super) fn hear(&mut self, from: Source, messages: Messages<'_>, reply: &mut Letter) {
         for message in messages {
+            // One of them may have been the last that a leaving node waited for.
+            if self.is_over() {
+                return;
+            }
             match message {
                 Ok(message) => self.heard(from, message, reply),
                 Err(_) => self.counts.malformed += 1,

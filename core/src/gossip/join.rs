@@ -62,8 +62,8 @@ impl Join {
         self.doubtful.len()
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.farewell.as_ref().is_some_and(|farewell| farewell.over)
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.farewell, Some(Farewell { over: true, .. }))
     }
 }
 

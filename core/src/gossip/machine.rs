@@ -277,9 +277,14 @@ impl Machine {
         self.agenda.want(key, Some(self.now() + span));
     }
 
+    /// Whether it has said its last word.
+    pub(super) const fn is_over(&self) -> bool {
+        self.join.is_over()
+    }
+
     /// Asks for something, unless that it left was its last word.
     pub(super) fn act(&mut self, action: Action) {
-        if !self.join.is_over() {
+        if !self.is_over() {
             self.actions.push_back(action);
         }
     }
@@ -347,14 +352,14 @@ impl Machine {
     /// against them.
     fn wake(&mut self, now: Instant) {
         let now = self.clock.advance(now);
-        if self.join.is_over() {
+        if self.is_over() {
             return;
         }
         let late = self.agenda.deadline().map(|due| now.since(due));
         if let Some(late) = late.filter(|late| *late >= LATE) {
             self.woke_late(late);
         }
-        while let Some(key) = self.agenda.pop(now).filter(|_| !self.join.is_over()) {
+        while let Some(key) = self.agenda.pop(now).filter(|_| !self.is_over()) {
             self.fire(key);
         }
     }
@@ -366,7 +371,7 @@ impl crate::Machine for Machine {
 
     fn handle(&mut self, now: Instant, input: Input) {
         self.wake(now);
-        if self.join.is_over() {
+        if self.is_over() {
             return;
         }
         match input {
@@ -390,7 +395,7 @@ impl crate::Machine for Machine {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        if self.join.is_over() { None } else { self.agenda.deadline() }
+        if self.is_over() { None } else { self.agenda.deadline() }
     }
 }
 
