@@ -105,6 +105,11 @@ impl<K: Copy + Ord> Agenda<K> {
         self.earliest.remove(&key);
     }
 
+    /// How many keys want a tick.
+    pub(crate) fn len(&self) -> usize {
+        self.earliest.len()
+    }
+
     /// Takes a key that is due at `now`. Ask it for its new deadline and [`want`](Self::want) it.
     pub fn pop(&mut self, now: Instant) -> Option<K> {
         while let Some(&Reverse((at, key))) = self.heap.peek() {

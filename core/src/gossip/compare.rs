@@ -6,7 +6,7 @@ use super::machine::{Key, Machine};
 use super::member::State;
 use super::spread::HEADS_OF_MESSAGE;
 use super::wire::{Head, Message, Scope, Standing};
-use crate::id::Boot;
+use crate::id::{AskId, Boot};
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 
@@ -18,7 +18,8 @@ impl Machine {
         let Some(known) = self.members.get(boot) else { return };
         let addr = known.member.addr;
         if known.is_deaf() {
-            return self.consult_heads(boot, Consult::Heads);
+            self.consult_heads(boot, Consult::Heads);
+            return;
         }
         let hash = self.root();
         let mut letter = self.letter(boot, Some(addr));
@@ -59,7 +60,8 @@ impl Machine {
 
     /// Another knows something that has this hash.
     pub(super) fn compared(&mut self, from: Source, hash: u64, reply: &mut Letter) {
-        if hash == self.root() || self.members.get(from.boot).is_none() {
+        let known = self.members.get(from.boot).is_some();
+        if hash == self.root() || !known || !reply.take_dear() {
             return;
         }
         let heads = self.heads();
@@ -71,7 +73,7 @@ impl Machine {
     }
 
     /// Consults a member with all that this node knows.
-    pub(super) fn consult_heads(&mut self, boot: Boot, why: Consult) {
+    pub(super) fn consult_heads(&mut self, boot: Boot, why: Consult) -> Option<AskId> {
         let heads = self.heads();
         let mut letter = self.letter(boot, None);
         self.say(&mut letter, &Message::Heads { scope: Scope::All, heads });
@@ -79,7 +81,7 @@ impl Machine {
             self.say(&mut letter, &Message::Member(self.me.clone()));
         }
         self.add_news(&mut letter);
-        self.consult(letter, why);
+        self.consult(letter, why)
     }
 
     pub(super) fn heard_heads(
@@ -112,6 +114,9 @@ impl Machine {
 
     /// Another knows these members and no others.
     fn heard_all(&mut self, heads: &[Head], reply: &mut Letter) {
+        if !reply.take_dear() {
+            return;
+        }
         let told: BTreeSet<Boot> = heads.iter().map(|head| head.boot).collect();
         let me = (!told.contains(&self.me.boot)).then_some(self.me.boot);
         let others = self.members.live().iter().filter(|boot| !told.contains(boot)).copied();
@@ -148,7 +153,8 @@ impl Machine {
             // Its own packets are answered by telling it so.
             State::Dead if head.boot == from.boot => return true,
             State::Dead => {
-                self.doubt_death(head.boot);
+                let addr = known.member.addr;
+                self.doubt_death(head.boot, addr);
                 return true;
             }
             State::Left => {

@@ -127,6 +127,6 @@ fn goals(messages: Messages<'_>) -> Vec<(Boot, u64)> {
 }
 
 /// Consultations under way at once.
-const CONSULTS: usize = 64;
+pub(super) const CONSULTS: usize = 64;
 /// How often an answer may be answered.
 const FOLLOW_UPS: u8 = 4;

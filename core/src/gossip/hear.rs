@@ -26,6 +26,8 @@ pub(super) struct Letter {
     start: usize,
     /// Datagrams that it may still fill.
     left: usize,
+    /// Answers that cost much work and may still be put into it.
+    dear: u8,
 }
 
 impl Letter {
@@ -48,6 +50,13 @@ impl Letter {
         self.left = datagrams;
     }
 
+    /// Whether one more answer that costs much work may be put into it.
+    pub(super) const fn take_dear(&mut self) -> bool {
+        let some = self.dear > 0;
+        self.dear = self.dear.saturating_sub(1);
+        some
+    }
+
     /// How many bytes of messages it would take in all.
     pub(super) fn budget(&self) -> usize {
         let more = if self.is_datagram() { self.left.saturating_mul(DATAGRAM_MAX) } else { 0 };
@@ -66,6 +75,11 @@ impl Machine {
         self.counts.received_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
         let source = Source { boot, addr: Some(from) };
         let mut reply = self.letter(boot, Some(from));
+        let home = self.members.get(boot).is_some_and(|known| known.member.addr == from);
+        if !home {
+            // Perhaps this only says that it comes from there.
+            reply.allow(0);
+        }
         self.hear(source, messages, &mut reply);
         self.send(reply);
     }
@@ -90,6 +104,10 @@ impl Machine {
     /// Takes in messages one by one; what is to be answered is put into `reply`.
     pub(super) fn hear(&mut self, from: Source, messages: Messages<'_>, reply: &mut Letter) {
         for message in messages {
+            // One of them may have been the last that a leaving node waited for.
+            if self.is_over() {
+                return;
+            }
             match message {
                 Ok(message) => self.heard(from, message, reply),
                 Err(_) => self.counts.malformed += 1,
@@ -98,19 +116,21 @@ impl Machine {
     }
 
     fn heard(&mut self, from: Source, message: Message, reply: &mut Letter) {
+        let stranger = from.addr.is_some() && self.members.get(from.boot).is_none();
         match message {
+            Message::Root(_) | Message::Heads { .. } | Message::Want { .. } if stranger => {}
             Message::Ping { seq, target } => self.pinged(from, seq, target, reply),
             Message::Ack { seq } => self.acked(from, seq),
             Message::Relay { seq, target, addr } => self.relay(from, seq, target, addr),
             Message::Nack { seq } => self.nacked(from, seq),
-            Message::Member(member) => self.heard_member(from, &member),
+            Message::Member(member) => self.heard_member(from, &member, reply),
             Message::Standing(standing) => self.heard_standing(from, standing, reply),
             Message::Who(boot) => self.tell_who(boot, reply),
             Message::Root(hash) => self.compared(from, hash, reply),
             Message::Heads { scope, heads } => self.heard_heads(from, scope, &heads, reply),
             Message::Ops { boot, first, ops } => self.heard_ops(from, boot, first, ops, reply),
             Message::Want { boot, after } => self.wanted(boot, after, reply),
-            Message::Behind { boot, .. } => self.fetch(from, boot),
+            Message::Behind { boot, head } => self.fetch(from, boot, head),
             Message::PageWant { boot, after } => self.page_wanted(boot, after.as_ref(), reply),
             // Only ever the answer to a consultation of ours, where it is looked for.
             Message::Page { .. } => {}
@@ -148,12 +168,13 @@ impl Machine {
         let mut bytes = BytesMut::new();
         Envelope { cluster: &self.settings.cluster, from: self.me.boot }.put(&mut bytes);
         let start = bytes.len();
-        Letter { to, addr, bytes, start, left: REPLY_DATAGRAMS }
+        Letter { to, addr, bytes, start, left: REPLY_DATAGRAMS, dear: DEAR }
     }
 
     /// What `to` has to hear before anything else: that it is held suspect, dead or gone.
     fn accusation(&self, to: Boot) -> Option<Message> {
-        let Member { incarnation, state, .. } = self.members.get(to)?.member;
+        let known = self.members.get(to).map(|known| &known.member);
+        let Member { incarnation, state, .. } = *known.or_else(|| self.members.barred(to))?;
         match state {
             State::Suspect | State::Dead | State::Left => {
                 let by = self.me.boot;
@@ -227,5 +248,7 @@ impl Machine {
 
 /// Datagrams that answer one, beside the first.
 const REPLY_DATAGRAMS: usize = 16;
-/// Bytes of news that ride along.
-const RUMOURS_BYTES: usize = 600;
+/// Answers in one letter that go through all members.
+const DEAR: u8 = 2;
+/// Bytes of news that ride along: the longest Member is one of them.
+const RUMOURS_BYTES: usize = 660;

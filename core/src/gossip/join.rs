@@ -1,9 +1,10 @@
 //! Finding the others, catching up, and leaving.
 
 use super::consult::Consult;
-use super::hear::Source;
+use super::hear::{Letter, Source};
 use super::machine::{Action, Key, Machine};
 use super::member::{Member, State};
+use super::wire::{Message, RISING_MAX};
 use crate::id::Boot;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
@@ -18,7 +19,7 @@ pub(super) struct Join {
     /// Another process that has this node's name, with a higher generation, and may be alive.
     doubt: Option<Doubt>,
     /// Those that this node holds dead and another does not.
-    doubtful: VecDeque<Boot>,
+    doubtful: VecDeque<(Boot, SocketAddr)>,
     farewell: Option<Farewell>,
 }
 
@@ -57,8 +58,12 @@ impl Join {
         matches!(self.stage, Stage::Ready)
     }
 
-    pub(super) fn is_over(&self) -> bool {
-        self.farewell.as_ref().is_some_and(|farewell| farewell.over)
+    pub(super) fn doubtful(&self) -> usize {
+        self.doubtful.len()
+    }
+
+    pub(super) const fn is_over(&self) -> bool {
+        matches!(self.farewell, Some(Farewell { over: true, .. }))
     }
 }
 
@@ -103,9 +108,11 @@ impl Machine {
     }
 
     /// Somebody holds a member alive that this node holds dead. If it lives, it will say so.
-    pub(super) fn doubt_death(&mut self, boot: Boot) {
-        if self.join.doubtful.len() < DOUBTFUL_MAX && !self.join.doubtful.contains(&boot) {
-            self.join.doubtful.push_back(boot);
+    pub(super) fn doubt_death(&mut self, boot: Boot, addr: SocketAddr) {
+        let mut all = self.join.doubtful.iter();
+        let new = !all.any(|(doubted, _)| *doubted == boot);
+        if new && self.join.doubtful.len() < DOUBTFUL_MAX {
+            self.join.doubtful.push_back((boot, addr));
             self.want_round();
         }
     }
@@ -113,10 +120,9 @@ impl Machine {
     /// Asks a few of those whose death is doubted. Says whether there are more.
     pub(super) fn ask_the_dead(&mut self) -> bool {
         for _ in 0..DOUBTFUL_AT_ONCE {
-            let Some(boot) = self.join.doubtful.pop_front() else { break };
-            let Some(known) = self.members.get(boot) else { continue };
-            if known.member.state == State::Dead {
-                let addr = known.member.addr;
+            let Some((boot, addr)) = self.join.doubtful.pop_front() else { break };
+            let back = self.members.get(boot).is_some_and(|known| known.member.state.is_live());
+            if !back {
                 self.knock(addr, boot);
             }
         }
@@ -131,7 +137,9 @@ impl Machine {
         }
         if matches!(self.join.stage, Stage::Alone) && self.members.get(from.boot).is_some() {
             self.join.stage = Stage::Asking;
-            self.consult_heads(from.boot, Consult::Join);
+            if self.consult_heads(from.boot, Consult::Join).is_none() {
+                self.join_failed();
+            }
         }
     }
 
@@ -175,10 +183,7 @@ impl Machine {
     }
 
     /// Another boot has this node's name.
-    pub(super) fn heard_of_namesake(&mut self, from: Source, member: &Member) {
-        if !member.state.is_live() {
-            return;
-        }
+    pub(super) fn heard_of_namesake(&mut self, from: Source, member: &Member, reply: &mut Letter) {
         let (boot, generation, addr) = (member.boot, member.generation, member.addr);
         if (generation, boot) > (self.me.generation, self.me.boot) {
             if self.join.doubt.is_none() {
@@ -187,7 +192,7 @@ impl Machine {
             }
         } else if from.boot == boot {
             // It lives, and has to hear of us.
-            self.knock(addr, boot);
+            self.say(reply, &Message::Member(self.me.clone()));
         }
     }
 
@@ -209,7 +214,7 @@ impl Machine {
         let generation = doubt.generation;
         self.join.doubt = None;
         if generation >= self.me.generation {
-            self.me.generation = generation + 1;
+            self.me.generation = generation.saturating_add(1).min(RISING_MAX - 1);
             self.tell_of_myself();
         }
     }
@@ -218,7 +223,7 @@ impl Machine {
     pub(super) fn drain(&mut self) {
         if self.me.state == State::Alive {
             self.me.state = State::Leaving;
-            self.me.incarnation += 1;
+            self.rise_above(self.me.incarnation);
             self.tell_of_myself();
         }
     }
@@ -229,7 +234,7 @@ impl Machine {
             return;
         }
         self.me.state = State::Left;
-        self.me.incarnation += 1;
+        self.rise_above(self.me.incarnation);
         self.tell_of_myself();
         let to = self.members.some(&mut self.dice, FAREWELLS, |known| !known.is_deaf());
         let until = self.now() + self.settings.pace.leave;
@@ -243,7 +248,7 @@ impl Machine {
         if farewell.to.is_empty() || farewell.until <= now {
             if !farewell.over {
                 farewell.over = true;
-                self.act(Action::Left);
+                self.actions.push_back(Action::Left);
             }
             return;
         }
@@ -266,7 +271,7 @@ impl Machine {
 /// Addresses of seeds.
 const SEEDS_MAX: usize = 256;
 /// Members whose death is doubted at once, and of whom so many are asked in a round.
-const DOUBTFUL_MAX: usize = 8_192;
+pub(super) const DOUBTFUL_MAX: usize = 1_024;
 const DOUBTFUL_AT_ONCE: usize = 16;
 /// How often a namesake is asked, and how often in all.
 const DOUBT_EVERY: Duration = Duration::from_secs(1);

@@ -1,20 +1,21 @@
 //! The gossip of one node.
 
 use super::directory::{Op, Own};
-use super::member::{Member, State};
+use super::member::{Member, NOTE_BYTES_MAX, NOTES_MAX, State};
 use super::members::Members;
 use super::probe::Probes;
 use super::replicas::Replicas;
 use super::rumours::Rumours;
 use super::settings::Settings;
 use super::spread::Spread;
-use super::wire::VERSION;
+use super::wire::{CLUSTER_MAX, RISING_MAX, VERSION};
 use crate::id::{AskId, Boot};
 use crate::routing::EndpointId;
 use crate::seed::{Dice, Seed};
 use crate::time::{Instant, Monotonic};
 use crate::timers::Agenda;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
 use core::net::SocketAddr;
@@ -202,6 +203,13 @@ impl Machine {
         assert!(settings.boot != Boot(0), "a boot is never 0");
         let fits = (1..=CLUSTER_MAX).contains(&settings.cluster.len());
         assert!(fits, "a cluster's name has 1 to 64 bytes");
+        assert!(settings.generation < RISING_MAX, "a generation is below 2^60");
+        let short = |(_, note): &(u8, Arc<str>)| note.len() <= NOTE_BYTES_MAX;
+        let few = settings.notes.len() <= NOTES_MAX && settings.notes.iter().all(short);
+        assert!(few, "notes are at most 8 of at most 64 bytes");
+        let addr = settings.addr;
+        let real = addr.port() != 0 && !addr.ip().is_unspecified() && !addr.ip().is_multicast();
+        assert!(real, "others reach a node at a real address, and {addr} is none");
         let mut clock = Monotonic::default();
         clock.advance(now);
         let me = Member {
@@ -269,8 +277,16 @@ impl Machine {
         self.agenda.want(key, Some(self.now() + span));
     }
 
+    /// Whether it has said its last word.
+    pub(super) const fn is_over(&self) -> bool {
+        self.join.is_over()
+    }
+
+    /// Asks for something, unless that it left was its last word.
     pub(super) fn act(&mut self, action: Action) {
-        self.actions.push_back(action);
+        if !self.is_over() {
+            self.actions.push_back(action);
+        }
     }
 
     /// Members that live, oneself included.
@@ -286,6 +302,12 @@ impl Machine {
     /// Every other member that is known, dead ones too.
     pub fn members(&self) -> impl Iterator<Item = &Member> {
         self.members.iter().map(|known| &known.member)
+    }
+
+    /// The highest that was said of a node's name, whether or not it is a member: whatever is not
+    /// above it is ignored.
+    pub fn last_of(&self, id: &super::NodeId) -> Option<&Member> {
+        self.members.last_of(id)
     }
 
     /// What a member serves, as far as this node knows; what it serves itself, for its own boot.
@@ -330,14 +352,14 @@ impl Machine {
     /// against them.
     fn wake(&mut self, now: Instant) {
         let now = self.clock.advance(now);
-        if self.join.is_over() {
+        if self.is_over() {
             return;
         }
         let late = self.agenda.deadline().map(|due| now.since(due));
         if let Some(late) = late.filter(|late| *late >= LATE) {
             self.woke_late(late);
         }
-        while let Some(key) = self.agenda.pop(now) {
+        while let Some(key) = self.agenda.pop(now).filter(|_| !self.is_over()) {
             self.fire(key);
         }
     }
@@ -349,7 +371,7 @@ impl crate::Machine for Machine {
 
     fn handle(&mut self, now: Instant, input: Input) {
         self.wake(now);
-        if self.join.is_over() {
+        if self.is_over() {
             return;
         }
         match input {
@@ -373,14 +395,12 @@ impl crate::Machine for Machine {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        if self.join.is_over() { None } else { self.agenda.deadline() }
+        if self.is_over() { None } else { self.agenda.deadline() }
     }
 }
 
 /// Bytes of one consultation, and of its answer.
 pub const CONSULT_MAX: usize = 1 << 20;
-/// Bytes of a cluster's name.
-const CLUSTER_MAX: usize = 64;
 /// The worst health.
 pub const HEALTH_MAX: u32 = 8;
 /// Whoever wakes so much later than it wanted to was not well.

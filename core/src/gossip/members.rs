@@ -1,6 +1,6 @@
 //! The table of members: who there is, as far as one node knows.
 
-use super::member::{Member, NodeId, Rank, State};
+use super::member::{Member, NodeId, State};
 use super::suspicion::Suspicion;
 use crate::id::Boot;
 use crate::seed::Dice;
@@ -19,7 +19,10 @@ pub(super) struct Members {
     live: Vec<Boot>,
     /// Those that do not, the oldest first.
     gone: VecDeque<Boot>,
-    floors: BTreeMap<NodeId, Rank>,
+    /// The last that was heard of names of which there is no record, or an older one.
+    floors: BTreeMap<NodeId, Member>,
+    /// The boots of the floors.
+    barred: BTreeMap<Boot, NodeId>,
     /// The names with a floor, the oldest first.
     floored: VecDeque<NodeId>,
     /// Counts changes, so that what changed last can be told first.
@@ -72,6 +75,7 @@ impl Members {
             live: Vec::new(),
             gone: VecDeque::new(),
             floors: BTreeMap::new(),
+            barred: BTreeMap::new(),
             floored: VecDeque::new(),
             serial: 0,
         }
@@ -85,29 +89,29 @@ impl Members {
         member: &Member,
         replaced: &mut Vec<Member>,
     ) -> Heard {
-        if self.floors.get(&member.id).is_some_and(|floor| member.rank() <= *floor) {
-            return Heard::Nothing;
-        }
-        if let Some(boot) = self.names.get(&member.id).copied()
-            && let Some(known) = self.known.get(&boot)
-        {
-            if known.member.rank() >= member.rank() {
-                return Heard::Nothing;
-            }
-            if boot != member.boot {
-                if known.member.state.is_live() {
-                    replaced.push(known.member.clone());
-                }
-                self.drop_record(boot);
-            }
-        }
-        let before = self.known.get(&member.boot).map(|known| known.member.state);
         // One boot has one name.
         if self.known.get(&member.boot).is_some_and(|known| known.member.id != member.id) {
             return Heard::Nothing;
         }
+        if self.last_of(&member.id).is_some_and(|held| held.rank() >= member.rank()) {
+            return Heard::Nothing;
+        }
+        let old = self.names.get(&member.id).copied().filter(|boot| *boot != member.boot);
+        if let Some(known) = old.and_then(|boot| self.known.get(&boot)) {
+            if known.member.state.is_live() {
+                replaced.push(known.member.clone());
+            }
+            self.drop_record(known.member.boot);
+        }
+        let before = self.known.get(&member.boot).map(|known| known.member.state);
+        if before.is_none() && !member.state.is_live() {
+            // Nobody mourns a stranger, but it does not come to life by what is older.
+            self.bar(member.clone());
+            return Heard::Nothing;
+        }
         if before.is_none() && self.known.len() >= MEMBERS_MAX {
-            return Heard::Full;
+            let Some(oldest) = self.gone.front().copied() else { return Heard::Full };
+            self.drop_record(oldest);
         }
         self.serial += 1;
         self.names.insert(member.id.clone(), member.boot);
@@ -205,19 +209,44 @@ impl Members {
         self.unlist(boot);
         self.gone.retain(|gone| *gone != boot);
         let Some(known) = self.known.remove(&boot) else { return };
-        let Member { id, .. } = &known.member;
+        let id = &known.member.id;
         if self.names.get(id) == Some(&boot) {
             self.names.remove(id);
         }
-        if !self.floors.contains_key(id) {
-            self.floored.push_back(id.clone());
+        self.bar(known.member);
+    }
+
+    /// Makes this the floor of its name.
+    fn bar(&mut self, member: Member) {
+        let (id, boot) = (member.id.clone(), member.boot);
+        match self.floors.insert(id.clone(), member) {
+            Some(old) => drop(self.barred.remove(&old.boot)),
+            None => self.floored.push_back(id.clone()),
         }
-        self.floors.insert(id.clone(), known.member.rank());
-        while self.floored.len() > FLOORS_MAX {
-            if let Some(oldest) = self.floored.pop_front() {
-                self.floors.remove(&oldest);
-            }
+        self.barred.insert(boot, id);
+        if self.floored.len() > FLOORS_MAX
+            && let Some(oldest) = self.floored.pop_front()
+            && let Some(old) = self.floors.remove(&oldest)
+        {
+            self.barred.remove(&old.boot);
         }
+    }
+
+    /// The highest that was heard of a name.
+    pub(super) fn last_of(&self, id: &NodeId) -> Option<&Member> {
+        let known = self.names.get(id).and_then(|boot| self.known.get(boot));
+        let all = known.map(|known| &known.member).into_iter().chain(self.floors.get(id));
+        all.max_by_key(|member| member.rank())
+    }
+
+    /// The floor that a boot has left behind.
+    pub(super) fn barred(&self, boot: Boot) -> Option<&Member> {
+        self.floors.get(self.barred.get(&boot)?)
+    }
+
+    /// How many are known, how many of them are gone, and how many floors there are.
+    pub(super) fn sizes(&self) -> (usize, usize, usize) {
+        (self.known.len(), self.gone.len(), self.floors.len())
     }
 
     /// Forgets those that are gone for so long, floors aside.
@@ -296,8 +325,8 @@ impl Members {
 /// Members that a node knows at once.
 pub(super) const MEMBERS_MAX: usize = 8_192;
 /// Of these, those that are dead or gone.
-const GONE_MAX: usize = 1_024;
+pub(super) const GONE_MAX: usize = 1_024;
 /// Names of which it is remembered how far they had come.
-const FLOORS_MAX: usize = 8_192;
+pub(super) const FLOORS_MAX: usize = 8_192;
 /// Probes in a row after which a member is taken to be deaf to datagrams.
 const DEAF: u32 = 2;

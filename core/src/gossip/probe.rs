@@ -6,7 +6,7 @@ use super::wire::Message;
 use crate::id::{AskId, Boot};
 use crate::seed::Dice;
 use crate::time::Instant;
-use alloc::collections::BTreeMap;
+use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -20,6 +20,8 @@ pub(super) struct Probes {
     open: BTreeMap<Boot, Probe>,
     /// Questions that are out, by their numbers.
     asked: BTreeMap<u64, Asked>,
+    /// Those of them that others wait for.
+    relays: BTreeSet<u64>,
     serial: u64,
 }
 
@@ -53,6 +55,8 @@ enum Why {
     Probe,
     /// It was asked to ping another for us.
     Via(Boot),
+    /// The same, and there is no answer so far.
+    Refused(Boot),
     /// Another asked us.
     For { asker: Boot, addr: SocketAddr, seq: u64 },
     /// To find out who is there.
@@ -63,7 +67,11 @@ enum Why {
 
 impl Probes {
     /// A member takes part from now on, at a place in the round drawn by chance.
-    pub(super) fn add(&mut self, boot: Boot, dice: &mut Dice) {
+    fn add(&mut self, boot: Boot, dice: &mut Dice) {
+        let waits = self.order.get(self.next..).is_some_and(|rest| rest.contains(&boot));
+        if waits {
+            return;
+        }
         let left = self.order.len().saturating_sub(self.next);
         let bound = u64::try_from(left).unwrap_or(u64::MAX).saturating_add(1);
         let at = self.next.saturating_add(usize::try_from(dice.below(bound)).unwrap_or(0));
@@ -74,9 +82,9 @@ impl Probes {
         self.open.remove(&boot);
     }
 
-    /// What was not answered so far is not held against anybody.
-    pub(super) fn void(&mut self) {
-        self.open.clear();
+    /// How many are under way, wait for their turn, are asked, and are asked for others.
+    pub(super) fn sizes(&self) -> (usize, usize, usize, usize) {
+        (self.open.len(), self.order.len(), self.asked.len(), self.relays.len())
     }
 
     /// Notes a question, and gives it a number.
@@ -112,6 +120,22 @@ impl Machine {
                 }
             }
             self.shuffle();
+        }
+    }
+
+    /// A member takes part from now on.
+    pub(super) fn add_to_round(&mut self, boot: Boot) {
+        // Those who are gone again make it long.
+        if self.probes.order.len() >= ORDER_MAX {
+            return self.shuffle();
+        }
+        self.probes.add(boot, &mut self.dice);
+    }
+
+    /// What was not answered so far is not held against anybody.
+    pub(super) fn void_probes(&mut self) {
+        for boot in core::mem::take(&mut self.probes.open).into_keys() {
+            self.agenda.forget(Key::Probe(boot));
         }
     }
 
@@ -215,8 +239,10 @@ impl Machine {
     /// Another asks us to ping a member.
     pub(super) fn relay(&mut self, from: Source, seq: u64, target: Boot, addr: SocketAddr) {
         let Some(back) = from.addr else { return };
-        // Only members are helped, so that nobody makes us ping whom it likes.
-        if self.members.get(from.boot).is_none() {
+        // Only members are helped, and a few at a time, so that nobody makes us ping whom it likes
+        // as often as it likes.
+        let full = self.probes.relays.len() >= RELAYS_MAX;
+        if full || self.members.get(from.boot).is_none() {
             return;
         }
         let why = Why::For { asker: from.boot, addr: back, seq };
@@ -225,10 +251,12 @@ impl Machine {
         let mut letter = self.letter(target, Some(addr));
         self.say(&mut letter, &Message::Ping { seq: own, target });
         self.send(letter);
+        self.probes.relays.insert(own);
         self.after(Key::Relay(own), RELAY_WAIT);
     }
 
     pub(super) fn give_up_relay(&mut self, own: u64) {
+        self.probes.relays.remove(&own);
         let Some(Asked { why: Why::For { asker, addr, seq }, .. }) = self.probes.asked.get(&own)
         else {
             return;
@@ -240,12 +268,13 @@ impl Machine {
     }
 
     pub(super) fn nacked(&mut self, from: Source, seq: u64) {
-        let Some(Asked { of, why: Why::Via(target), .. }) = self.probes.asked.get(&seq) else {
-            return;
-        };
-        if *of == from.boot
-            && let Some(probe) = self.probes.open.get_mut(target)
+        let Some(asked) = self.probes.asked.get_mut(&seq) else { return };
+        let Asked { of, why: Why::Via(target), .. } = *asked else { return };
+        if of == from.boot
+            && let Some(probe) = self.probes.open.get_mut(&target)
         {
+            // Each counts once.
+            asked.why = Why::Refused(target);
             probe.nacks += 1;
         }
     }
@@ -257,17 +286,23 @@ impl Machine {
         }
         self.probes.asked.remove(&seq);
         let now = self.now();
-        if from.addr.is_some()
-            && let Some(known) = self.members.get_mut(from.boot)
-        {
+        let direct = match asked.why {
+            Why::Probe | Why::Contact | Why::Leave => from.addr.is_some(),
+            // It took a round trip of another in between, or is of no member.
+            Why::Via(_) | Why::Refused(_) | Why::For { .. } => false,
+        };
+        if direct && let Some(known) = self.members.get_mut(from.boot) {
             known.missed = 0;
             let took = now.since(asked.at);
             known.rtt = Some(known.rtt.map_or(took, |rtt| (rtt * 7 + took) / 8));
         }
         match asked.why {
             Why::Probe => self.reached(from.boot),
-            Why::Via(target) => self.reached(target),
-            Why::For { asker, addr, seq } => {
+            Why::Via(target) | Why::Refused(target) => self.reached(target),
+            Why::For { asker, addr, seq: own } => {
+                self.probes.relays.remove(&seq);
+                self.agenda.forget(Key::Relay(seq));
+                let seq = own;
                 let mut letter = self.letter(asker, Some(addr));
                 self.say(&mut letter, &Message::Ack { seq });
                 self.send(letter);
@@ -338,7 +373,11 @@ const HELPERS: usize = 3;
 /// How long a helper waits before it says that there is no answer.
 const RELAY_WAIT: Duration = Duration::from_millis(100);
 /// Probes at once.
-const PROBES_MAX: usize = 32;
+pub(super) const PROBES_MAX: usize = 32;
+/// Places in a round, of those who live and those who did.
+pub(super) const ORDER_MAX: usize = 2 * super::members::MEMBERS_MAX;
+/// Members that are pinged for others at once.
+pub(super) const RELAYS_MAX: usize = 64;
 /// Questions that are out at once, and for how long they may be.
-const ASKED_MAX: usize = 4_096;
+pub(super) const ASKED_MAX: usize = 4_096;
 const ASKED_KEPT: Duration = Duration::from_secs(10);

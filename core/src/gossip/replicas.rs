@@ -13,29 +13,41 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 /// The logs of the members that live, as far as this node knows them.
-#[derive(Default, Debug)]
+#[derive(Debug)]
 pub(super) struct Replicas {
-    all: BTreeMap<Boot, Entry>,
+    /// Endpoints of one member: of more it is not heard.
+    entries_max: usize,
+    pub(super) all: BTreeMap<Boot, Entry>,
     /// Those whose goal is ahead.
     behind: BTreeSet<Boot>,
     /// Snapshots that are being fetched: whose, and how far.
-    fetches: BTreeMap<Boot, Fetching>,
+    pub(super) fetches: BTreeMap<Boot, Fetching>,
 }
 
 #[derive(Debug)]
-struct Entry {
+pub(super) struct Entry {
     replica: Replica,
     /// When ops were asked for last.
     wanted: Option<Instant>,
-    /// How far others are known to know it.
+    /// How far others are said to know it.
     goal: u64,
+    /// How often ops were asked for in vain.
+    vain: u32,
 }
 
 #[derive(Debug)]
-struct Fetching {
+pub(super) struct Fetching {
     fetch: Fetch,
     /// Who sends it.
     from: Boot,
+}
+
+impl Default for Replicas {
+    fn default() -> Self {
+        let entries_max = FetchLimits::ENTRIES;
+        let behind = BTreeSet::new();
+        Self { entries_max, all: BTreeMap::new(), behind, fetches: BTreeMap::new() }
+    }
 }
 
 impl Replicas {
@@ -44,6 +56,7 @@ impl Replicas {
             replica: Replica::new(RingLimits::default()),
             wanted: None,
             goal: 0,
+            vain: 0,
         });
     }
 
@@ -87,6 +100,9 @@ impl Machine {
         reply: &mut Letter,
     ) {
         let Some(entry) = self.replicas.all.get_mut(&boot) else { return };
+        if entry.replica.len().saturating_add(ops.len()) > self.replicas.entries_max {
+            return;
+        }
         let before = entry.replica.head();
         let mut changes = Vec::new();
         if entry.replica.apply(first, ops, &mut changes).is_err() {
@@ -94,7 +110,7 @@ impl Machine {
         }
         if entry.replica.head() > before {
             // What was asked for has come; more may be asked for at once.
-            entry.wanted = None;
+            (entry.wanted, entry.vain) = (None, 0);
             self.grown(boot, before, changes);
             // A snapshot that is on its way is no longer needed if this went on from before it.
             let fresh = self.replicas.fetches.get(&boot).is_some_and(|f| f.from == from.boot);
@@ -137,8 +153,15 @@ impl Machine {
         let behind: Vec<Boot> = self.replicas.behind.iter().take(WANTS).copied().collect();
         let mut wants = Vec::new();
         for boot in behind {
-            let entry = self.replicas.all.get_mut(&boot);
-            wants.extend(entry.and_then(|entry| entry.ask(now, boot)));
+            let Some(entry) = self.replicas.all.get_mut(&boot) else { continue };
+            let want = entry.ask(now, boot);
+            entry.vain += u32::from(want.is_some());
+            if entry.vain > VAIN_MAX {
+                // Whoever said so may have been wrong, and will say it again if not.
+                entry.vain = 0;
+                self.replicas.behind.remove(&boot);
+            }
+            wants.extend(want);
         }
         if !wants.is_empty() {
             let some = self.members.some(&mut self.dice, 1, |known| !known.is_deaf());
@@ -205,8 +228,8 @@ impl Machine {
     }
 
     /// Fetches a snapshot of a log from whoever said that ops are not enough.
-    pub(super) fn fetch(&mut self, from: Source, boot: Boot) {
-        let known = self.replicas.all.contains_key(&boot);
+    pub(super) fn fetch(&mut self, from: Source, boot: Boot, head: u64) {
+        let known = self.replicas.head(boot).is_some_and(|held| held < head);
         let busy = self.replicas.fetches.len() >= FETCHES;
         if !known || busy || self.replicas.fetches.contains_key(&boot) {
             return;
@@ -314,6 +337,8 @@ impl Machine {
 
 /// How soon ops of one log are asked for again.
 const WANT_AGAIN: Duration = Duration::from_millis(200);
+/// How often ops are asked for in vain.
+const VAIN_MAX: u32 = 16;
 /// Logs of which ops are asked for again in one round.
 const WANTS: usize = 64;
 /// Bytes of the ops in one message.
@@ -321,4 +346,45 @@ const OPS_BYTES: usize = 1_000;
 /// Bytes of one page.
 const PAGE_BYTES: usize = 64 * 1024;
 /// Snapshots that are fetched at once.
-const FETCHES: usize = 2;
+pub(super) const FETCHES: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::gossip::{Member, NodeId, Pace, Settings, State};
+    use crate::seed::Seed;
+
+    #[test]
+    fn of_a_member_that_serves_too_much_no_more_is_heard() {
+        let member = Member {
+            boot: Boot(2),
+            generation: 1,
+            incarnation: 0,
+            state: State::Alive,
+            addr: ([10, 0, 0, 2], 8003).into(),
+            versions: (1, 1),
+            id: NodeId::parse(b"two").unwrap(),
+            notes: Vec::new(),
+        };
+        let settings = Settings {
+            cluster: "pico".into(),
+            boot: Boot(1),
+            generation: 1,
+            id: NodeId::parse(b"one").unwrap(),
+            addr: ([10, 0, 0, 1], 8003).into(),
+            notes: Vec::new(),
+            pace: Pace::default(),
+        };
+        let mut machine = Machine::new(Instant::ZERO, settings, &Seed::from_u64(1));
+        machine.replicas.entries_max = 10;
+        machine.learn(&member);
+        let from = Source { boot: Boot(2), addr: None };
+        for first in 1..100 {
+            let endpoint = alloc::format!("endpoint-{first}").parse().unwrap();
+            let mut reply = machine.letter(Boot(2), None);
+            let op = Op { endpoint, weight: 1 };
+            machine.heard_ops(from, Boot(2), first, alloc::vec![op], &mut reply);
+        }
+        assert_eq!(machine.directory(Boot(2)).unwrap().len(), 10);
+    }
+}

@@ -36,6 +36,10 @@ impl Rumours {
         self.all.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.all.len()
+    }
+
     /// Something is new about a member: takes the place of all that was said of it, unless it is
     /// one more accusation.
     pub(super) fn put(&mut self, now: Instant, about: Boot, message: &Message) {
@@ -73,6 +77,11 @@ impl Rumours {
         let until = dead.then(|| now + DEATH_TOLD);
         self.order.insert((0, serial, key));
         self.all.insert(key, Rumour { bytes: bytes.to_vec(), sent: 0, serial, until });
+        if self.all.len() > RUMOURS_MAX
+            && let Some((_, _, most_told)) = self.order.last().copied()
+        {
+            self.remove(most_told);
+        }
     }
 
     /// Nothing is to be said of this member any more.
@@ -99,6 +108,7 @@ impl Rumours {
         let end = out.len().saturating_add(room);
         let mut told = Vec::new();
         let mut stale = Vec::new();
+        let mut misses = 0;
         for (_, _, key) in &self.order {
             let Some(rumour) = self.all.get(key) else { continue };
             if rumour.until.is_some_and(|until| until <= now) {
@@ -106,8 +116,11 @@ impl Rumours {
             } else if out.len() + rumour.bytes.len() <= end {
                 out.extend_from_slice(&rumour.bytes);
                 told.push(*key);
-            } else if end - out.len() < SHORTEST {
-                break;
+            } else {
+                misses += 1;
+                if end - out.len() < SHORTEST || misses == MISSES_MAX {
+                    break;
+                }
             }
         }
         for key in stale {
@@ -128,5 +141,9 @@ impl Rumours {
 /// How long a death is told. Later it may be news only to those who were cut off, and they would
 /// believe it of people who are well.
 const DEATH_TOLD: Duration = Duration::from_secs(5);
+/// Rumours at once.
+pub(super) const RUMOURS_MAX: usize = 16_384;
+/// So many that do not fit are looked at, so that a datagram does not cost a look at them all.
+const MISSES_MAX: u32 = 8;
 /// Bytes of the shortest rumour.
 const SHORTEST: usize = 20;

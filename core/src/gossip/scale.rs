@@ -17,11 +17,11 @@ pub(super) fn log10_milli(n: usize) -> u64 {
 
 /// So many decades, rounded up: ceil(log10(n + 1)).
 pub(super) fn decades(n: usize) -> u64 {
-    log10_milli(n.saturating_add(1)).div_ceil(1_000).max(1)
+    n.checked_ilog10().map_or(1, |below| u64::from(below) + 1)
 }
 
 /// n, and 1,000 · log10(n).
-const STEPS: [(u64, u64); 28] = [
+const STEPS: [(u64, u64); 29] = [
     (1, 0),
     (2, 301),
     (3, 477),
@@ -45,6 +45,7 @@ const STEPS: [(u64, u64); 28] = [
     (500, 2_698),
     (700, 2_845),
     (1_000, 3_000),
+    (1_500, 3_176),
     (2_000, 3_301),
     (3_000, 3_477),
     (5_000, 3_698),

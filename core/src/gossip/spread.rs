@@ -51,6 +51,10 @@ impl Spread {
         self.committed = now;
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.fresh.len() + self.heads.len()
+    }
+
     pub(super) fn forget(&mut self, boot: Boot) {
         self.fresh.remove(&boot);
         if let Some(news) = self.heads.remove(&boot) {
@@ -182,7 +186,7 @@ impl Machine {
 /// Members that are sent something at once.
 const FANOUT: usize = 3;
 /// Heads in one message, so that it fits into a datagram whatever their numbers.
-pub(super) const HEADS_OF_MESSAGE: usize = 48;
+pub(super) const HEADS_OF_MESSAGE: usize = 46;
 /// Messages of heads in one round, for each member.
 const NEWS_MESSAGES: usize = 6;
 /// For so long a budget that was not used may be used later.

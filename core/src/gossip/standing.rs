@@ -5,19 +5,20 @@ use super::machine::{Action, HEALTH_MAX, Key, Machine};
 use super::member::{Member, State};
 use super::members::Heard;
 use super::suspicion::{CONFIRMATIONS, Suspicion};
-use super::wire::{Message, Standing};
+use super::wire::{Message, RISING_MAX, Standing};
 use crate::id::Boot;
 use alloc::vec::Vec;
 use core::time::Duration;
 
 impl Machine {
-    pub(super) fn heard_member(&mut self, from: Source, member: &Member) {
+    pub(super) fn heard_member(&mut self, from: Source, member: &Member, reply: &mut Letter) {
         if member.boot == self.me.boot {
             return self.heard_of_myself(member.incarnation, member.state);
         }
         if member.id == self.me.id {
-            return self.heard_of_namesake(from, member);
+            return self.heard_of_namesake(from, member, reply);
         }
+        self.object(from, member, reply);
         if member.state == State::Suspect {
             let alive = Member { state: State::Alive, ..member.clone() };
             self.learn(&alive);
@@ -26,12 +27,22 @@ impl Machine {
         self.learn(member);
     }
 
+    /// Says why a member that is said to live cannot be held so.
+    fn object(&mut self, from: Source, member: &Member, reply: &mut Letter) {
+        let Some(held) = self.members.last_of(&member.id) else { return };
+        let refused = member.state.is_live() && held.rank() > member.rank();
+        let (own, same) = (from.boot == member.boot, held.boot == member.boot);
+        if refused && own && !same {
+            // Its clock has gone back, or it has a namesake: it will find out.
+            let held = held.clone();
+            self.say(reply, &Message::Member(held));
+        } else if refused && !own && same && self.members.get(member.boot).is_none() {
+            self.doubt_death(member.boot, member.addr);
+        }
+    }
+
     /// Takes in what is said of another node.
     pub(super) fn learn(&mut self, member: &Member) {
-        // Nobody mourns a stranger.
-        if !member.state.is_live() && self.members.get(member.boot).is_none() {
-            return;
-        }
         let mut replaced = Vec::new();
         let heard = self.members.hear(self.clock.now(), member, &mut replaced);
         for old in replaced {
@@ -83,7 +94,7 @@ impl Machine {
         if member.state.is_live() {
             self.replicas.add(boot);
             if before.is_none_or(|state| !state.is_live()) {
-                self.probes.add(boot, &mut self.dice);
+                self.add_to_round(boot);
             }
         } else {
             self.bury(boot);
@@ -91,7 +102,10 @@ impl Machine {
         let now = self.now();
         self.rumours.put(now, boot, &Message::Member(member.clone()));
         self.want_round();
-        self.act(Action::Member { member, before });
+        // Of whom is gone it changes nothing here how it is gone.
+        if member.state.is_live() || before.is_none_or(State::is_live) {
+            self.act(Action::Member { member, before });
+        }
     }
 
     /// What a member served, it serves no more.
@@ -117,8 +131,14 @@ impl Machine {
             self.counts.refuted += 1;
             self.worse();
         }
-        self.me.incarnation = incarnation + 1;
+        self.rise_above(incarnation);
         self.tell_of_myself();
+    }
+
+    /// Whoever makes others believe in the highest of all incarnations has silenced this boot;
+    /// its next one is heard again.
+    pub(super) fn rise_above(&mut self, incarnation: u64) {
+        self.me.incarnation = incarnation.saturating_add(1).min(RISING_MAX - 1);
     }
 
     /// This node is another than it was: tells everybody.
@@ -142,6 +162,11 @@ impl Machine {
     fn accuse(&mut self, boot: Boot, incarnation: u64, by: Boot) {
         let now = self.now();
         let (size, unit) = (self.size(), self.settings.pace.probe);
+        let back = |member: &Member| !member.state.is_live() && member.incarnation < incarnation;
+        if self.members.get(boot).is_some_and(|known| back(&known.member)) {
+            // It has risen since it was held dead, or nobody could accuse it of this.
+            self.put(boot, incarnation, State::Alive);
+        }
         let Some(known) = self.members.get_mut(boot) else { return };
         if !known.member.state.is_live() || incarnation < known.member.incarnation {
             return;
@@ -205,7 +230,7 @@ impl Machine {
     /// This node slept: nobody could refute anything, and nobody's answers were heard.
     pub(super) fn woke_late(&mut self, late: Duration) {
         self.worse();
-        self.probes.void();
+        self.void_probes();
         let suspects: Vec<Boot> = self.members.live().to_vec();
         for boot in suspects {
             let suspicion = self.members.get_mut(boot).and_then(|known| known.suspicion.as_mut());

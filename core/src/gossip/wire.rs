@@ -2,6 +2,7 @@
 
 use super::directory::Op;
 use super::member::{Member, NOTE_BYTES_MAX, NOTES_MAX, NodeId, State};
+use super::page;
 use crate::id::Boot;
 use crate::routing::EndpointId;
 use crate::varint::{self, Cursor};
@@ -176,6 +177,9 @@ pub fn open(bytes: &[u8]) -> Result<(Envelope<'_>, Messages<'_>), Malformed> {
         return Err(Malformed);
     }
     let cluster = core::str::from_utf8(cursor.text()?).map_err(|_| Malformed)?;
+    if cluster.is_empty() || cluster.len() > CLUSTER_MAX {
+        return Err(Malformed);
+    }
     let from = boot(&mut cursor)?;
     Ok((Envelope { cluster, from }, Messages(cursor)))
 }
@@ -298,7 +302,7 @@ impl Message {
                 out.put_u64(boot.0);
                 varint::put(out, *head);
                 out.put_u8(u8::from(*last));
-                put_ops(out, entries);
+                page::put(out, entries);
                 14
             }
         }
@@ -314,7 +318,7 @@ impl Message {
             5 => Self::Member(member(from)?),
             6 => Self::Standing(Standing {
                 boot: boot(from)?,
-                incarnation: incarnation(from)?,
+                incarnation: rising(from)?,
                 state: state(from)?,
                 by: boot(from)?,
             }),
@@ -326,23 +330,22 @@ impl Message {
                 let scope = known.ok_or(Malformed)?;
                 let mut heads = Vec::new();
                 while !from.is_empty() {
-                    let (boot, incarnation) = (boot(from)?, incarnation(from)?);
-                    heads.push(Head { boot, incarnation, head: from.number()? });
+                    let (boot, incarnation) = (boot(from)?, rising(from)?);
+                    heads.push(Head { boot, incarnation, head: rising(from)? });
                 }
                 Self::Heads { scope, heads }
             }
             10 => {
-                let (boot, first) = (boot(from)?, from.number()?);
+                let (boot, first) = (boot(from)?, rising(from)?);
                 let ops = ops(from)?;
-                // No log is so long that its numbers end.
-                let fits = first > 0 && first.checked_add(varint::wide(ops.len())).is_some();
-                if !fits {
+                let end = first.saturating_add(varint::wide(ops.len()));
+                if first == 0 || end > RISING_MAX {
                     return Err(Malformed);
                 }
                 Self::Ops { boot, first, ops }
             }
-            11 => Self::Want { boot: boot(from)?, after: from.number()? },
-            12 => Self::Behind { boot: boot(from)?, head: from.number()? },
+            11 => Self::Want { boot: boot(from)?, after: rising(from)? },
+            12 => Self::Behind { boot: boot(from)?, head: rising(from)? },
             13 => {
                 let boot = boot(from)?;
                 let name = from.text()?;
@@ -351,9 +354,9 @@ impl Message {
             }
             14 => Self::Page {
                 boot: boot(from)?,
-                head: from.number()?,
+                head: rising(from)?,
                 last: flag(from)?,
-                entries: ops(from)?,
+                entries: page::read(from)?,
             },
             _ => return Ok(None),
         }))
@@ -424,8 +427,8 @@ fn boot(from: &mut Cursor<'_>) -> Result<Boot, Malformed> {
     if boot == Boot(0) { Err(Malformed) } else { Ok(boot) }
 }
 
-/// A number of which its owner must always find a higher one.
-fn incarnation(from: &mut Cursor<'_>) -> Result<u64, Malformed> {
+/// A number that its owner counts up, and that must never come to where numbers end.
+fn rising(from: &mut Cursor<'_>) -> Result<u64, Malformed> {
     let number = from.number()?;
     if number < RISING_MAX { Ok(number) } else { Err(Malformed) }
 }
@@ -467,8 +470,8 @@ fn octets<const N: usize>(from: &mut Cursor<'_>) -> Result<[u8; N], Malformed> {
 fn member(from: &mut Cursor<'_>) -> Result<Member, Malformed> {
     let mut member = Member {
         boot: boot(from)?,
-        generation: incarnation(from)?,
-        incarnation: incarnation(from)?,
+        generation: rising(from)?,
+        incarnation: rising(from)?,
         state: state(from)?,
         addr: address(from)?,
         versions: (from.byte()?, from.byte()?),
@@ -496,7 +499,7 @@ fn ops(from: &mut Cursor<'_>) -> Result<Vec<Op>, Malformed> {
 }
 
 /// An endpoint's name as it is written on the wire: in lower case already.
-fn endpoint(name: &[u8]) -> Result<EndpointId, Malformed> {
+pub(super) fn endpoint(name: &[u8]) -> Result<EndpointId, Malformed> {
     if name.iter().any(u8::is_ascii_uppercase) {
         return Err(Malformed);
     }
@@ -505,5 +508,7 @@ fn endpoint(name: &[u8]) -> Result<EndpointId, Malformed> {
 
 /// The version of all that is above.
 pub const VERSION: u8 = 1;
-/// Incarnations and generations are below it, far from where numbers end.
-const RISING_MAX: u64 = 1 << 60;
+/// Generations, incarnations and the numbers of ops are below it, far from where numbers end.
+pub(super) const RISING_MAX: u64 = 1 << 60;
+/// Bytes of a cluster's name.
+pub(super) const CLUSTER_MAX: usize = 64;

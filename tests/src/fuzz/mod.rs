@@ -3,6 +3,7 @@
 
 mod chain;
 mod endpoint;
+mod gossip;
 mod http1_client;
 mod http1_relay;
 mod http1_server;
@@ -18,10 +19,12 @@ use crate::{laws, model};
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 15] = [
+pub const TARGETS: [(&str, Target); 17] = [
     ("agent", agent),
     ("chain", chain),
     ("endpoint", endpoint),
+    ("gossip", gossip),
+    ("gossip_packets", gossip_packets),
     ("http1_client", http1_client),
     ("http1_model", http1_model),
     ("http1_relay", http1_relay),
@@ -49,6 +52,16 @@ pub fn chain(data: &[u8]) {
 /// Which endpoint a request names, whatever its fields hold.
 pub fn endpoint(data: &[u8]) {
     endpoint::name(data);
+}
+
+/// The gossip of one node.
+pub fn gossip(data: &[u8]) {
+    laws::hold::<laws::gossip::Gossip>(data);
+}
+
+/// The bytes are a datagram of gossip: what is read of it can be written and read again.
+pub fn gossip_packets(data: &[u8]) {
+    gossip::packets(data);
 }
 
 /// An HTTP/1 connection to a service.

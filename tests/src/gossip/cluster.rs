@@ -70,7 +70,7 @@ impl Cluster {
         let place = Place { process, address: Address::Node };
         let make = |seed: &_, now| Peer::new(gossip::Machine::new(now, settings, seed));
         let seat = self.world.seat(place, id, make);
-        self.world.listen(addr, Port::Upstream, vec![seat]);
+        self.world.listen(addr, Port::Gossip, vec![seat]);
         self.world.bind(addr, seat);
         self.seats.insert(at, seat);
         self.truth.insert(boot, BTreeMap::new());
@@ -204,7 +204,7 @@ impl Cluster {
     }
 
     fn millis(&self) -> u64 {
-        self.world.now().since(Instant::ZERO).as_millis() as u64
+        self.world.now().as_nanos() / 1_000_000
     }
 }
 

@@ -178,9 +178,9 @@ fn churn(setting: &Setting, rate: u64) -> Option<Sample> {
     let mut followed: Vec<(Instant, pico_core::id::Boot, u64)> = Vec::new();
     let begun = cluster.world.now();
     while cluster.world.now() < begun + CHURN {
-        let due = rate * cluster.world.now().since(begun).as_millis() as u64 / 1_000;
+        let due = rate * millis(cluster.world.now().since(begun)) / 1_000;
         while made < due {
-            let at = (made as usize * 7) % setting.nodes;
+            let at = narrow(made * 7) % setting.nodes;
             let (name, upstreams) = (format!("e-{}", made / 2), u32::from(made % 2 == 0));
             cluster.serve(at, &name, upstreams.max(u32::from(made % 3 == 0)));
             made += 1;
@@ -188,7 +188,7 @@ fn churn(setting: &Setting, rate: u64) -> Option<Sample> {
         cluster.pass(tick);
         let now = cluster.world.now();
         if followed.len() < 8 {
-            let boot = cluster.boot(now.as_nanos() as usize / 10_000_000 % setting.nodes);
+            let boot = cluster.boot(narrow(now.as_nanos() / 10_000_000) % setting.nodes);
             let own = cluster.up().into_iter().find(|at| cluster.boot(*at) == boot)?;
             let head = cluster.peer(own).gossip.directory(boot)?.head();
             followed.push((now, boot, head));
@@ -211,7 +211,15 @@ fn churn(setting: &Setting, rate: u64) -> Option<Sample> {
 }
 
 fn pick(setting: &Setting) -> usize {
-    usize::try_from(setting.seed).unwrap_or(0) % setting.nodes
+    narrow(setting.seed) % setting.nodes
+}
+
+fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn narrow(number: u64) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 fn sample(spans: Vec<Duration>, cluster: &Cluster) -> Sample {
