@@ -5,7 +5,6 @@ use crate::case::{Case, Member, Role};
 use crate::kernel::{Place, SeatId, Trace, World};
 use core::net::SocketAddr;
 use core::time::Duration;
-use pico_core::Instant;
 use pico_core::gossip::{self, NodeId, Pace, Settings, State};
 use pico_core::host::{Address, Port};
 use pico_core::id::Boot;
