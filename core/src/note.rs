@@ -69,6 +69,32 @@ pub enum Note {
         /// What happened.
         fault: Fault,
     },
+    /// Another node takes part in the cluster.
+    NodeFound {
+        /// What it is called.
+        node: String,
+        /// Its gossip port.
+        addr: SocketAddr,
+    },
+    /// Another node takes part no more.
+    NodeGone {
+        /// What it was called.
+        node: String,
+        /// Whether it was found dead; otherwise it has left.
+        dead: bool,
+    },
+    /// The node has joined its cluster, or stopped waiting for that.
+    Joined {
+        /// Nodes that it knows, itself included.
+        nodes: usize,
+        /// Whether it has learned all that they serve.
+        complete: bool,
+    },
+    /// Another process has this node's name: this one ends.
+    Namesake {
+        /// Where the other is.
+        peer: SocketAddr,
+    },
     /// A drain has begun, with so many calls under way.
     Draining {
         /// Calls under way.

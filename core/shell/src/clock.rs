@@ -19,6 +19,12 @@ impl Clock {
         Instant::ZERO + system_now().saturating_duration_since(self.0)
     }
 
+    /// What time it is for people, as far as the system knows.
+    pub fn milliseconds_since_1970() -> u64 {
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        now.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
+    }
+
     /// The same instant on the system's clock, for a runtime's timers.
     pub fn system(self, at: Instant) -> std::time::Instant {
         let span = Duration::from_nanos(at.as_nanos());

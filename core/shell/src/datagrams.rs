@@ -15,6 +15,8 @@ pub(crate) struct Datagrams<P: Platform> {
     socket: P::Datagrams,
     /// The same socket, to send by: that waits for nothing.
     bound: UdpSocket,
+    /// Whether addresses of IPv4 are written as those of IPv6 on it.
+    wide: bool,
     waker: Waker,
     buffer: Box<[u8]>,
     turn: u64,
@@ -29,7 +31,8 @@ impl<P: Platform> Datagrams<P> {
         let waker = Spur::waker(Token::Datagram, ready);
         // One byte more shows which ones are too long.
         let buffer = vec![0; DATAGRAM_MAX + 1].into();
-        Ok(Self { socket, bound, waker, buffer, turn: 0, count: 0 })
+        let wide = bound.local_addr()?.is_ipv6();
+        Ok(Self { socket, bound, wide, waker, buffer, turn: 0, count: 0 })
     }
 
     /// The next one that has arrived.
@@ -46,6 +49,7 @@ impl<P: Platform> Datagrams<P> {
                     let bytes =
                         self.buffer.get(..count).filter(|bytes| bytes.len() <= DATAGRAM_MAX);
                     if let Some(bytes) = bytes {
+                        let from = SocketAddr::new(from.ip().to_canonical(), from.port());
                         return Look::Some((from, BytesMut::from(bytes)));
                     }
                 }
@@ -67,6 +71,12 @@ impl<P: Platform> Datagrams<P> {
     /// Sends one, if the system takes it.
     pub(crate) fn send(&self, to: SocketAddr, bytes: &[u8]) {
         if bytes.len() <= DATAGRAM_MAX {
+            let to = match to {
+                SocketAddr::V4(narrow) if self.wide => {
+                    SocketAddr::new(narrow.ip().to_ipv6_mapped().into(), narrow.port())
+                }
+                SocketAddr::V4(_) | SocketAddr::V6(_) => to,
+            };
             let _ = self.bound.send_to(bytes, to);
         }
     }

@@ -2,7 +2,7 @@
 
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
 
 /// Binds and listens. An address in use is an error, also if the other process is ours: ports
 /// are not shared. `[::]` takes IPv4 too.
@@ -62,3 +62,11 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 const ATTEMPTS: usize = 16;
 /// Connections that wait to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 4096;
+
+/// The address by which this machine reaches private networks: what others there reach it by.
+/// Nothing is sent.
+pub fn private_ip() -> io::Result<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?;
+    socket.connect((Ipv4Addr::new(10, 255, 255, 255), 9))?;
+    Ok(socket.local_addr()?.ip())
+}

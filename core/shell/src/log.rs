@@ -207,6 +207,14 @@ fn event(note: &Note) {
         Note::ServiceUnreachable { endpoint, service, fault } => {
             warn!(%endpoint, %service, %fault, "service unreachable");
         }
+        Note::NodeFound { node, addr } => info!(%node, %addr, "node found"),
+        Note::NodeGone { node, dead: true } => warn!(%node, "node is dead"),
+        Note::NodeGone { node, dead: false } => info!(%node, "node has left"),
+        Note::Joined { nodes, complete: true } => info!(nodes, "ready"),
+        Note::Joined { nodes, complete: false } => {
+            warn!(nodes, "ready, but not all was learned that the other nodes serve");
+        }
+        Note::Namesake { peer } => error!(%peer, "another node has the same cluster.node-id"),
         Note::Draining { calls } => info!(calls, "draining"),
         Note::Drained { cut } => info!(cut, "drained"),
     }
@@ -254,7 +262,13 @@ fn line(note: &Note) -> Option<String> {
         }
         Note::Draining { calls } => format!("Stopping   {calls} requests under way"),
         Note::Drained { cut } => format!("Stopped    {cut} requests cut off"),
-        Note::Registered { .. } | Note::Unregistered { .. } | Note::Refused { .. } => return None,
+        Note::Registered { .. }
+        | Note::Unregistered { .. }
+        | Note::Refused { .. }
+        | Note::NodeFound { .. }
+        | Note::NodeGone { .. }
+        | Note::Joined { .. }
+        | Note::Namesake { .. } => return None,
     })
 }
 

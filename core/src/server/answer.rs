@@ -36,6 +36,14 @@ pub(super) fn plain(status: u16, text: &str) -> (ResponseHead, BytesMut) {
     respond(status, fields, text)
 }
 
+/// A response with these bytes, which another node wants.
+pub(super) fn bytes(bytes: &[u8]) -> (ResponseHead, BytesMut) {
+    let mut fields = Fields::with_capacity(2, 64);
+    fields.push(b"content-type", b"application/octet-stream");
+    fields.push(b"content-length", format!("{}", bytes.len()).as_bytes());
+    (ResponseHead::new(StatusCode::OK, b"OK", fields), BytesMut::from(bytes))
+}
+
 fn respond(status: u16, mut fields: Fields, body: &str) -> (ResponseHead, BytesMut) {
     let length: String = format!("{}", body.len());
     fields.push(b"content-length", length.as_bytes());

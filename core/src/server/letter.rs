@@ -6,6 +6,7 @@ use crate::routing::{Change, EndpointId, Peers, Place, Routes};
 use crate::rpc::Word;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use bytes::Bytes;
 
 /// A call as its caller names it: unique for as long as the process lives.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -64,6 +65,22 @@ pub enum Letter {
     Peers(Arc<Peers>),
     /// A worker could not dial this node, or its link to it broke: for the node.
     LinkLost(Boot),
+    /// Another node consults this one, on this connection of this worker: for the node.
+    Asked {
+        /// The worker.
+        worker: WorkerId,
+        /// The connection.
+        conn: ConnId,
+        /// What it says.
+        bytes: Bytes,
+    },
+    /// The node's answer to that: for the worker.
+    Consulted {
+        /// The connection.
+        to: ConnId,
+        /// What the node says.
+        bytes: Bytes,
+    },
     /// Be ready, or not: for the workers, whose admin port says so.
     Ready(bool),
     /// Stop, in good order: from the shell to the node, and from the node to its workers.

@@ -26,6 +26,6 @@ mod worker;
 
 pub use counts::Counts;
 pub use letter::{CallId, Letter, Sought};
-pub use node::Node;
+pub use node::{Membership, Node};
 pub use settings::Settings;
 pub use worker::Worker;

@@ -2,6 +2,7 @@
 
 use super::answer;
 use super::entry::Event;
+use crate::gossip::CONSULT_MAX;
 use crate::head::{RequestHead, ResponseHead};
 use crate::http1::server as http1;
 use crate::limits::Limits;
@@ -13,11 +14,14 @@ use crate::time::Instant;
 use crate::{rpc, tunnel, ws};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
+use bytes::{Bytes, BytesMut};
 
 /// A connection on which a tunnel may be asked for, or was refused.
 #[derive(Debug)]
 pub(super) struct Porch {
     http: Box<http1::Machine>,
+    /// What another node asks, as far as it has come.
+    question: Option<BytesMut>,
     limits: Arc<Limits>,
 }
 
@@ -26,6 +30,8 @@ pub(super) struct Porch {
 pub(super) enum Visit<A> {
     /// A tunnel was asked for as it should be; this answer opens it.
     Admitted(A, ResponseHead),
+    /// Another node asked this: answer it.
+    Asked(Bytes),
     /// The request was answered so. More of the handshake may follow.
     Refused(Reason),
     /// Send FIN when the outbox is empty.
@@ -37,7 +43,8 @@ pub(super) enum Visit<A> {
 impl Porch {
     /// A connection that was just accepted.
     pub(super) fn new(now: Instant, limits: Arc<Limits>) -> Self {
-        Self { http: Box::new(http1::Machine::new(now, Arc::clone(&limits))), limits }
+        let http = Box::new(http1::Machine::new(now, Arc::clone(&limits)));
+        Self { http, question: None, limits }
     }
 
     /// What waits to be written.
@@ -82,9 +89,17 @@ impl Porch {
         now: Instant,
         refusal: Option<Reason>,
         admit: impl Fn(&RequestHead) -> Result<A, Reason>,
+        asks: impl Fn(&RequestHead) -> bool,
     ) -> Option<Visit<A>> {
         loop {
             match self.http.poll()? {
+                http1::Action::Request(request) if asks(&request.head) => {
+                    if request.end {
+                        return Some(Visit::Asked(Bytes::new()));
+                    }
+                    self.question = Some(BytesMut::new());
+                    self.http.handle(now, http1::Input::Credit(CONSULT_MAX));
+                }
                 http1::Action::Request(request) => {
                     let asked = admit(&request.head).and_then(|asked| {
                         let answer = ws::handshake::respond(&request.head)?;
@@ -98,6 +113,11 @@ impl Porch {
                     });
                 }
                 http1::Action::Malformed(reason) => return Some(self.refuse(now, reason)),
+                http1::Action::Data { bytes, end } if self.question.is_some() => {
+                    if let Some(visit) = self.asked(now, &bytes, end) {
+                        return Some(visit);
+                    }
+                }
                 http1::Action::Data { bytes, .. } => {
                     // The body of a refused request is read, so that the refusal arrives.
                     self.http.handle(now, http1::Input::Credit(bytes.len()));
@@ -110,6 +130,26 @@ impl Porch {
                 | http1::Action::Canceled(_) => {}
             }
         }
+    }
+
+    /// More of a question has come.
+    fn asked<A>(&mut self, now: Instant, bytes: &[u8], end: bool) -> Option<Visit<A>> {
+        let question = self.question.as_mut()?;
+        question.extend_from_slice(bytes);
+        // Without more credit there is only room for one byte too many.
+        if question.len() >= CONSULT_MAX && !end {
+            self.question = None;
+            return Some(self.refuse(now, Reason::BadRequest));
+        }
+        end.then(|| Visit::Asked(self.question.take().unwrap_or_default().freeze()))
+    }
+
+    /// Answers a question.
+    pub(super) fn reply(&mut self, now: Instant, bytes: &Bytes) {
+        let (head, bytes) = answer::bytes(bytes);
+        self.http.handle(now, http1::Input::Respond { head, end: false });
+        self.http.handle(now, http1::Input::Data { bytes, end: true });
+        self.http.handle(now, http1::Input::Drain);
     }
 
     fn refuse<A>(&mut self, now: Instant, reason: Reason) -> Visit<A> {

@@ -130,12 +130,14 @@ impl Upstream {
         let now = self.clock.now();
         loop {
             let Stage::Http(porch) = &mut self.stage else { return };
-            match porch.poll(now, self.refusal, endpoint_at) {
+            match porch.poll(now, self.refusal, endpoint_at, |_| false) {
                 Some(Visit::Admitted(endpoint, answer)) => return self.open(endpoint, answer),
                 Some(Visit::Refused(reason)) => {
                     let note = Note::Refused { peer: self.peer, reason };
                     self.actions.push_back(Action::Note(note));
                 }
+                // Agents ask nothing.
+                Some(Visit::Asked(_)) => {}
                 Some(Visit::Finish) => self.actions.push_back(Action::Finish),
                 Some(Visit::Closed) => self.close(Reason::Closed),
                 None => return,

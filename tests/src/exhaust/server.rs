@@ -157,6 +157,8 @@ impl Server {
                     | Letter::Routes(_)
                     | Letter::Peers(_)
                     | Letter::LinkLost(_)
+                    | Letter::Asked { .. }
+                    | Letter::Consulted { .. }
                     | Letter::Ready(_)
                     | Letter::Drain
                     | Letter::Draining(_)

@@ -228,6 +228,11 @@ pub fn note(note: &Note) -> Option<String> {
         Note::ServiceUnreachable { service, fault, .. } => {
             format!("cannot reach its service at {service}: {fault}")
         }
+        Note::NodeFound { node, .. } => format!("has found {node}"),
+        Note::NodeGone { node, dead: true } => format!("holds {node} dead"),
+        Note::NodeGone { node, dead: false } => format!("has heard that {node} left"),
+        Note::Joined { nodes, .. } => format!("is ready, and knows {nodes} nodes"),
+        Note::Namesake { .. } => "has a namesake, and ends".into(),
         Note::Draining { calls } => format!("drains, with {calls} calls under way"),
         Note::Drained { cut } => format!("has drained; {cut} calls were cut off"),
     })

@@ -202,12 +202,14 @@ impl Worker {
             Letter::Ask { .. }
             | Letter::Answer { .. }
             | Letter::LinkLost(_)
+            | Letter::Asked { .. }
             | Letter::Draining(_)
             | Letter::Quiet(_)
             | Letter::Parted(_) => {}
             Letter::Sought(_)
             | Letter::Routes(_)
             | Letter::Peers(_)
+            | Letter::Consulted { .. }
             | Letter::Ready(_)
             | Letter::Drain
             | Letter::Part => panic!("{letter:?} by a worker"),

@@ -187,6 +187,10 @@ fn timeless(note: &Note) -> Note {
         | Note::Offline { .. }
         | Note::Rejected { .. }
         | Note::ServiceUnreachable { .. }
+        | Note::NodeFound { .. }
+        | Note::NodeGone { .. }
+        | Note::Joined { .. }
+        | Note::Namesake { .. }
         | Note::Draining { .. }
         | Note::Drained { .. } => {}
     }
@@ -215,6 +219,8 @@ impl Spoken for server::Letter {
             | Self::Routes(_)
             | Self::Peers(_)
             | Self::LinkLost(_)
+            | Self::Asked { .. }
+            | Self::Consulted { .. }
             | Self::Ready(_)
             | Self::Drain
             | Self::Part => view.event(lane, self),

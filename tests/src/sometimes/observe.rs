@@ -196,7 +196,11 @@ fn notes(run: &Run, reached: &mut Reached) {
             | Note::Unregistered { .. }
             | Note::Refused { .. }
             | Note::Rejected { .. }
-            | Note::ServiceUnreachable { .. } => {}
+            | Note::ServiceUnreachable { .. }
+            | Note::NodeFound { .. }
+            | Note::NodeGone { .. }
+            | Note::Joined { .. }
+            | Note::Namesake { .. } => {}
         }
     }
 }

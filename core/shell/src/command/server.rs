@@ -10,9 +10,10 @@ use crate::log;
 use crate::mail::Post;
 use crate::platform::Platform;
 use pico_core::Seed;
+use pico_core::gossip::{self, NOTE_PROGRAM, NodeId, Pace};
 use pico_core::host::{Address, Port};
 use pico_core::id::{Boot, WorkerId};
-use pico_core::server::{Letter, Node, Worker};
+use pico_core::server::{Letter, Membership, Node, Worker};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
@@ -27,9 +28,9 @@ pub struct Plan {
     proxy: TcpListener,
     upstream: TcpListener,
     admin: TcpListener,
-    /// For other nodes' links, and for datagrams: those are held so that nobody else takes the
-    /// port, and not read yet.
+    /// For other nodes' links and consultations, and for datagrams.
     gossip: (TcpListener, UdpSocket),
+    membership: Membership,
 }
 
 pub(super) fn run<P: Platform>(server: Server) -> Result<(), Failure> {
@@ -60,8 +61,13 @@ impl Plan {
             .map_err(|error| refuse("gossip", server.gossip, error))?;
         let (clock, post) = (Clock::start(), Post::new(server.workers));
         let seed = crew::seed()?;
-        server.node.boot = boot(&seed);
-        Ok(Self { server, clock, post, notes, seed, proxy, upstream, admin, gossip })
+        let boot = boot(&seed);
+        server.node.boot = boot;
+        if !server.named {
+            server.node.node_id = format!("pico-{:08x}", boot.0 >> 32);
+        }
+        let membership = membership(&server, gossip.0.local_addr()?)?;
+        Ok(Self { server, clock, post, notes, seed, proxy, upstream, admin, gossip, membership })
     }
 
     /// The ports and their sockets.
@@ -89,21 +95,24 @@ impl Plan {
             crew.hire::<P, _>(name, wiring, self.worker(worker), |_| ())?;
         }
         let settings = Arc::new(self.server.node.clone());
-        let node = Node::new(self.clock.now(), self.server.workers, settings);
-        let node = (node, self.wiring(Address::Node)?);
+        let membership = self.membership.clone();
+        let (now, workers) = (self.clock.now(), self.server.workers);
+        let node = Node::among(now, workers, settings, membership, &self.seed.fork("node"));
+        let mut wiring = self.wiring(Address::Node)?;
+        wiring.datagrams = Some(self.gossip.1.try_clone()?);
+        let node = (node, wiring);
         let first = Address::Worker(WorkerId(0));
         let first = (self.worker(WorkerId(0))(), self.wiring(first)?);
         let post = self.post.clone();
         let drain = signals.then_some(move || post.send(Address::Node, Letter::Drain));
         // From here on the workers alone hold their ports, and close them when they drain.
-        let Self { gossip: (gossip, datagrams), proxy, upstream, admin, .. } = self;
+        let Self { gossip, proxy, upstream, admin, .. } = self;
         drop((proxy, upstream, admin, gossip));
         P::block_on(async {
             let node: Task = Box::pin(Driver::<P, _>::new(node.0, node.1)?);
             let first: Task = Box::pin(Driver::<P, _>::new(first.0, first.1)?);
             crew::together::<P>(vec![node, first, crew.ended()], drain).await
         })??;
-        drop(datagrams);
         crew.join().map(|_| ())
     }
 
@@ -132,4 +141,32 @@ impl Plan {
 /// A name for this run of the process. 0 is nobody's.
 fn boot(seed: &Seed) -> Boot {
     Boot(seed.fork("boot").roll().long().max(1))
+}
+
+/// What the node says of itself to others, which reach its gossip port at `bound` or where the
+/// operator says.
+fn membership(server: &Server, bound: SocketAddr) -> Result<Membership, Failure> {
+    let id = NodeId::parse(server.node.node_id.as_bytes());
+    let id = id.map_err(|_| Refusal("cluster.node-id: expected a name".into()))?;
+    let addr = match server.gossip_advertised {
+        Some(addr) => addr,
+        None if bound.ip().is_unspecified() => {
+            let ip = listen::private_ip().map_err(|error| {
+                let why = "no address that others reach was found; say gossip.advertise-addr";
+                Refusal(format!("gossip.bind-addr: {why} ({error})"))
+            })?;
+            SocketAddr::new(ip, bound.port())
+        }
+        None => SocketAddr::new(bound.ip().to_canonical(), bound.port()),
+    };
+    let gossip = gossip::Settings {
+        cluster: server.cluster.clone(),
+        boot: server.node.boot,
+        generation: Clock::milliseconds_since_1970(),
+        id,
+        addr,
+        notes: vec![(NOTE_PROGRAM, env!("CARGO_PKG_VERSION").into())],
+        pace: Pace::default(),
+    };
+    Ok(Membership { gossip, join: server.join.clone() })
 }

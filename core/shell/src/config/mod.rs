@@ -30,7 +30,8 @@ pub struct Refusal(pub String);
 pub(crate) struct Key<S> {
     /// Its name, with dots.
     name: &'static str,
-    /// What stands for its value in `--help`.
+    /// What stands for its value in `--help`. If it ends in `...`, the key is a list: it may be
+    /// given several times, each adds to it, and an empty value empties it.
     value: &'static str,
     /// What it is for; and the default, in brackets.
     help: &'static str,
@@ -43,6 +44,16 @@ pub(crate) struct Keys<S: 'static> {
     keys: &'static [Key<S>],
     /// Keys, or beginnings of keys, that this version knows but cannot serve.
     missing: &'static [&'static str],
+}
+
+impl<S> Key<S> {
+    fn is_list(&self) -> bool {
+        self.value.ends_with("...")
+    }
+
+    fn action(&self) -> ArgAction {
+        if self.is_list() { ArgAction::Append } else { ArgAction::Set }
+    }
 }
 
 impl<S> Keys<S> {
@@ -58,7 +69,8 @@ impl<S> Keys<S> {
                 .long(key.name)
                 .env(variable(key.name))
                 .hide_env_values(true)
-                .value_name(key.value)
+                .value_name(key.value.trim_end_matches("..."))
+                .action(key.action())
                 .help(key.help)
                 .help_heading("Configuration keys")
         });
@@ -86,12 +98,16 @@ impl<S> Keys<S> {
         }
         self.refuse_missing(matches)?;
         for key in self.keys {
-            let Some(text) = matches.get_one::<String>(key.name) else { continue };
+            let Some(texts) = matches.get_many::<String>(key.name) else { continue };
+            // The file's list is not added to but replaced.
+            let texts = key.is_list().then_some("").into_iter().chain(texts.map(String::as_str));
             let from = match matches.value_source(key.name) {
                 Some(ValueSource::EnvVariable) => variable(key.name),
                 Some(_) | None => format!("--{}", key.name),
             };
-            (key.set)(settings, text).map_err(|why| Refusal(format!("{from}: {why}")))?;
+            for text in texts {
+                (key.set)(settings, text).map_err(|why| Refusal(format!("{from}: {why}")))?;
+            }
         }
         Ok(items)
     }

@@ -1,6 +1,8 @@
 //! The keys of `pico server`.
 
-use super::value::{AGES, address, count, duration, format, level, name, positive, size, timeout};
+use super::value::{
+    AGES, address, count, duration, format, level, name, places, positive, size, timeout,
+};
 use super::{Key, Keys, Logs, Refusal};
 use clap::ArgMatches;
 use pico_core::Limits;
@@ -17,8 +19,16 @@ pub struct Server {
     pub upstream: SocketAddr,
     /// Where operators connect.
     pub admin: SocketAddr,
-    /// Where other nodes will connect.
+    /// Where other nodes connect, and send datagrams.
     pub gossip: SocketAddr,
+    /// Where other nodes reach that, if it is not where it is bound.
+    pub gossip_advertised: Option<SocketAddr>,
+    /// Where other nodes may be found: hosts and ports.
+    pub join: Vec<(String, u16)>,
+    /// Whether nodes may speak to each other in the clear, beyond this machine.
+    pub insecure: bool,
+    /// Whether somebody has named the node.
+    pub named: bool,
     /// Threads that carry requests.
     pub workers: u16,
     /// The cluster's name.
@@ -53,6 +63,13 @@ impl Server {
         if limits.window_bytes_max < limits.window_bytes {
             return Err(Refusal("upstream.limit.stream-window must be at least 64KiB".into()));
         }
+        if !self.gossip.ip().to_canonical().is_loopback() && !self.insecure {
+            return Err(Refusal(format!(
+                "gossip.bind-addr: what nodes say to each other is not encrypted: bind it to \
+                 loopback, not {}, or say cluster.insecure: true if the network is private",
+                self.gossip
+            )));
+        }
         if self.node.drain_delay > self.node.grace_period {
             return Err(Refusal("drain-delay must not be longer than grace-period".into()));
         }
@@ -72,6 +89,10 @@ impl Default for Server {
             upstream: all(8002),
             admin: loopback(8003),
             gossip: loopback(8004),
+            gossip_advertised: None,
+            join: Vec::new(),
+            insecure: false,
+            named: false,
             workers: u16::try_from(cores.min(WORKERS_MAX)).unwrap_or(1),
             cluster: "pico".into(),
             logs: Logs::default(),
@@ -192,20 +213,54 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         Key {
             name: "gossip.bind-addr",
             value: "HOST:PORT",
-            help: "Where other nodes will connect; reserved [default: 127.0.0.1:8004]",
+            help: "Where other nodes connect, TCP and UDP [default: 127.0.0.1:8004]",
             set: |s, text| address(text).map(|found| s.gossip = found),
+        },
+        Key {
+            name: "gossip.advertise-addr",
+            value: "HOST:PORT",
+            help: "Where other nodes reach that [default: as bound]",
+            set: |s, text| address(text).map(|found| s.gossip_advertised = Some(found)),
         },
         Key {
             name: "cluster.node-id",
             value: "NAME",
-            help: "What this node is called [default: pico]",
-            set: |s, text| name(text).map(|found| s.node.node_id = found),
+            help: "What this node is called, at most 64 characters [default: pico- and 8 digits]",
+            set: |s, text| {
+                if text.len() > 64 {
+                    return Err(format!("expected at most 64 characters, not {text:?}"));
+                }
+                s.named = true;
+                name(text).map(|found| s.node.node_id = found)
+            },
         },
         Key {
             name: "cluster.name",
             value: "NAME",
             help: "What the cluster is called [default: pico]",
             set: |s, text| name(text).map(|found| s.cluster = found),
+        },
+        Key {
+            name: "cluster.join",
+            value: "HOST:PORT...",
+            help: "The gossip port of another node, or a name for several; repeatable",
+            set: |s, text| {
+                if text.is_empty() {
+                    s.join.clear();
+                    return Ok(());
+                }
+                places(text).map(|found| s.join.extend(found))
+            },
+        },
+        Key {
+            name: "cluster.insecure",
+            value: "true|false",
+            help: "Let nodes speak in the clear beyond this machine [default: false]",
+            set: |s, text| match text {
+                "true" => Ok(s.insecure = true),
+                "false" => Ok(s.insecure = false),
+                _ => Err(format!("expected true or false, not {text:?}")),
+            },
         },
         Key {
             name: "drain-delay",
@@ -250,10 +305,7 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         "proxy.advertise-addr",
         "upstream.advertise-addr",
         "admin.advertise-addr",
-        "gossip.advertise-addr",
-        "cluster.join",
         "cluster.keys",
-        "cluster.insecure",
     ],
 };
 

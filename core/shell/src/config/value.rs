@@ -119,6 +119,22 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(wrong)
 }
 
+/// Where another node may be found: a host name or an address, and a port. Several are separated
+/// by commas.
+pub(super) fn places(text: &str) -> Result<Vec<(String, u16)>, String> {
+    let wrong = |text: &str| format!("expected HOST:PORT, such as node-1:8004, not {text:?}");
+    let place = |text: &str| {
+        let (host, port) = text.trim().rsplit_once(':').ok_or_else(|| wrong(text))?;
+        let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+        let port = port.parse::<u16>().ok().filter(|port| *port > 0);
+        match (bare.unwrap_or(host), port) {
+            ("", _) | (_, None) => Err(wrong(text)),
+            (host, Some(port)) => Ok((host.to_owned(), port)),
+        }
+    };
+    text.split(',').map(place).collect()
+}
+
 /// A name for people and peers: what a header field carries without quotes.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);

@@ -29,6 +29,9 @@ use core::net::SocketAddr;
 /// Where nodes connect to.
 const PATH: &str = "/pico/v1/node";
 
+/// Where nodes consult each other.
+pub(super) const CONSULT_PATH: &str = "/pico/v1/gossip";
+
 /// The field by which each end says which run of its node it is.
 const NODE: &str = "x-pico-node";
 

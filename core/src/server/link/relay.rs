@@ -1,6 +1,6 @@
 //! Another node's link to us: its calls go to our tunnels, and no further.
 
-use super::{NODE, PATH, read, written};
+use super::{CONSULT_PATH, NODE, PATH, read, written};
 use crate::head::{RequestHead, ResponseHead};
 use crate::http1::rules;
 use crate::id::{Boot, ConnId, StreamId, WorkerId};
@@ -23,7 +23,9 @@ use crate::tunnel;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
+use bytes::Bytes;
 use core::net::SocketAddr;
+use http::Method;
 
 /// What another node's link is told.
 #[derive(Debug)]
@@ -34,6 +36,8 @@ pub(in crate::server) enum Input {
     Placed(u64, Option<Place>),
     /// The callee's word in the call with this number.
     Word(u64, Word),
+    /// The node's answer to [`Action::Ask`].
+    Replied(Bytes),
     /// Take no new calls, and close when the last has ended.
     Drain,
     /// Close now.
@@ -162,7 +166,12 @@ impl Relay {
         let admit = |head: &RequestHead| if alone { Err(Reason::NotFound) } else { admit(head) };
         loop {
             let Stage::Http(porch) = &mut self.stage else { return };
-            match porch.poll(now, self.refusal, admit) {
+            let asks = |head: &RequestHead| {
+                let asks = head.method == Method::POST && head.target() == CONSULT_PATH.as_bytes();
+                asks && !alone
+            };
+            match porch.poll(now, self.refusal, admit, asks) {
+                Some(Visit::Asked(bytes)) => self.actions.push_back(Action::Ask(bytes)),
                 Some(Visit::Admitted((), answer)) => return self.open(answer),
                 Some(Visit::Refused(reason)) => {
                     let note = Note::Refused { peer: self.peer, reason };
@@ -406,6 +415,13 @@ impl crate::Machine for Relay {
     fn handle(&mut self, now: Instant, input: Input) {
         let now = self.clock.advance(now);
         match input {
+            Input::Replied(bytes) => {
+                if let Stage::Http(porch) = &mut self.stage {
+                    porch.reply(now, &bytes);
+                    self.pump_http();
+                }
+                return;
+            }
             Input::Placed(serial, place) => return self.placed(StreamId(serial), place),
             Input::Word(serial, word) => return self.answered(StreamId(serial), word),
             Input::Socket(_) | Input::Drain | Input::Part(_) => {}
@@ -419,7 +435,7 @@ impl crate::Machine for Relay {
                     porch.close(now);
                 }
                 Input::Part(_) => porch.close(now),
-                Input::Placed(..) | Input::Word(..) => {}
+                Input::Placed(..) | Input::Word(..) | Input::Replied(_) => {}
             }
             return self.pump_http();
         }
@@ -427,7 +443,7 @@ impl crate::Machine for Relay {
             Input::Socket(event) => self.tell(event.into_tunnel()),
             Input::Drain => self.tell(tunnel::Input::Rpc(rpc::Input::Drain)),
             Input::Part(reason) => self.tell(tunnel::Input::Close(reason)),
-            Input::Placed(..) | Input::Word(..) => {}
+            Input::Placed(..) | Input::Word(..) | Input::Replied(_) => {}
         }
     }
 

@@ -23,7 +23,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use core::net::SocketAddr;
 use http::StatusCode;
 
@@ -50,6 +50,9 @@ pub(super) enum Action {
     Say(Place, CallId, Word),
     /// A call that was placed there is over.
     Over(Place),
+    /// Another node asks this one: answer with
+    /// [`Replied`](crate::server::link::relay::Input::Replied).
+    Ask(Bytes),
     /// Tell people.
     Note(Note),
     /// Send FIN when the outbox is empty.

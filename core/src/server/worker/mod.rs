@@ -212,6 +212,9 @@ impl Worker {
                 Some(proxy::Action::Begin(sought)) => self.begin(sought, false),
                 Some(proxy::Action::Say(place, call, word)) => self.ask(place, call, word),
                 Some(proxy::Action::Over(place)) => self.loads.end(place),
+                Some(proxy::Action::Ask(bytes)) => {
+                    self.write_node(Letter::Asked { worker: self.id, conn, bytes });
+                }
                 Some(proxy::Action::Note(note)) => self.actions.push_back(Action::Note(note)),
                 Some(proxy::Action::Finish) => self.actions.push_back(Action::Finish(conn)),
                 Some(proxy::Action::Closed) => self.remove(conn),
@@ -383,6 +386,13 @@ impl Worker {
             Letter::Answer { call, word } => self.answered(call, word),
             Letter::Routes(routes) => self.routes = routes,
             Letter::Peers(peers) => self.meet(peers),
+            Letter::Consulted { to, bytes } => {
+                let now = self.clock.now();
+                if let Some(Kind::Relay(relay)) = self.conns.get_mut(to).map(|e| &mut e.kind) {
+                    relay.handle(now, relay::Input::Replied(bytes));
+                    self.touch(to);
+                }
+            }
             Letter::Ready(ready) => {
                 self.ready = ready;
                 self.each(|kind, now| match kind {
@@ -395,6 +405,7 @@ impl Worker {
             Letter::Sought(sought) => self.begin(*sought, true),
             Letter::Changed(_)
             | Letter::LinkLost(_)
+            | Letter::Asked { .. }
             | Letter::Seek(_)
             | Letter::Draining(_)
             | Letter::Quiet(_)
