@@ -299,4 +299,5 @@ fn file(on: &Runtime, name: &str, text: &str) -> PathBuf {
 }
 
 const NO_TLS: &str = "pico: --proxy.tls.cert is not available in this version\n";
-const NO_JOIN: &str = "pico: --cluster.join is not available in this version\n";
+const NO_JOIN: &str =
+    "pico: --cluster.join: expected HOST:PORT, such as node-1:8004, not \"x\"\n";

@@ -111,6 +111,8 @@ pub struct Server {
     pub proxy: SocketAddr,
     /// Where agents connect.
     pub upstream: SocketAddr,
+    /// Where other nodes connect.
+    pub gossip: SocketAddr,
 }
 
 impl Server {
@@ -124,7 +126,8 @@ impl Server {
         let mut process = runtime.run(&all);
         let proxy = process.wait_for("the proxy port", |line| listening(line, "proxy"));
         let upstream = process.wait_for("the upstream port", |line| listening(line, "upstream"));
-        Self { process, proxy, upstream }
+        let gossip = process.wait_for("the gossip port", |line| listening(line, "gossip"));
+        Self { process, proxy, upstream, gossip }
     }
 
     /// A connection to the proxy port.
