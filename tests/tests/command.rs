@@ -299,5 +299,4 @@ fn file(on: &Runtime, name: &str, text: &str) -> PathBuf {
 }
 
 const NO_TLS: &str = "pico: --proxy.tls.cert is not available in this version\n";
-const NO_JOIN: &str =
-    "pico: --cluster.join: expected HOST:PORT, such as node-1:8004, not \"x\"\n";
+const NO_JOIN: &str = "pico: --cluster.join: expected HOST:PORT, such as node-1:8004, not \"x\"\n";

@@ -10,6 +10,7 @@ pico_sim::on_each_pair!(
     a_request_finds_its_node_by_any_other,
     when_a_node_is_killed_its_requests_go_elsewhere,
     when_a_node_drains_no_request_is_lost,
+    of_two_nodes_of_one_name_the_older_one_ends,
 );
 
 /// A node that joins those at `join`.
@@ -101,4 +102,18 @@ fn when_a_node_drains_no_request_is_lost(on: Pair) {
     }
     let ended = drains.process.wait();
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+}
+
+fn of_two_nodes_of_one_name_the_older_one_ends(on: Pair) {
+    let entry = node(on.server, "n1", &[]);
+    let older = node(on.agent, "twin", &[&entry]);
+    // Generations are counted in milliseconds.
+    let newer = node(on.server, "twin", &[&entry, &older]);
+    let ended = older.process.wait();
+    assert_eq!(ended.status.code(), Some(1), "{ended:?}");
+    let told = ended.stderr.iter().any(|line| line.contains("cluster.node-id"));
+    assert!(told, "{ended:?}");
+    let service = Service::start("by the newer one");
+    let _agent = Agent::start(on.agent, &newer, "web", &service.target());
+    wait_until_served(entry.proxy, "web");
 }

@@ -198,14 +198,14 @@ fn what_cannot_be_done_is_one_line_and_2() {
     for (arguments, why) in [
         (&["replay", "no/such/file.yaml"][..], "no/such/file.yaml"),
         (&["replay", bad], "flood"),
-        (&["run", "--seed", "1", "--nodes", "3"], "nodes do not find each other yet"),
+        (&["run", "--seed", "1", "--nodes", "0"], "shape.nodes must not be 0"),
         (&["run", "--seed", "1", "--set", "link.los=1"], "there is no such value"),
         (&["run", "--scenario", "clam"], "no scenario is called clam"),
         (&["run", "--seed", "one"], "'one'"),
         (&["run"], "expected --seed or --scenario"),
         (&["swarm", "--seeds", "9..3"], "0..1000"),
         (&["explain", "--seed", "1", "--request", "999"], "no request 999"),
-        (&["bench", "--scenario", "convergence"], "clusters are not available"),
+        (&["bench", "--scenario", "rumours"], "there is no benchmark rumours"),
         (&["frobnicate"], "frobnicate"),
     ] {
         let output = sim(arguments);

@@ -98,9 +98,6 @@ impl Case {
         if let Some((name, _)) = counts.iter().find(|(_, count)| *count == 0) {
             return Err(format!("shape.{name} must not be 0"));
         }
-        if shape.nodes > 1 {
-            return Err("nodes do not find each other yet: shape.nodes must be 1".into());
-        }
         if let Some((name, count)) = counts.iter().find(|(_, count)| *count > HOSTS_MAX) {
             return Err(format!("shape.{name} must be at most {HOSTS_MAX}, not {count}"));
         }

@@ -54,8 +54,11 @@ fn left(run: &Run, life: &Life) -> Option<(SeatId, String)> {
                 (!fine).then_some((*seat, what))
             })
             .or_else(|| {
-                let held: usize =
-                    life.workers().iter().map(|seat| run.world.connections(*seat)).sum();
+                let of = |seat: &SeatId| {
+                    let links = run.world.host::<Worker>(*seat).links();
+                    run.world.connections(*seat).saturating_sub(links)
+                };
+                let held: usize = life.workers().iter().map(of).sum();
                 let agents =
                     run.cast.alive().filter(|life| life.member.role == Role::Agent).count();
                 // A balancer asks whether the node is ready.

@@ -1,8 +1,10 @@
 //! `bench`: how fast the simulator is here.
 
+mod gossip;
+
 use super::{Context, Refusal, Verdict};
 use crate::bench::{Sample, Subject, measure, median};
-use crate::case::Span;
+use crate::case::{Chance, Span};
 use clap::Args;
 use serde_json::json;
 use std::num::NonZeroUsize;
@@ -25,22 +27,25 @@ pub(super) struct Bench {
     /// How often each is run; the one in the middle counts
     #[arg(long, default_value = "5")]
     runs: NonZeroUsize,
-    /// What is measured: load
+    /// What is measured: load; or of gossip alone convergence, detection, heal, join, churn,
+    /// slow-nodes, idle
     #[arg(long, default_value = "load")]
     scenario: String,
-    /// Nodes
-    #[arg(long, default_value_t = 1)]
-    nodes: usize,
+    /// Nodes that gossip
+    #[arg(long, value_delimiter = ',', default_value = "10,100")]
+    nodes: Vec<usize>,
+    /// How much of what nodes send each other is lost, as a part of 1
+    #[arg(long, value_delimiter = ',', default_value = "0", value_parser = chance)]
+    loss: Vec<Chance>,
 }
 
 impl Bench {
     pub(super) fn carry_out(self, context: &Context) -> Result<Verdict, Refusal> {
-        if CLUSTER.contains(&self.scenario.as_str()) || self.nodes > 1 {
-            let why = "nodes do not find each other yet: benchmarks of clusters are not available";
-            return Err(Refusal::Usage(why.into()));
+        if let Some(what) = gossip::Scenario::of(&self.scenario) {
+            return gossip::carry_out(context, what, &self.nodes, &self.loss, self.runs.get());
         }
         if self.scenario != "load" {
-            let why = format!("there is no benchmark {}: load", self.scenario);
+            let why = format!("there is no benchmark {}", self.scenario);
             return Err(Refusal::Usage(why));
         }
         if self.agents.contains(&0) || self.lasts.0.is_zero() {
@@ -113,14 +118,17 @@ fn target(subject: Subject, sample: &Sample) -> Option<(String, bool)> {
     }
 }
 
+/// A part of 1, as it is written in a case.
+fn chance(text: &str) -> Result<Chance, String> {
+    serde_json::from_str(text).map_err(|_| "expected a number between 0 and 1".into())
+}
+
 fn eprintln(line: &str) {
     use std::io::Write as _;
     // A hint that cannot be shown is no matter.
     let _ = writeln!(std::io::stderr(), "pico-sim: {line}");
 }
 
-/// What needs more than one node.
-const CLUSTER: [&str; 5] = ["convergence", "detection", "slow-nodes", "join", "churn"];
 const NIGHT_SEEDS: f64 = 10_000.0;
 const NIGHT_CORES: f64 = 2.0;
 const NIGHT_HOURS: f64 = 8.0;

@@ -3,14 +3,16 @@
 use super::{Life, Run};
 use crate::actors::{Backend, Balancer, Client, Orders, Served, Service, Target, Watch};
 use crate::case::{Member, Role};
+use crate::gossip::GENERATION;
 use crate::kernel::{Place, ProcessId, SeatId};
 use core::net::SocketAddr;
 use pico_core::agent::{self, Agent, HostHeader};
+use pico_core::gossip::{self, NodeId};
 use pico_core::host::{Address, Port};
 use pico_core::id::{Boot, WorkerId};
 use pico_core::routing::EndpointId;
 use pico_core::rpc::Identity;
-use pico_core::server::{Node, Settings, Worker};
+use pico_core::server::{Membership, Node, Settings, Worker};
 use pico_core::{Limits, Seed};
 use std::sync::Arc;
 
@@ -76,7 +78,7 @@ impl Run {
         let shape = &self.case.shape;
         let settings = Arc::new(Settings {
             node_id: name.to_owned(),
-            boot: Boot(0),
+            boot: self.boot_of(member),
             limits: self.limits(),
             log_requests: true,
             drain_delay: shape.drain_delay.0,
@@ -84,7 +86,11 @@ impl Run {
         });
         let workers = shape.workers;
         let place = Place { process, address: Address::Node };
-        let make = |_: &Seed, now| Node::new(now, workers, Arc::clone(&settings));
+        let among = self.membership(member, &settings);
+        let make = |seed: &Seed, now| match among {
+            Some(among) => Node::among(now, workers, Arc::clone(&settings), among, seed),
+            None => Node::new(now, workers, Arc::clone(&settings)),
+        };
         let mut seats = vec![self.world.seat(place, name, make)];
         for id in (0..workers).map(WorkerId) {
             let place = Place { process, address: Address::Worker(id) };
@@ -95,7 +101,44 @@ impl Run {
             let address = SocketAddr::new(member.ip(), number);
             self.world.listen(address, port, seats[1..].to_vec());
         }
+        if settings.boot != Boot(0) {
+            let gossip = SocketAddr::new(member.ip(), GOSSIP);
+            self.world.listen(gossip, Port::Gossip, seats[1..].to_vec());
+            self.world.bind(gossip, seats[0]);
+        }
         seats
+    }
+
+    /// The name of a node's life among others; one that is alone has none.
+    fn boot_of(&self, member: Member) -> Boot {
+        if self.case.shape.nodes == 1 {
+            return Boot(0);
+        }
+        let life = self.cast.lives(member) as u64;
+        let seed = Seed::from_u64(self.case.seed).fork_at(&member.name(), life);
+        Boot(seed.fork("boot").roll().long().max(1))
+    }
+
+    /// How a node takes part in its cluster, if there is more than one.
+    fn membership(&self, member: Member, settings: &Settings) -> Option<Membership> {
+        if settings.boot == Boot(0) {
+            return None;
+        }
+        let addr = SocketAddr::new(member.ip(), GOSSIP);
+        let gossip = gossip::Settings {
+            cluster: "sim".into(),
+            boot: settings.boot,
+            generation: GENERATION + self.world.now().as_nanos() / 1_000_000,
+            id: NodeId::parse(settings.node_id.as_bytes()).expect("a fine name"),
+            addr,
+            notes: Vec::new(),
+            pace: gossip::Pace::default(),
+        };
+        // The first three, as an operator would write them down.
+        let hosts = self.case.shape.hosts();
+        let nodes = hosts.iter().filter(|host| host.role == Role::Node).take(3);
+        let join = nodes.map(|node| (node.ip().to_string(), GOSSIP)).collect();
+        Some(Membership { gossip, join })
     }
 
     fn agent_seat(&mut self, member: Member, process: ProcessId, name: &str) -> SeatId {
@@ -197,5 +240,7 @@ impl Run {
     }
 }
 
+/// Where nodes hear of each other.
+const GOSSIP: u16 = 8004;
 /// Where services listen.
 const SERVICE: u16 = 3000;

@@ -13,10 +13,12 @@ use pico_core::Seed;
 use pico_core::gossip::{self, NOTE_PROGRAM, NodeId, Pace};
 use pico_core::host::{Address, Port};
 use pico_core::id::{Boot, WorkerId};
+use pico_core::note::Note;
 use pico_core::server::{Letter, Membership, Node, Worker};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A node whose ports are bound and that is ready to run.
 pub struct Plan {
@@ -36,13 +38,31 @@ pub struct Plan {
 pub(super) fn run<P: Platform>(server: Server) -> Result<(), Failure> {
     log::start(server.logs);
     crew::raise_descriptors();
-    let plan = Plan::bind(server, log::events())?;
+    let (notes, namesake) = watch(log::events());
+    let plan = Plan::bind(server, notes)?;
     for (port, bound) in plan.ports() {
         tracing::info!(port, address = %bound.local_addr()?, "listening");
     }
     log::flush();
     plan.run::<P>(true)?;
+    if namesake.load(Ordering::Relaxed) {
+        let why = "another node of the cluster has the same cluster.node-id, and booted later";
+        return Err(io::Error::other(why).into());
+    }
     Ok(())
+}
+
+/// The same notes, and whether one of them said that another node has this one's name.
+fn watch(notes: Notes) -> (Notes, Arc<AtomicBool>) {
+    let seen = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&seen);
+    let watching: Notes = Arc::new(move |note| {
+        if matches!(note, Note::Namesake { .. }) {
+            flag.store(true, Ordering::Relaxed);
+        }
+        notes(note);
+    });
+    (watching, seen)
 }
 
 impl Plan {

@@ -256,10 +256,9 @@ pub(crate) static KEYS: Keys<Server> = Keys {
             name: "cluster.insecure",
             value: "true|false",
             help: "Let nodes speak in the clear beyond this machine [default: false]",
-            set: |s, text| match text {
-                "true" => Ok(s.insecure = true),
-                "false" => Ok(s.insecure = false),
-                _ => Err(format!("expected true or false, not {text:?}")),
+            set: |s, text| {
+                let wrong = |_| format!("expected true or false, not {text:?}");
+                text.parse().map(|found| s.insecure = found).map_err(wrong)
             },
         },
         Key {

@@ -97,6 +97,12 @@ impl Worker {
         self.conns.len()
     }
 
+    /// Connections to other nodes and from them, which stay while nobody calls.
+    pub fn links(&self) -> usize {
+        let link = |entry: &&Entry| matches!(entry.kind, Kind::Link(_) | Kind::Relay(_));
+        self.conns.iter().map(|(_, entry)| entry).filter(link).count()
+    }
+
     /// Calls under way that clients and other nodes began here.
     pub fn calls(&self) -> u64 {
         self.loads.total()
