@@ -50,8 +50,8 @@ fn a_request_finds_its_node_by_any_other(on: Pair) {
         let head = client.response_head();
         assert_eq!(head.word(1), "200");
         let (mut got, mut meant) = (Vec::new(), Vec::new());
-        client.body(&head, "GET").read_to_end(&mut got).unwrap();
-        Pattern::new(5_000_000).read_to_end(&mut meant).unwrap();
+        client.body(&head, "GET").read_to_end(&mut got).expect("all of it");
+        Pattern::new(5_000_000).read_to_end(&mut meant).expect("a pattern has no end too early");
         assert!(got == meant, "{} bytes came", got.len());
         let none = client.call("GET", "/", "nobody", "");
         assert_eq!((none.status, none.code()), (502, "no_upstream".into()));

@@ -62,8 +62,8 @@ pub(super) fn carry_out(
     }
     for nodes in nodes {
         for loss in loss {
-            let settings =
-                (0..runs as u64).map(|seed| Setting { nodes: *nodes, loss: *loss, seed });
+            let setting = |seed| Setting { nodes: *nodes, loss: *loss, seed };
+            let settings: Vec<_> = (0..runs as u64).map(setting).collect();
             match scenario {
                 Scenario::Spans(subject) => {
                     let target = scenario.target(*nodes, *loss);
