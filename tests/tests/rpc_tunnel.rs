@@ -1,7 +1,9 @@
 //! A tunnel on its bytes.
 
 use bytes::BytesMut;
-use pico_core::rpc::{Identity, Role};
+use http::Method;
+use pico_core::head::{Fields, RequestHead};
+use pico_core::rpc::{self, Identity, Role, Word};
 use pico_core::tunnel::{Action, Input, Machine};
 use pico_core::{Instant, Limits, Machine as _, Outbox, Reason, Seed};
 use std::sync::Arc;
@@ -55,4 +57,31 @@ fn which_of_two_errors_counts_does_not_hang_on_where_the_bytes_are_cut() {
             assert_eq!(told(&bytes, size), whole, "{bytes:02x?} by {size}");
         }
     }
+}
+
+#[test]
+fn a_call_that_is_opened_in_the_turn_in_which_the_tunnel_breaks_has_not_started() {
+    let limits = Arc::new(Limits::default());
+    let (me, seed) = (Identity::default(), Seed::from_u64(7));
+    let role = Role::Acceptor;
+    let mut tunnel: Machine<u32> = Machine::new(T0, role, &me, &seed, limits, Outbox::new());
+    while tunnel.poll().is_some() {}
+    tunnel.handle(T0, Input::Lost);
+    let stream = tunnel.next_stream();
+    let head = RequestHead::new(Method::GET, b"/", Fields::new());
+    tunnel.handle(T0, Input::Rpc(rpc::Input::Open { stream, tag: 5, head, end: true }));
+    let mut seen = Vec::new();
+    while let Some(action) = tunnel.poll() {
+        seen.push(match action {
+            Action::Rpc(rpc::Action::Said { tag, word: Word::Reset(reset), .. }) => {
+                format!("{tag:?} started {}", reset.started)
+            }
+            other => format!("{other:?}"),
+        });
+    }
+    assert_eq!(seen, ["Some(5) started false", "Closed(ConnectionLost)"]);
+    // Afterwards it says nothing.
+    let head = RequestHead::new(Method::GET, b"/", Fields::new());
+    tunnel.handle(T0, Input::Rpc(rpc::Input::Open { stream, tag: 6, head, end: true }));
+    assert!(tunnel.poll().is_none());
 }

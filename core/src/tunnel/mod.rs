@@ -142,11 +142,16 @@ impl<T: Copy> Machine<T> {
 
     /// A call that is opened while the tunnel is being closed has not started.
     fn refuse(&mut self, stream: StreamId, tag: T) {
-        if let Stage::Closing(reason) = self.stage {
-            let word = Word::Reset(Reset { reason, started: false });
-            let said = rpc::Action::Said { stream, tag: Some(tag), word };
-            self.actions.push_back(Action::Rpc(said));
-        }
+        let (reason, closed) = match (self.stage, self.actions.back()) {
+            (Stage::Closing(reason), _) => (reason, None),
+            // Its parent has yet to hear that it is closed, which is the last that it hears.
+            (Stage::Closed, Some(Action::Closed(reason))) => (*reason, self.actions.pop_back()),
+            (Stage::Open | Stage::Closed, _) => return,
+        };
+        let word = Word::Reset(Reset { reason, started: false });
+        let said = rpc::Action::Said { stream, tag: Some(tag), word };
+        self.actions.push_back(Action::Rpc(said));
+        self.actions.extend(closed);
     }
 
     fn drain_rpc(&mut self) {
