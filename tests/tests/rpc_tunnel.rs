@@ -72,12 +72,13 @@ fn a_call_that_is_opened_in_the_turn_in_which_the_tunnel_breaks_has_not_started(
     tunnel.handle(T0, Input::Rpc(rpc::Input::Open { stream, tag: 5, head, end: true }));
     let mut seen = Vec::new();
     while let Some(action) = tunnel.poll() {
-        seen.push(match action {
+        let said = match &action {
             Action::Rpc(rpc::Action::Said { tag, word: Word::Reset(reset), .. }) => {
                 format!("{tag:?} started {}", reset.started)
             }
-            other => format!("{other:?}"),
-        });
+            Action::Rpc(_) | Action::Finish | Action::Closed(_) => format!("{action:?}"),
+        };
+        seen.push(said);
     }
     assert_eq!(seen, ["Some(5) started false", "Closed(ConnectionLost)"]);
     // Afterwards it says nothing.
