@@ -36,6 +36,21 @@ fn what_is_wrong_is_one_line_and_exit_code_2(on: &'static Runtime) {
         (&["server", "--proxy.tls.cert", "x"], NO_TLS),
         (&["server", "--cluster.join", "x"], NO_JOIN),
         (
+            &["server", "--cluster.join", "http://10.0.0.1:8004"],
+            "pico: --cluster.join: expected HOST:PORT, such as node-1:8004, \
+             not \"http://10.0.0.1:8004\"\n",
+        ),
+        (
+            &["server", "--gossip.advertise-addr", "0.0.0.0:8004"],
+            "pico: --gossip.advertise-addr: expected an address like 10.0.0.1:8004, \
+             not \"0.0.0.0:8004\"\n",
+        ),
+        (
+            &["server", "--gossip.bind-addr", "0.0.0.0:0"],
+            "pico: gossip.bind-addr: what nodes say to each other is not encrypted: bind it to \
+             loopback, not 0.0.0.0:0, or say cluster.insecure: true if the network is private\n",
+        ),
+        (
             &["server", "--grace-period", "5"],
             "pico: --grace-period: expected a duration like 10s, 1m30s or 100ms, not \"5\"\n",
         ),

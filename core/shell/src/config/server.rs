@@ -1,7 +1,7 @@
 //! The keys of `pico server`.
 
 use super::value::{
-    AGES, address, count, duration, format, level, name, places, positive, size, timeout,
+    AGES, address, count, duration, format, level, name, places, positive, reachable, size, timeout,
 };
 use super::{Key, Keys, Logs, Refusal};
 use clap::ArgMatches;
@@ -219,19 +219,21 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         Key {
             name: "gossip.advertise-addr",
             value: "HOST:PORT",
-            help: "Where other nodes reach that [default: as bound]",
-            set: |s, text| address(text).map(|found| s.gossip_advertised = Some(found)),
+            help: "Where other nodes reach that; an address, not a name [default: as bound]",
+            set: |s, text| reachable(text).map(|found| s.gossip_advertised = Some(found)),
         },
         Key {
             name: "cluster.node-id",
             value: "NAME",
             help: "What this node is called, at most 64 characters [default: pico- and 8 digits]",
             set: |s, text| {
-                if text.len() > 64 {
-                    return Err(format!("expected at most 64 characters, not {text:?}"));
-                }
+                let found = name(text).ok().filter(|found| found.len() <= 64);
+                let wrong = || {
+                    format!("expected 1 to 64 letters, digits, '-', '.', '_' or '~', not {text:?}")
+                };
+                s.node.node_id = found.ok_or_else(wrong)?;
                 s.named = true;
-                name(text).map(|found| s.node.node_id = found)
+                Ok(())
             },
         },
         Key {

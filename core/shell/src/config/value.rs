@@ -119,6 +119,14 @@ pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     text.to_socket_addrs().ok().and_then(|mut all| all.next()).ok_or_else(wrong)
 }
 
+/// An address by which others reach this machine.
+pub(super) fn reachable(text: &str) -> Result<SocketAddr, String> {
+    let found = text.parse().ok().filter(|found: &SocketAddr| {
+        !found.ip().is_unspecified() && !found.ip().is_multicast() && found.port() > 0
+    });
+    found.ok_or_else(|| format!("expected an address like 10.0.0.1:8004, not {text:?}"))
+}
+
 /// Where another node may be found: a host name or an address, and a port. Several are separated
 /// by commas.
 pub(super) fn places(text: &str) -> Result<Vec<(String, u16)>, String> {
@@ -127,9 +135,10 @@ pub(super) fn places(text: &str) -> Result<Vec<(String, u16)>, String> {
         let (host, port) = text.trim().rsplit_once(':').ok_or_else(|| wrong(text))?;
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let port = port.parse::<u16>().ok().filter(|port| *port > 0);
-        match (bare.unwrap_or(host), port) {
-            ("", _) | (_, None) => Err(wrong(text)),
-            (host, Some(port)) => Ok((host.to_owned(), port)),
+        let host = bare.unwrap_or(host);
+        match port {
+            Some(port) if !host.is_empty() && !host.contains('/') => Ok((host.to_owned(), port)),
+            Some(_) | None => Err(wrong(text)),
         }
     };
     text.split(',').map(place).collect()
