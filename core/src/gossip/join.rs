@@ -133,6 +133,8 @@ impl Machine {
     pub(super) fn found(&mut self, from: Source) {
         let namesake = self.join.doubt.as_ref().is_some_and(|doubt| doubt.boot == from.boot);
         if let (true, Some(addr)) = (namesake, from.addr) {
+            self.join.doubt = None;
+            self.agenda.forget(Key::Namesake);
             return self.act(Action::Namesake(addr));
         }
         if matches!(self.join.stage, Stage::Alone) && self.members.get(from.boot).is_some() {

@@ -94,6 +94,9 @@ impl Porch {
         loop {
             match self.http.poll()? {
                 http1::Action::Request(request) if asks(&request.head) => {
+                    if let Some(reason) = refusal {
+                        return Some(self.refuse(now, reason));
+                    }
                     if request.end {
                         return Some(Visit::Asked(Bytes::new()));
                     }

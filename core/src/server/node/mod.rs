@@ -156,6 +156,8 @@ impl Node {
                     self.changed = true;
                 }
                 Event::Ready => self.ready(),
+                // One that drains ends anyway, and in good order.
+                Event::Namesake if matches!(self.life, Life::Draining(_)) => {}
                 Event::Namesake => self.part(),
                 Event::Left => {
                     if let Life::Leaving(cut) = self.life {
