@@ -113,6 +113,8 @@ pub enum Action<L> {
         conn: ConnId,
         /// Where to.
         to: SocketAddr,
+        /// How what is said on it is protected.
+        wire: Wire,
     },
     /// Look up a host name; answered by `Resolved`.
     Resolve {
@@ -199,6 +201,16 @@ pub enum Port {
     Admin,
     /// Other nodes' links.
     Gossip,
+}
+
+/// How what is said on a connection that is dialled is protected. For one that is accepted, its
+/// [`Port`] says it: those of [`Port::Gossip`] are of [`Wire::Cluster`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Wire {
+    /// Not at all.
+    Plain,
+    /// By the keys of the cluster, if it has any: the other end is one of its nodes.
+    Cluster,
 }
 
 /// Another machine of the same process.

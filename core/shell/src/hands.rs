@@ -431,7 +431,7 @@ impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
 
     fn act(&mut self, host: &H, action: Action<H::Letter>) {
         match action {
-            Action::Dial { conn, to } => self.dial(conn, to),
+            Action::Dial { conn, to, .. } => self.dial(conn, to),
             Action::Resolve { ask, host, port } => self.resolve(ask, host, port),
             Action::Write(conn) => self.soil(conn),
             Action::Read(conn) => {

@@ -8,7 +8,7 @@ use super::listener::Listener;
 use super::names::{Lookup, Waiter};
 use super::uplink::client_input;
 use crate::head::{Fields, RequestHead, ResponseHead, elements};
-use crate::host::{Action, Fault};
+use crate::host::{Action, Fault, Wire};
 use crate::http1::{client, rules};
 use crate::id::ConnId;
 use crate::limits::Limits;
@@ -109,7 +109,7 @@ impl Agent {
         call.path = Path::Dialing { conn, tried, cached };
         let local = Local::new(call.listener, id, due, keep);
         self.conns.insert(conn, Conn::new(Kind::Local(Box::new(local))));
-        self.actions.push_back(Action::Dial { conn, to });
+        self.actions.push_back(Action::Dial { conn, to, wire: Wire::Plain });
         self.mark(conn);
     }
 

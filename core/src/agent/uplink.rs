@@ -4,7 +4,7 @@ use super::Agent;
 use super::call::CallId;
 use super::conn::{Conn, Event, Kind};
 use crate::head::Fields;
-use crate::host::{Action, Fault};
+use crate::host::{Action, Fault, Wire};
 use crate::http1::client;
 use crate::id::ConnId;
 use crate::machine::Machine as _;
@@ -146,7 +146,7 @@ impl Agent {
         let conn = self.ids.issue();
         self.conns.insert(conn, Conn::new(Kind::Uplink(Uplink::new(listener, due))));
         self.uplinks += 1;
-        self.actions.push_back(Action::Dial { conn, to });
+        self.actions.push_back(Action::Dial { conn, to, wire: Wire::Plain });
         self.mark(conn);
         Some(conn)
     }

@@ -7,7 +7,7 @@ use super::record::Watch;
 use bytes::Buf as _;
 use core::net::SocketAddr;
 use core::time::Duration;
-use pico_core::host::{Action, Host, Input, Port};
+use pico_core::host::{Action, Host, Input, Port, Wire};
 use pico_core::id::{ConnId, ConnIds, ConnMap, Side};
 use pico_core::{Instant, Machine, Monotonic, Outbox, Timers};
 use relay::{End, Kind};
@@ -126,7 +126,7 @@ impl Balancer {
         node.probe = Some(conn);
         let to = node.backend.admin;
         self.conns.insert(conn, End::new(Kind::Probe { node: at, answer: Some(Vec::new()) }));
-        self.actions.push_back(Action::Dial { conn, to });
+        self.actions.push_back(Action::Dial { conn, to, wire: Wire::Plain });
         self.timers.set(Key::Ask(at), now + ASK_EVERY);
     }
 

@@ -4,7 +4,7 @@ use crate::actors::wire::{Event, Head, Reader};
 use bytes::Buf as _;
 use core::net::SocketAddr;
 use core::time::Duration;
-use pico_core::host::{Action, Host, Input, Told};
+use pico_core::host::{Action, Host, Input, Told, Wire};
 use pico_core::id::{ConnId, ConnIds, ConnMap, Side};
 use pico_core::{Instant, Machine, Monotonic, Outbox, Timers};
 use std::collections::VecDeque;
@@ -78,7 +78,7 @@ impl Talker {
     pub(super) fn client(now: Instant, to: SocketAddr, speech: Speech) -> Self {
         let mut client = Self::service(now, Vec::new());
         let conn = ConnIds::new(Side::Dialed).issue();
-        client.actions.push_back(Action::Dial { conn, to });
+        client.actions.push_back(Action::Dial { conn, to, wire: Wire::Plain });
         client.speech = Some((to, speech));
         client
     }

@@ -131,7 +131,7 @@ impl Peer {
     fn ask(&mut self, ask: AskId, to: SocketAddr, bytes: &[u8]) {
         let conn = self.ids.issue();
         self.insert(conn, Role::Asks(ask));
-        self.actions.push_back(host::Action::Dial { conn, to });
+        self.actions.push_back(host::Action::Dial { conn, to, wire: host::Wire::Cluster });
         self.put(conn, bytes);
     }
 

@@ -59,7 +59,7 @@ where
     fn act(&mut self, host: &H, action: Action<H::Letter>) {
         self.out.trace.action(&self.desk.name, &action);
         match action {
-            Action::Dial { conn, to } => self.dial(conn, to),
+            Action::Dial { conn, to, .. } => self.dial(conn, to),
             Action::Resolve { ask, host, port } => self.resolve(ask, &host, port),
             Action::Write(conn) => self.wake(conn, |held| held.writing = true),
             Action::Read(conn) => self.desk.soil(conn),

@@ -91,7 +91,7 @@ pub(super) fn input<L: Debug + 'static>(hash: &mut Hash, input: &Input<L>) {
 /// Adds an action.
 pub(super) fn action<L: Debug + 'static>(hash: &mut Hash, action: &Action<L>) {
     match action {
-        Action::Dial { conn, to } => {
+        Action::Dial { conn, to, .. } => {
             add(hash, 21, conn);
             address(hash, to);
         }

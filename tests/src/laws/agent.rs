@@ -215,7 +215,7 @@ impl Subject for Agent {
     fn observe(&mut self, action: Action<Letter>, seen: &mut Seen) {
         seen.exact(&action);
         match action {
-            Action::Dial { conn, to } => self.dials.push_back((conn, to)),
+            Action::Dial { conn, to, .. } => self.dials.push_back((conn, to)),
             Action::Resolve { ask, port, .. } => self.asks.push_back((ask, port)),
             Action::Close(id) => {
                 self.dials.retain(|(conn, _)| *conn != id);

@@ -369,7 +369,7 @@ impl Subject for Worker {
                 self.conns.iter_mut().filter(|conn| conn.id == id).for_each(|c| c.held = false);
                 self.dialing.retain(|conn| *conn != id);
             }
-            Action::Dial { conn, to } => {
+            Action::Dial { conn, to, .. } => {
                 assert_eq!(to, ADDRESS, "a worker dials its peers");
                 seen.exact(&action);
                 self.dialing.push(conn);

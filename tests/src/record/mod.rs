@@ -155,7 +155,7 @@ fn copy_of_input<L: Clone>(input: &Input<L>) -> Input<L> {
 
 fn copy_of_action<L: Clone>(action: &Action<L>) -> Action<L> {
     match action {
-        Action::Dial { conn, to } => Action::Dial { conn: *conn, to: *to },
+        Action::Dial { conn, to, wire } => Action::Dial { conn: *conn, to: *to, wire: *wire },
         Action::Resolve { ask, host, port } => {
             Action::Resolve { ask: *ask, host: host.clone(), port: *port }
         }

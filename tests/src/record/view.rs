@@ -106,7 +106,7 @@ impl View<'_> {
 
     fn action<L: Spoken>(&mut self, action: &Action<L>) {
         match action {
-            Action::Dial { conn, to } => {
+            Action::Dial { conn, to, .. } => {
                 let named = self.names.iter().find(|(address, _)| address == to);
                 let role = named.map_or("somebody", |(_, name)| name);
                 self.name(*conn, role, role == "server");

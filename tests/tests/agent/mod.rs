@@ -80,7 +80,7 @@ impl Rig {
             assert!(!self.done, "{action:?} after the end");
             self.trace.push(format!("{} {action:?}", self.now.as_nanos()));
             match action {
-                Action::Dial { conn, to } => self.dials.push_back((conn, to)),
+                Action::Dial { conn, to, .. } => self.dials.push_back((conn, to)),
                 Action::Resolve { ask, host, .. } => self.asks.push_back((ask, host)),
                 Action::Write(conn) => self.write(conn),
                 Action::Read(_) => {}

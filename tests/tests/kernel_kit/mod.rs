@@ -4,7 +4,7 @@
 use bytes::{Buf as _, Bytes};
 use core::net::SocketAddr;
 use core::time::Duration;
-use pico_core::host::{Action, Address, Fault, Host, Input, Port, Told};
+use pico_core::host::{Action, Address, Fault, Host, Input, Port, Told, Wire};
 use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side, WorkerId};
 use pico_core::{Instant, Machine, Outbox};
 use pico_sim::case::{Case, Link, Member, Role, Span};
@@ -50,7 +50,7 @@ impl Puppet {
     pub(crate) fn dial(&mut self, to: SocketAddr) -> ConnId {
         let conn = self.ids.get_or_insert_with(|| ConnIds::new(Side::Dialed)).issue();
         self.conns.insert(conn, (Outbox::new(), Told::default()));
-        self.actions.push_back(Action::Dial { conn, to });
+        self.actions.push_back(Action::Dial { conn, to, wire: Wire::Plain });
         conn
     }
 

@@ -6,7 +6,7 @@ pub mod alarms;
 pub mod script;
 
 use bytes::BytesMut;
-use pico_core::host::{Action, Address, Fault, Host, Input, Port};
+use pico_core::host::{Action, Address, Fault, Host, Input, Port, Wire};
 use pico_core::id::{ConnId, ConnIds, ConnMap, Side, WorkerId};
 use pico_core::note::Note;
 use pico_core::{Instant, Machine, Outbox};
@@ -79,7 +79,7 @@ impl Mover {
         let mut new = Conn::default();
         let mut pair = |actions: &mut VecDeque<_>, to| {
             let other = self.ids.issue();
-            actions.push_back(Action::Dial { conn: other, to });
+            actions.push_back(Action::Dial { conn: other, to, wire: Wire::Plain });
             other
         };
         match self.way {
@@ -178,7 +178,11 @@ impl Machine for Mover {
                 let first = self.conns.ids().next();
                 if let (Some(to), Some(conn)) = (all.first(), first) {
                     let other = self.ids.issue();
-                    self.actions.push_back(Action::Dial { conn: other, to: *to });
+                    self.actions.push_back(Action::Dial {
+                        conn: other,
+                        to: *to,
+                        wire: Wire::Plain,
+                    });
                     self.conns.insert(other, Conn { peer: Some(conn), ..Conn::default() });
                     self.conns.get_mut(conn).unwrap().peer = Some(other);
                     self.actions.push_back(Action::Read(conn));

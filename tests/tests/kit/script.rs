@@ -1,7 +1,7 @@
 //! A host that does as it is told, and can be halted within a turn.
 
 use bytes::{Buf as _, BytesMut};
-use pico_core::host::{Action, Fault, Host, Input, Port};
+use pico_core::host::{Action, Fault, Host, Input, Port, Wire};
 use pico_core::id::{ConnId, ConnIds, ConnMap, Side};
 use pico_core::{Instant, Machine, Outbox};
 use std::collections::VecDeque;
@@ -96,7 +96,7 @@ impl Script {
                 if let Some(to) = dial {
                     let conn = self.ids.issue();
                     self.conns.insert(conn, Outbox::default());
-                    self.actions.push_back(Action::Dial { conn, to });
+                    self.actions.push_back(Action::Dial { conn, to, wire: Wire::Plain });
                 }
                 for conn in self.conns.ids().collect::<Vec<_>>() {
                     self.write(conn, &vec![b'x'; write]);

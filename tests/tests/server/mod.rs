@@ -258,7 +258,7 @@ impl Rig {
             }
             Action::Note(note) => self.notes.push(note),
             Action::Done => self.done[who] = true,
-            Action::Dial { conn, to } => self.dials.push(((who, conn), to)),
+            Action::Dial { conn, to, .. } => self.dials.push(((who, conn), to)),
             Action::Resolve { .. } => panic!("a node asks for no names"),
             Action::Datagram { .. } => panic!("a node of one has nobody to tell"),
         }

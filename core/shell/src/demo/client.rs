@@ -2,7 +2,7 @@
 
 use bytes::BytesMut;
 use pico_core::head::{RequestHead, ResponseHead};
-use pico_core::host::{Action, Host, Input, Told};
+use pico_core::host::{Action, Host, Input, Told, Wire};
 use pico_core::http1::client as http1;
 use pico_core::id::{ConnId, ConnIds, ConnMap, Side};
 use pico_core::{Agenda, Instant, Limits, Machine, Monotonic, Outbox, Reason};
@@ -99,7 +99,7 @@ impl Client {
                 let state = Conn { exchange, http, first, told: Told::default() };
                 self.conns.insert(conn, state);
                 self.exchanges.insert(exchange, conn);
-                self.actions.push_back(Action::Dial { conn, to });
+                self.actions.push_back(Action::Dial { conn, to, wire: Wire::Plain });
             }
             Command::Raw { exchange, bytes, end } => {
                 if let Some(conn) = self.exchanges.get(&exchange).copied() {

@@ -2,7 +2,7 @@
 
 use super::errand::{Errand, Progress};
 use crate::gossip::{self, Machine as Gossip, State};
-use crate::host::{Action, Address, Fault};
+use crate::host::{Action, Address, Fault, Wire};
 use crate::http1::client;
 use crate::id::{AskId, Boot, ConnId, ConnIds, ConnMap, Side, WorkerId};
 use crate::limits::Limits;
@@ -208,7 +208,7 @@ impl Cluster {
                     let conn = self.ids.issue();
                     let due = now + self.consult;
                     self.errands.insert(conn, Errand::new(ask, addr, bytes, due));
-                    actions.push_back(Action::Dial { conn, to: addr });
+                    actions.push_back(Action::Dial { conn, to: addr, wire: Wire::Cluster });
                 }
                 gossip::Action::Answer { ask, bytes } => {
                     if let Some((worker, conn)) = self.asked.remove(&ask) {

@@ -1,7 +1,7 @@
 //! A worker's links to other nodes: one to each at most, dialled by the first call for it.
 
 use super::Worker;
-use crate::host::Action;
+use crate::host::{Action, Wire};
 use crate::id::{Boot, ConnId, ConnIds, Side};
 use crate::limits::Limits;
 use crate::machine::Machine as _;
@@ -130,7 +130,7 @@ impl Worker {
         let link = Link::new(now, boot, to, seed, Arc::clone(&self.settings));
         self.conns.insert(conn, Entry::new(Kind::Link(Box::new(link))));
         self.links.open.insert(boot, conn);
-        self.actions.push_back(Action::Dial { conn, to });
+        self.actions.push_back(Action::Dial { conn, to, wire: Wire::Cluster });
         Some(conn)
     }
 

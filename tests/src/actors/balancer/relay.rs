@@ -3,7 +3,7 @@
 use super::{Balancer, CONNECT, Key, Passage};
 use core::net::SocketAddr;
 use pico_core::Outbox;
-use pico_core::host::{Action, Host as _, Port, Told};
+use pico_core::host::{Action, Host as _, Port, Told, Wire};
 use pico_core::id::ConnId;
 
 /// One connection of a balancer.
@@ -80,7 +80,7 @@ impl Balancer {
             end.kind = Kind::Front { back: Some(back), passage };
         }
         self.timers.set(Key::Connect(back), self.clock.now() + CONNECT);
-        self.actions.push_back(Action::Dial { conn: back, to });
+        self.actions.push_back(Action::Dial { conn: back, to, wire: Wire::Plain });
     }
 
     pub(super) fn connected(&mut self, conn: ConnId) {

@@ -4,7 +4,7 @@ use super::{CONNECT, Client, Exit, Key, Visit};
 use crate::actors::record::Outcome;
 use crate::actors::workload::Target;
 use core::net::SocketAddr;
-use pico_core::host::{Action, Fault};
+use pico_core::host::{Action, Fault, Wire};
 use pico_core::id::{AskId, ConnId};
 use std::collections::VecDeque;
 
@@ -53,7 +53,7 @@ impl Client {
         visit.place.to = Some(to);
         self.dials += 1;
         self.timers.set(Key::Connect(conn), self.clock.now() + CONNECT);
-        self.actions.push_back(Action::Dial { conn, to });
+        self.actions.push_back(Action::Dial { conn, to, wire: Wire::Plain });
     }
 
     /// An address does not answer: tries the next one, on a connection of another name.
