@@ -83,6 +83,18 @@ pub enum Note {
         /// Whether it was found dead; otherwise it has left.
         dead: bool,
     },
+    /// A worker's link to another node is up.
+    LinkUp {
+        /// What the node is called.
+        node: String,
+    },
+    /// A worker's link to another node is no more.
+    LinkDown {
+        /// What the node is called.
+        node: String,
+        /// Whether it broke, or never came up; otherwise one of the two wanted it to end.
+        broken: bool,
+    },
     /// The node has joined its cluster, or stopped waiting for that.
     Joined {
         /// Nodes that it knows, itself included.

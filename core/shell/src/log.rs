@@ -210,6 +210,9 @@ fn event(note: &Note) {
         Note::NodeFound { node, addr } => info!(%node, %addr, "node found"),
         Note::NodeGone { node, dead: true } => warn!(%node, "node is dead"),
         Note::NodeGone { node, dead: false } => info!(%node, "node has left"),
+        Note::LinkUp { node } => info!(%node, "link up"),
+        Note::LinkDown { node, broken: true } => warn!(%node, "link lost"),
+        Note::LinkDown { node, broken: false } => info!(%node, "link closed"),
         Note::Joined { nodes, complete: true } => info!(nodes, "ready"),
         Note::Joined { nodes, complete: false } => {
             warn!(nodes, "ready, but not all was learned that the other nodes serve");
@@ -267,6 +270,8 @@ fn line(note: &Note) -> Option<String> {
         | Note::Refused { .. }
         | Note::NodeFound { .. }
         | Note::NodeGone { .. }
+        | Note::LinkUp { .. }
+        | Note::LinkDown { .. }
         | Note::Joined { .. }
         | Note::Namesake { .. } => return None,
     })

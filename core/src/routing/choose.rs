@@ -41,7 +41,17 @@ impl Loads {
 
     /// Calls under way in all.
     pub fn total(&self) -> u64 {
-        self.calls.values().map(|calls| u64::from(*calls)).sum()
+        let (tunnels, nodes) = self.totals();
+        tunnels + nodes
+    }
+
+    /// Calls under way to tunnels of this node, and to other nodes.
+    pub fn totals(&self) -> (u64, u64) {
+        let (mut tunnels, mut nodes) = (0, 0);
+        for (place, calls) in &self.calls {
+            *if place.is_remote() { &mut nodes } else { &mut tunnels } += u64::from(*calls);
+        }
+        (tunnels, nodes)
     }
 }
 

@@ -1,6 +1,7 @@
 //! One request of a client and what becomes of it.
 
 use super::flow::Flow;
+use super::tally::Outcome;
 use crate::head::RequestHead;
 use crate::note;
 use crate::reason::Reason;
@@ -58,7 +59,7 @@ pub(super) enum Response {
     Ended,
 }
 
-/// What the log will say of a request. Filled only where requests are logged.
+/// What the log will say of a request. Its texts are filled only where requests are logged.
 #[derive(Debug, Default)]
 pub(super) struct Log {
     /// The endpoint.
@@ -75,6 +76,8 @@ pub(super) struct Log {
     pub(super) bytes_out: u64,
     /// When its head was complete.
     pub(super) since: Instant,
+    /// How long after that its response's head was there.
+    pub(super) first: Option<Duration>,
 }
 
 impl Exchange {
@@ -106,6 +109,13 @@ impl Exchange {
     /// Whether it was upgraded: each direction ends for itself.
     pub(super) fn is_raw(&self) -> bool {
         self.upgrade && self.response >= Response::Body && self.log.status == 101
+    }
+
+    /// What is counted of it.
+    pub(super) fn outcome(&self, whole: Duration) -> Outcome {
+        let Log { status, reason, bytes_in, bytes_out, first, .. } = self.log;
+        let (bytes, stalls) = ((bytes_in, bytes_out), self.upload.stalls());
+        Outcome { status, reason, first, whole, bytes, stalls }
     }
 
     /// The line for the log.

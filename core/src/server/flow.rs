@@ -26,6 +26,8 @@ pub(super) struct Flow {
     /// What was pushed so far, while it may be wanted again.
     replay: Option<BytesMut>,
     replay_left: usize,
+    /// Times that the credit was used up before the body was over.
+    stalls: u64,
 }
 
 /// How far the sender's side of the body is.
@@ -48,6 +50,7 @@ impl Flow {
             said_end: end,
             replay: Some(BytesMut::new()),
             replay_left: replay_bytes,
+            stalls: 0,
         }
     }
 
@@ -104,6 +107,11 @@ impl Flow {
         !matches!(self.end, End::Open)
     }
 
+    /// Times that the credit was used up before the body was over.
+    pub(super) fn stalls(&self) -> u64 {
+        self.stalls
+    }
+
     /// Whether the taker was told all of it.
     pub(super) fn is_over(&self) -> bool {
         self.said_end
@@ -136,6 +144,7 @@ impl Flow {
             }
             let end = self.queue.is_empty() && matches!(self.end, End::Plain);
             self.said_end = end;
+            self.stalls += u64::from(self.allowed == 0 && !end);
             return Some(Word::Data { bytes, end });
         }
         if self.said_end {

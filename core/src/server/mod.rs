@@ -20,7 +20,7 @@ mod node;
 mod porch;
 mod proxy;
 mod settings;
-
+mod tally;
 mod upstream;
 mod worker;
 
@@ -28,4 +28,8 @@ pub use counts::Counts;
 pub use letter::{CallId, Letter, Sought};
 pub use node::{Membership, Node};
 pub use settings::Settings;
+pub use tally::{
+    ByReason, Calls, Histogram, LinkState, LinkTally, PortTally, Ports, Relayed, Requests,
+    Statuses, Tally, Tunnels,
+};
 pub use worker::Worker;

@@ -457,7 +457,7 @@ impl Subject for Worker {
                 return Err(format!("they do not add up: {counts:?}"));
             }
         }
-        Ok(())
+        agree(machine)
     }
 }
 
@@ -471,6 +471,35 @@ impl Conn {
     fn is_clients(&self) -> bool {
         matches!(self.port, Port::Proxy | Port::Admin)
     }
+}
+
+/// Whether what an operator is told is what became of the requests, and of the bytes.
+fn agree(machine: &Machine) -> Result<(), String> {
+    let tally = machine.tally();
+    let requests = &tally.requests;
+    let counts = machine.counts();
+    let told = (requests.accepted, requests.answered, requests.failed.total(), requests.in_flight);
+    if told != (counts.begun, counts.answered, counts.failed, counts.under_way) {
+        return Err(format!("{told:?} is told of {counts:?}"));
+    }
+    let over = requests.answered + requests.failed.total();
+    if requests.statuses.total() != over || requests.first.count() > over {
+        return Err(format!("{} statuses of {over} requests", requests.statuses.total()));
+    }
+    let (relayed, counts) = (tally.relayed, machine.relayed());
+    let told = (relayed.accepted, relayed.answered, relayed.failed, relayed.in_flight);
+    if told != (counts.begun, counts.answered, counts.failed, counts.under_way) {
+        return Err(format!("{told:?} is told of {counts:?}, which were forwarded"));
+    }
+    let open: u64 = tally.ports.each().iter().map(|(_, port)| port.open).sum();
+    if open != machine.connections() as u64 {
+        return Err(format!("{open} connections are told of {}", machine.connections()));
+    }
+    let calls = tally.calls;
+    if calls.on_tunnels + calls.on_links != machine.calls() {
+        return Err(format!("{calls:?} are told of {}", machine.calls()));
+    }
+    Ok(())
 }
 
 /// An upstream at `place`.

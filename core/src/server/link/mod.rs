@@ -138,6 +138,11 @@ impl Link {
         self.boot
     }
 
+    /// Whether calls can be made by it now.
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.stage, Stage::Tunnel(_)) && self.due.is_none() && !self.down
+    }
+
     /// What waits to be written.
     pub(super) fn outbox(&self) -> Option<&Outbox> {
         match &self.stage {

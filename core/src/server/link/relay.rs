@@ -231,6 +231,7 @@ impl Relay {
             endpoint => endpoint,
         };
         self.counts.begun += 1;
+        self.actions.push_back(Action::Begun);
         match endpoint {
             Ok(endpoint) => {
                 head.fields.retain(|name, _| !rules::is_pico(name));
@@ -241,7 +242,7 @@ impl Relay {
                 self.actions.push_back(Action::Begin(sought));
             }
             Err(reason) => {
-                self.counts.end(false);
+                self.ended(false, 0);
                 self.say(stream, Word::Reset(Reset { reason, started: false }));
             }
         }
@@ -392,9 +393,14 @@ impl Relay {
 
     fn end(&mut self, stream: StreamId, answered: bool) {
         self.leave(stream);
-        if self.calls.remove(&stream).is_some() {
-            self.counts.end(answered);
+        if let Some(call) = self.calls.remove(&stream) {
+            self.ended(answered, call.up.stalls() + call.down.stalls());
         }
+    }
+
+    fn ended(&mut self, answered: bool, stalls: u64) {
+        self.counts.end(answered);
+        self.actions.push_back(Action::Relayed { answered, stalls });
     }
 
     /// The connection is over. What is left here is what the other node thinks is over.

@@ -47,7 +47,7 @@ impl Proxy {
         let salt = self.salt.wrapping_add(self.serial);
         let since = self.clock.now();
         if self.exchange.is_none() {
-            self.counts.begun += 1;
+            self.begun();
         }
         let exchange = self.exchange.get_or_insert_with(|| {
             let id = forward::new_id(salt);
@@ -63,6 +63,7 @@ impl Proxy {
         exchange.response = Response::Ended;
         exchange.log.reason = Some(reason);
         exchange.log.status = head.status.as_u16();
+        exchange.log.first = Some(since - exchange.log.since);
         exchange.log.bytes_out = count(bytes.len());
         self.response_due = None;
         self.tell(http1::Input::Respond { head, end: false });

@@ -9,6 +9,7 @@ use super::flow::Flow;
 use super::forward::{self, About};
 use super::letter::{CallId, Sought};
 use super::settings::Settings;
+use super::tally::Outcome;
 use crate::head::{RequestHead, ResponseHead};
 use crate::http1::server as http1;
 use crate::id::{ConnId, WorkerId};
@@ -53,6 +54,17 @@ pub(super) enum Action {
     /// Another node asks this one: answer with
     /// [`Replied`](crate::server::link::relay::Input::Replied).
     Ask(Bytes),
+    /// A request has come. Each is over with [`Ended`](Self::Ended), or with the connection.
+    Begun,
+    /// A request is over.
+    Ended(Outcome),
+    /// A call that another node forwarded is over.
+    Relayed {
+        /// Whether it was answered in full.
+        answered: bool,
+        /// Times that a body of it had used up its credit.
+        stalls: u64,
+    },
     /// Tell people.
     Note(Note),
     /// Send FIN when the outbox is empty.
@@ -186,7 +198,7 @@ impl Proxy {
         };
         forward::request(&mut head, &about);
         self.exchange = Some(exchange);
-        self.counts.begun += 1;
+        self.begun();
         match endpoint {
             _ if self.full => {
                 self.refuse(Reason::Overloaded);
@@ -195,6 +207,11 @@ impl Proxy {
             Ok(endpoint) => self.call(endpoint, head, end, None),
             Err(reason) => self.refuse(reason),
         }
+    }
+
+    fn begun(&mut self) {
+        self.counts.begun += 1;
+        self.actions.push_back(Action::Begun);
     }
 
     /// Asks for an upstream and begins a call there, after an earlier one failed.
@@ -324,6 +341,7 @@ impl Proxy {
         }
         exchange.response = Response::Body;
         exchange.log.status = head.status.as_u16();
+        exchange.log.first = Some(self.clock.now() - exchange.log.since);
         let over = exchange.upgrade && !switching;
         if over {
             exchange.upload.push(BytesMut::new(), true);
@@ -370,8 +388,9 @@ impl Proxy {
         self.response_due = None;
         let Some(mut exchange) = self.exchange.take() else { return };
         self.counts.end(exchange.log.reason.is_none());
+        let took = self.clock.now() - exchange.log.since;
+        self.actions.push_back(Action::Ended(exchange.outcome(took)));
         if self.settings.log_requests {
-            let took = self.clock.now() - exchange.log.since;
             self.actions.push_back(Action::Note(Note::Request(exchange.note(took))));
         }
     }

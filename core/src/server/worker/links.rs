@@ -5,12 +5,14 @@ use crate::host::{Action, Wire};
 use crate::id::{Boot, ConnId, ConnIds, Side};
 use crate::limits::Limits;
 use crate::machine::Machine as _;
+use crate::note::Note;
 use crate::reason::Reason;
 use crate::routing::{Peers, Standing};
 use crate::rpc::{Reset, Word};
 use crate::server::entry::{Entry, Kind};
 use crate::server::letter::{CallId, Letter};
 use crate::server::link::{self, Link};
+use crate::server::tally::LinkState;
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -129,9 +131,42 @@ impl Worker {
         let seed = self.seed.fork_at("link", self.links.dialed);
         let link = Link::new(now, boot, to, seed, Arc::clone(&self.settings));
         self.conns.insert(conn, Entry::new(Kind::Link(Box::new(link))));
+        self.tally.ports.link.accepted += 1;
+        self.tally.ports.link.open += 1;
         self.links.open.insert(boot, conn);
         self.actions.push_back(Action::Dial { conn, to, wire: Wire::Cluster });
         Some(conn)
+    }
+
+    fn link_up(&mut self, boot: Boot) {
+        self.links.avoided.remove(&boot);
+        self.tally.links.opened += 1;
+        if let Some(peer) = self.links.peers.get(&boot) {
+            self.actions.push_back(Action::Note(Note::LinkUp { node: peer.id.clone() }));
+        }
+    }
+
+    fn link_down(&mut self, boot: Boot, broken: bool) {
+        self.tally.links.lost += u64::from(broken);
+        if let Some(peer) = self.links.peers.get(&boot) {
+            let node = peer.id.clone();
+            self.actions.push_back(Action::Note(Note::LinkDown { node, broken }));
+        }
+    }
+
+    /// How the links are.
+    pub(super) fn link_states(&self) -> Vec<(Boot, LinkState)> {
+        let now = self.clock.now();
+        let open = self.links.open.iter().map(|(boot, conn)| {
+            let up = self.conns.get(*conn).is_some_and(|entry| match &entry.kind {
+                Kind::Link(link) => link.is_up(),
+                Kind::Proxy(_) | Kind::Upstream(_) | Kind::Admin(_) | Kind::Relay(_) => false,
+            });
+            (*boot, if up { LinkState::Up } else { LinkState::Dialing })
+        });
+        let avoided = self.links.avoided.iter().filter(|(_, avoided)| now < avoided.until);
+        let avoided = avoided.filter(|(boot, _)| !self.links.open.contains_key(*boot));
+        open.chain(avoided.map(|(boot, _)| (*boot, LinkState::Avoided))).collect()
     }
 
     /// Tells a link something.
@@ -147,7 +182,7 @@ impl Worker {
             let boot = link.boot();
             match link.poll() {
                 Some(link::Action::Answer(call, word)) => self.answer(call, word),
-                Some(link::Action::Up) => drop(self.links.avoided.remove(&boot)),
+                Some(link::Action::Up) => self.link_up(boot),
                 Some(link::Action::Leaving) => {
                     if self.links.peers.contains_key(&boot) {
                         self.links.leaving.insert(boot);
@@ -155,6 +190,7 @@ impl Worker {
                 }
                 Some(link::Action::Down { broken }) => {
                     self.links.down(boot, conn);
+                    self.link_down(boot, broken);
                     let now = self.clock.now();
                     if broken && self.links.avoid(boot, now, &self.settings.limits) {
                         self.write_node(Letter::LinkLost(boot));

@@ -1,5 +1,6 @@
 //! A worker: connections and the calls between them.
 
+mod count;
 mod drain;
 mod links;
 
@@ -11,6 +12,7 @@ use super::link;
 use super::link::relay::{self, Relay};
 use super::proxy::{self, Proxy};
 use super::settings::Settings;
+use super::tally::Tally;
 use super::upstream::{self, Upstream};
 use crate::host::{Action, Address, Host, Input, Port};
 use crate::id::{ConnId, ConnMap, WorkerId};
@@ -55,6 +57,7 @@ pub struct Worker {
     /// Of the connections that are gone: clients', and other nodes'.
     counts: Counts,
     relayed: Counts,
+    tally: Tally,
     ready: bool,
     /// Whether clients may still come.
     listening: bool,
@@ -85,52 +88,12 @@ impl Worker {
             accepted: 0,
             counts: Counts::default(),
             relayed: Counts::default(),
+            tally: Tally::default(),
             ready: false,
             listening: true,
             life: Life::Serving,
             settings,
         }
-    }
-
-    /// Connections, of all kinds.
-    pub fn connections(&self) -> usize {
-        self.conns.len()
-    }
-
-    /// Connections to other nodes and from them, which stay while nobody calls.
-    pub fn links(&self) -> usize {
-        let link = |entry: &&Entry| matches!(entry.kind, Kind::Link(_) | Kind::Relay(_));
-        self.conns.iter().map(|(_, entry)| entry).filter(link).count()
-    }
-
-    /// Calls under way that clients and other nodes began here.
-    pub fn calls(&self) -> u64 {
-        self.loads.total()
-    }
-
-    /// What became of all requests of clients so far.
-    pub fn counts(&self) -> Counts {
-        let mut all = self.counts;
-        for (_, entry) in self.conns.iter() {
-            match &entry.kind {
-                Kind::Proxy(proxy) => all.add(proxy.counts()),
-                Kind::Upstream(_) | Kind::Admin(_) | Kind::Link(_) | Kind::Relay(_) => {}
-            }
-        }
-        all
-    }
-
-    /// What became of the calls that other nodes forwarded here so far, each of which is one of
-    /// their requests.
-    pub fn relayed(&self) -> Counts {
-        let mut all = self.relayed;
-        for (_, entry) in self.conns.iter() {
-            match &entry.kind {
-                Kind::Relay(relay) => all.add(relay.counts()),
-                Kind::Proxy(_) | Kind::Upstream(_) | Kind::Admin(_) | Kind::Link(_) => {}
-            }
-        }
-        all
     }
 
     fn accept(&mut self, conn: ConnId, port: Port, peer: core::net::SocketAddr) {
@@ -139,11 +102,14 @@ impl Worker {
         let full = self.conns.len() >= limit;
         let reserve = limit.saturating_add(RESERVE);
         if self.conns.len() >= reserve && port != Port::Admin {
-            let reason = Reason::Overloaded;
-            self.actions.push_back(Action::Note(Note::Refused { peer, reason }));
+            self.tally.ports.of(port).dropped += 1;
+            self.note(Note::Refused { peer, reason: Reason::Overloaded });
             return self.actions.push_back(Action::Close(conn));
         }
         self.accepted += 1;
+        let counted = self.tally.ports.of(port);
+        counted.accepted += 1;
+        counted.open += 1;
         let settings = Arc::clone(&self.settings);
         let kind = match port {
             Port::Proxy => {
@@ -173,6 +139,7 @@ impl Worker {
 
     fn event(&mut self, conn: ConnId, event: Event) {
         if let Some(entry) = self.conns.get_mut(conn) {
+            self.tally.saw(&entry.kind, &event);
             entry.event(self.clock.now(), event);
             self.touch(conn);
         }
@@ -218,10 +185,15 @@ impl Worker {
                 Some(proxy::Action::Begin(sought)) => self.begin(sought, false),
                 Some(proxy::Action::Say(place, call, word)) => self.ask(place, call, word),
                 Some(proxy::Action::Over(place)) => self.loads.end(place),
+                Some(proxy::Action::Begun) => self.begun(conn),
+                Some(proxy::Action::Ended(outcome)) => self.tally.end(&outcome),
+                Some(proxy::Action::Relayed { answered, stalls }) => {
+                    self.tally.end_relayed(answered, stalls);
+                }
                 Some(proxy::Action::Ask(bytes)) => {
                     self.write_node(Letter::Asked { worker: self.id, conn, bytes });
                 }
-                Some(proxy::Action::Note(note)) => self.actions.push_back(Action::Note(note)),
+                Some(proxy::Action::Note(note)) => self.note(note),
                 Some(proxy::Action::Finish) => self.actions.push_back(Action::Finish(conn)),
                 Some(proxy::Action::Closed) => self.remove(conn),
                 None => return,
@@ -233,6 +205,8 @@ impl Worker {
         while let Some(Kind::Upstream(up)) = self.conns.get_mut(conn).map(|e| &mut e.kind) {
             match up.poll() {
                 Some(upstream::Action::Serves(endpoint)) => {
+                    self.tally.tunnels.opened += 1;
+                    self.tally.tunnels.serving += 1;
                     let upstream = routing::Upstream {
                         place: Place::Tunnel { worker: self.id, conn },
                         weight: 1,
@@ -240,11 +214,12 @@ impl Worker {
                     self.write_node(Letter::Changed(Change::Put(endpoint, upstream)));
                 }
                 Some(upstream::Action::Leaves(endpoint)) => {
+                    self.tally.tunnels.serving -= 1;
                     let place = Place::Tunnel { worker: self.id, conn };
                     self.write_node(Letter::Changed(Change::Remove(endpoint, place)));
                 }
                 Some(upstream::Action::Answer(call, word)) => self.answer(call, word),
-                Some(upstream::Action::Note(note)) => self.actions.push_back(Action::Note(note)),
+                Some(upstream::Action::Note(note)) => self.note(note),
                 Some(upstream::Action::Finish) => self.actions.push_back(Action::Finish(conn)),
                 Some(upstream::Action::Closed) => self.remove(conn),
                 None => return,
@@ -272,14 +247,15 @@ impl Worker {
     fn remove(&mut self, conn: ConnId) {
         let Some(entry) = self.conns.remove(conn) else { return };
         self.agenda.forget(conn);
+        self.tally.gone(&entry.kind);
         match entry.kind {
-            Kind::Proxy(proxy) => {
+            Kind::Proxy(mut proxy) => {
                 self.clients -= 1;
-                self.counts.add(proxy.counts().given_up());
+                self.give_up(&mut proxy);
             }
-            Kind::Relay(relay) => {
+            Kind::Relay(mut relay) => {
                 self.clients -= 1;
-                self.relayed.add(relay.counts().given_up());
+                self.give_up_relay(&mut relay);
             }
             Kind::Link(link) => self.links.forget(link.boot(), conn),
             Kind::Upstream(_) | Kind::Admin(_) => {}
@@ -296,6 +272,9 @@ impl Worker {
             Some(Kind::Relay(relay)) if !relay.is_closed() => true,
             Some(_) | None => return,
         };
+        if !last && sought.avoid.is_some() {
+            self.tally.calls.retried += 1;
+        }
         let upstreams = self.routes.get(&sought.endpoint);
         let now = self.clock.now();
         let standing = |boot| if forwarded { None } else { self.links.standing(boot, now) };
@@ -307,6 +286,7 @@ impl Worker {
         let place = found.map(|upstream| upstream.place);
         if let Some(place) = place {
             self.loads.begin(place);
+            self.tally.sent_to(place);
         }
         self.placed(call, place);
         if let Some(place) = place {
