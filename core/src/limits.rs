@@ -78,6 +78,9 @@ pub struct Limits {
     pub backoff_max: Duration,
     /// How long a tunnel must hold before the agent's wait starts over.
     pub backoff_reset: Duration,
+    /// How long an agent that has moved goes on serving its old tunnel: others have yet to hear
+    /// where it is.
+    pub leave_delay: Duration,
 }
 
 impl Default for Limits {
@@ -116,6 +119,7 @@ impl Default for Limits {
             backoff_min: Duration::from_millis(100),
             backoff_max: Duration::from_secs(15),
             backoff_reset: Duration::from_secs(10),
+            leave_delay: Duration::from_secs(5),
         }
     }
 }

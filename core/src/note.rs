@@ -102,6 +102,13 @@ pub enum Note {
         /// Whether it has learned all that they serve.
         complete: bool,
     },
+    /// This node holds more than its share of the cluster's upstreams, and asks some to move.
+    Rebalancing {
+        /// Upstreams that it holds, roughly.
+        held: u64,
+        /// Its share.
+        share: u64,
+    },
     /// Another process has this node's name: this one ends.
     Namesake {
         /// Where the other is.

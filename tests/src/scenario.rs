@@ -52,6 +52,7 @@ scenarios! {
     "calm": "nothing goes wrong, under a steady load",
     "zone-loss": "a zone with half of the agents and their services loses its power for a minute",
     "rolling-restart": "every agent is stopped in good order and started again, one after another",
+    "returning-node": "one of three nodes is restarted, and its share of the agents comes back to it",
     "flaky-agents": "agents crash and come back, again and again, some under another name",
     "slow-network": "links are slow and narrow, and lose packets in rows",
     "half-open": "agents' connections fall silent without an end, in either direction",

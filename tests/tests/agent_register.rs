@@ -184,6 +184,54 @@ fn a_node_that_drains_is_left_only_when_another_is_found() {
 }
 
 #[test]
+fn a_tunnel_that_the_node_asked_to_leave_is_drained_once_the_others_have_heard_of_the_new_one() {
+    let mut rig = Rig::new(settings(&["a"]));
+    let mut old = rig.online();
+    old.rpc(&mut rig, rpc::Input::Drain);
+    let asked = rig.now;
+    while rig.now - asked < Duration::from_secs(7) {
+        rig.redial();
+        let conn = rig.dialed(SERVER);
+        rig.refuse(conn);
+        old.pump(&mut rig);
+    }
+    assert!(!old.peer_drains, "there is no other yet");
+    rig.redial();
+    rig.take_notes();
+    let mut new = rig.online();
+    let call = old.call(&mut rig, "GET", &[], true);
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    for _ in 0..4 {
+        rig.wait(Duration::from_secs(1));
+        old.pump(&mut rig);
+        new.pump(&mut rig);
+    }
+    assert!(!old.peer_drains, "others have yet to hear of the new one");
+    rig.wait(Duration::from_secs(1));
+    old.pump(&mut rig);
+    assert!(old.peer_drains && !old.closed, "calls under way finish there");
+    rig.receive(local, OK);
+    old.pump(&mut rig);
+    assert_eq!(old.heard(call), ["200", "hi."]);
+    assert!(old.closed && !new.peer_drains);
+    assert_eq!(rig.take_notes(), [], "the old one going is no news");
+}
+
+#[test]
+fn a_tunnel_that_the_node_asked_to_leave_is_kept_while_the_new_one_is_down() {
+    let mut rig = Rig::new(settings(&["a"]));
+    let mut old = rig.online();
+    old.rpc(&mut rig, rpc::Input::Drain);
+    rig.wait(Duration::from_millis(100));
+    let new = rig.online();
+    rig.lose(new.conn);
+    rig.wait(Duration::from_secs(6));
+    old.pump(&mut rig);
+    assert!(!old.peer_drains && !rig.closed.contains(&old.conn));
+}
+
+#[test]
 fn an_old_tunnel_that_ends_early_changes_nothing_but_its_calls() {
     let mut rig = Rig::new(settings(&["a"]));
     let mut old = rig.online();

@@ -67,6 +67,7 @@ fn coded() -> Vec<(String, Value)> {
         backoff_min,
         backoff_max,
         backoff_reset,
+        leave_delay,
     )
 }
 

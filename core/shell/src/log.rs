@@ -217,6 +217,9 @@ fn event(note: &Note) {
         Note::Joined { nodes, complete: false } => {
             warn!(nodes, "ready, but not all was learned that the other nodes serve");
         }
+        Note::Rebalancing { held, share } => {
+            info!(held, share, "holds more than its share: agents are asked to move");
+        }
         Note::Namesake { peer } => error!(%peer, "another node has the same cluster.node-id"),
         Note::Draining { calls } => info!(calls, "draining"),
         Note::Drained { cut } => info!(cut, "drained"),
@@ -273,6 +276,7 @@ fn line(note: &Note) -> Option<String> {
         | Note::LinkUp { .. }
         | Note::LinkDown { .. }
         | Note::Joined { .. }
+        | Note::Rebalancing { .. }
         | Note::Namesake { .. } => return None,
     })
 }

@@ -77,6 +77,24 @@ impl Listener {
         }
     }
 
+    /// Whether it was asked to leave this tunnel, or is about to.
+    pub(super) fn has_left(&self, conn: ConnId) -> bool {
+        self.old.contains(&conn)
+    }
+
+    /// The tunnels that it was asked to leave.
+    pub(super) fn left(&self) -> Vec<ConnId> {
+        self.old.clone()
+    }
+
+    /// Whether a ping has crossed its tunnel.
+    pub(super) fn is_online(&self) -> bool {
+        match self.stage {
+            Stage::Online { .. } => true,
+            Stage::Waiting(_) | Stage::Resolving | Stage::Trying { .. } | Stage::Ended => false,
+        }
+    }
+
     /// The connection by which it is, or tries to be, registered.
     fn conn(&self) -> Option<ConnId> {
         match self.stage {

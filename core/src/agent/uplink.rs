@@ -3,6 +3,7 @@
 use super::Agent;
 use super::call::CallId;
 use super::conn::{Conn, Event, Kind};
+use super::listener::Listener;
 use crate::head::Fields;
 use crate::host::{Action, Fault, Wire};
 use crate::http1::client;
@@ -219,6 +220,7 @@ impl Agent {
         let now = self.clock.now();
         let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) else { return };
         uplink.due = None;
+        let left = self.listeners.get(uplink.listener).is_some_and(|l| l.has_left(conn));
         match &mut uplink.stage {
             Stage::Dialing => {
                 let listener = uplink.listener;
@@ -226,6 +228,7 @@ impl Agent {
                 self.undialed(listener, conn, Fault::TimedOut);
             }
             Stage::Shaking(_) => self.give_up_shaking(conn, Why::Fault(Fault::TimedOut)),
+            Stage::Open(_) if left => self.leave(conn),
             Stage::Open(open) => {
                 open.tunnel.handle(now, tunnel::Input::Close(Reason::HeartbeatTimeout));
                 self.mark(conn);
@@ -299,6 +302,7 @@ impl Agent {
             rpc::Action::RoundTrip(rtt) => {
                 if self.came_online(listener, conn) {
                     self.set_due(conn, None);
+                    self.leave_later(listener);
                     let node = self.open_mut(conn).map(|open| open.node.clone());
                     let endpoint = self.endpoint(listener);
                     let node = node.unwrap_or_default();
@@ -343,6 +347,24 @@ impl Agent {
         if let Some(tunnel) = self.conns.get_mut(conn).and_then(Conn::tunnel_mut) {
             tunnel.handle(now, tunnel::Input::Rpc(input));
             self.mark(conn);
+        }
+    }
+
+    /// The listener is online: the tunnels that it was asked to leave end soon.
+    fn leave_later(&mut self, listener: usize) {
+        let due = self.clock.now() + self.limits.leave_delay;
+        let left = self.listeners.get(listener).map(Listener::left).unwrap_or_default();
+        for conn in left {
+            self.set_due(conn, Some(due));
+            self.mark(conn);
+        }
+    }
+
+    /// Has the node stop sending on a tunnel that it asked to leave, if there is another by now.
+    fn leave(&mut self, conn: ConnId) {
+        let Some(uplink) = self.conns.get_mut(conn).and_then(Conn::uplink_mut) else { return };
+        if self.listeners.get(uplink.listener).is_some_and(Listener::is_online) {
+            self.tell_rpc(conn, rpc::Input::Drain);
         }
     }
 

@@ -81,6 +81,8 @@ pub enum Letter {
         /// What the node says.
         bytes: Bytes,
     },
+    /// Have so many agents move to other nodes: for a worker.
+    Shed(u64),
     /// Be ready, or not: for the workers, whose admin port says so.
     Ready(bool),
     /// Stop, in good order: from the shell to the node, and from the node to its workers.

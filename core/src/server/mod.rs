@@ -27,7 +27,7 @@ mod worker;
 pub use counts::Counts;
 pub use letter::{CallId, Letter, Sought};
 pub use node::{Membership, Node};
-pub use settings::Settings;
+pub use settings::{Rebalance, Settings};
 pub use tally::{
     ByReason, Calls, Histogram, LinkState, LinkTally, PortTally, Ports, Relayed, Requests,
     Statuses, Tally, Tunnels,

@@ -23,6 +23,26 @@ pub struct Settings {
     pub drain_delay: Duration,
     /// How long a drain may take in all.
     pub grace_period: Duration,
+    /// When agents are asked to move to other nodes of the cluster.
+    pub rebalance: Rebalance,
+}
+
+/// When a node that holds more than its share of the cluster's upstreams asks agents to move, and
+/// how gently.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rebalance {
+    /// By how many thousandths of its share a node may exceed it; `None` for any number.
+    pub threshold_permille: Option<u32>,
+    /// How many thousandths of its upstreams it asks to move in a second, and at least one.
+    pub rate_permille: u32,
+    /// With so many or fewer, it asks none.
+    pub least: u64,
+}
+
+impl Default for Rebalance {
+    fn default() -> Self {
+        Self { threshold_permille: Some(200), rate_permille: 5, least: 50 }
+    }
 }
 
 impl Settings {
@@ -42,6 +62,7 @@ impl Default for Settings {
             log_requests: true,
             drain_delay: Duration::from_secs(5),
             grace_period: Duration::from_mins(1),
+            rebalance: Rebalance::default(),
         }
     }
 }

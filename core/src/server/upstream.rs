@@ -33,6 +33,8 @@ pub(super) enum Input {
     Ask(CallId, Word),
     /// Ask the agent to connect elsewhere; refuse a handshake that has not begun.
     Drain,
+    /// Ask the agent to connect elsewhere, because this node holds more than its share.
+    Move,
     /// Close now.
     Part(Reason),
 }
@@ -83,6 +85,8 @@ struct Tunnel {
     endpoint: EndpointId,
     /// Whether the worker was told that it serves.
     serves: bool,
+    /// Whether the agent was asked to connect elsewhere.
+    asked: bool,
 }
 
 impl Upstream {
@@ -126,6 +130,14 @@ impl Upstream {
         }
     }
 
+    /// Whether the agent can be asked to connect elsewhere: it serves, and was not asked before.
+    pub(super) fn can_move(&self) -> bool {
+        match &self.stage {
+            Stage::Tunnel(tunnel) => tunnel.serves && !tunnel.asked,
+            Stage::Http(_) | Stage::Closed => false,
+        }
+    }
+
     fn pump_http(&mut self) {
         let now = self.clock.now();
         loop {
@@ -150,13 +162,22 @@ impl Upstream {
         let stage = core::mem::replace(&mut self.stage, Stage::Closed);
         let Stage::Http(porch) = stage else { return };
         let machine = porch.into_tunnel(now, answer, &self.settings.identity(), &self.seed);
-        self.stage = Stage::Tunnel(Box::new(Tunnel { machine, endpoint, serves: false }));
+        self.stage =
+            Stage::Tunnel(Box::new(Tunnel { machine, endpoint, serves: false, asked: false }));
     }
 
     fn tell(&mut self, input: tunnel::Input<CallId>) {
         if let Stage::Tunnel(tunnel) = &mut self.stage {
             tunnel.machine.handle(self.clock.now(), input);
         }
+    }
+
+    /// Asks the agent to connect elsewhere; until it has, it is served as before.
+    fn ask_to_leave(&mut self) {
+        if let Stage::Tunnel(tunnel) = &mut self.stage {
+            tunnel.asked = true;
+        }
+        self.tell(tunnel::Input::Rpc(rpc::Input::Drain));
     }
 
     /// The next thing that the tunnel asks for, if it concerns the worker.
@@ -183,7 +204,7 @@ impl Upstream {
                 let note = Note::Registered { endpoint: name, peer: self.peer };
                 self.actions.push_back(Action::Note(note));
                 if self.refusal == Some(Reason::Draining) {
-                    self.tell(tunnel::Input::Rpc(rpc::Input::Drain));
+                    self.ask_to_leave();
                 }
             }
             rpc::Action::PeerDrains => self.leave(),
@@ -253,7 +274,7 @@ impl crate::Machine for Upstream {
                 Input::Socket(event) => porch.event(now, event),
                 Input::Drain => self.refusal = Some(Reason::Draining),
                 Input::Part(_) => porch.close(now),
-                Input::Ask(..) => {}
+                Input::Ask(..) | Input::Move => {}
             }
             return self.pump_http();
         }
@@ -261,8 +282,9 @@ impl crate::Machine for Upstream {
             Input::Socket(event) => self.tell(event.into_tunnel()),
             Input::Drain => {
                 self.refusal = Some(Reason::Draining);
-                self.tell(tunnel::Input::Rpc(rpc::Input::Drain));
+                self.ask_to_leave();
             }
+            Input::Move => self.ask_to_leave(),
             Input::Part(reason) => self.tell(tunnel::Input::Close(reason)),
             Input::Ask(..) => {}
         }

@@ -160,6 +160,7 @@ impl Server {
                     | Letter::Asked { .. }
                     | Letter::Consulted { .. }
                     | Letter::Ready(_)
+                    | Letter::Shed(_)
                     | Letter::Drain
                     | Letter::Draining(_)
                     | Letter::Quiet(_)

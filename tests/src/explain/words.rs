@@ -234,6 +234,9 @@ pub fn note(note: &Note) -> Option<String> {
         Note::LinkUp { node } => format!("has a link to {node}"),
         Note::LinkDown { node, broken: true } => format!("has lost its link to {node}"),
         Note::LinkDown { node, broken: false } => format!("has closed its link to {node}"),
+        Note::Rebalancing { held, share } => {
+            format!("holds {held} upstreams, its share is {share}: it asks some to move")
+        }
         Note::Joined { nodes, .. } => format!("is ready, and knows {nodes} nodes"),
         Note::Namesake { .. } => "has a namesake, and ends".into(),
         Note::Draining { calls } => format!("drains, with {calls} calls under way"),

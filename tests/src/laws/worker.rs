@@ -106,6 +106,8 @@ pub enum Step {
 pub enum Said {
     /// Whether the node is ready.
     Ready(bool),
+    /// Have so many agents move.
+    Shed(u64),
     /// Begin to stop.
     Drain,
     /// Stop.
@@ -211,6 +213,7 @@ impl Worker {
             | Letter::Peers(_)
             | Letter::Consulted { .. }
             | Letter::Ready(_)
+            | Letter::Shed(_)
             | Letter::Drain
             | Letter::Part => panic!("{letter:?} by a worker"),
         }
@@ -293,6 +296,7 @@ impl Subject for Worker {
             _ => Step::Node(match choices.below(8) {
                 7 => Said::Drain,
                 6 => Said::Part,
+                5 => Said::Shed(1),
                 other => Said::Ready(other % 2 == 0),
             }),
         }
@@ -350,6 +354,7 @@ impl Subject for Worker {
             Step::Say(at, act) => self.say(*at, act),
             Step::Node(said) => Some(Self::letter(match said {
                 Said::Ready(ready) => Letter::Ready(*ready),
+                Said::Shed(count) => Letter::Shed(*count),
                 Said::Drain => Letter::Drain,
                 Said::Part => Letter::Part,
             })),

@@ -194,6 +194,7 @@ fn timeless(note: &Note) -> Note {
         | Note::Joined { .. }
         | Note::Namesake { .. }
         | Note::Draining { .. }
+        | Note::Rebalancing { .. }
         | Note::Drained { .. } => {}
     }
     note
@@ -225,6 +226,7 @@ impl Spoken for server::Letter {
             | Self::Consulted { .. }
             | Self::Ready(_)
             | Self::Drain
+            | Self::Shed(_)
             | Self::Part => view.event(lane, self),
         }
     }

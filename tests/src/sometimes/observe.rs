@@ -202,6 +202,7 @@ fn notes(run: &Run, reached: &mut Reached) {
             | Note::LinkUp { .. }
             | Note::LinkDown { .. }
             | Note::Joined { .. }
+            | Note::Rebalancing { .. }
             | Note::Namesake { .. } => {}
         }
     }

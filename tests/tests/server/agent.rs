@@ -115,10 +115,13 @@ impl Agent {
         self.called.pop_front().expect("a call")
     }
 
-    pub fn say(&mut self, rig: &mut Rig, stream: StreamId, word: Word) {
-        let input = rpc::Input::Say { stream, word };
+    pub fn tell(&mut self, rig: &mut Rig, input: rpc::Input<u64>) {
         self.tunnel.handle(rig.now, tunnel::Input::Rpc(input));
         self.pump(rig);
+    }
+
+    pub fn say(&mut self, rig: &mut Rig, stream: StreamId, word: Word) {
+        self.tell(rig, rpc::Input::Say { stream, word });
     }
 
     /// Begins to answer a call.
@@ -147,9 +150,7 @@ impl Agent {
     pub fn call(&mut self, rig: &mut Rig, fields: &[(&str, &str)]) -> StreamId {
         let head = RequestHead::new(Method::GET, b"/", list(fields));
         let stream = self.tunnel.next_stream();
-        let input = rpc::Input::Open { stream, tag: 0, head, end: true };
-        self.tunnel.handle(rig.now, tunnel::Input::Rpc(input));
-        self.pump(rig);
+        self.tell(rig, rpc::Input::Open { stream, tag: 0, head, end: true });
         stream
     }
 

@@ -1,7 +1,8 @@
 //! The keys of `pico server`.
 
 use super::value::{
-    AGES, address, count, duration, format, level, name, places, positive, reachable, size, timeout,
+    AGES, address, count, duration, format, level, name, permille, places, positive, reachable,
+    size, timeout,
 };
 use super::{Key, Keys, Logs, Refusal};
 use clap::ArgMatches;
@@ -203,6 +204,32 @@ pub(crate) static KEYS: Keys<Server> = Keys {
             value: "SIZE",
             help: "Bytes that all calls of a tunnel may have under way [default: 256MiB]",
             set: |s, text| within(text, 1024, 1 << 36).map(|found| s.limits.tunnel_bytes = found),
+        },
+        Key {
+            name: "upstream.rebalance.threshold",
+            value: "PERCENT|off",
+            help: "Above its share by more than this, a node has agents move [default: 20%]",
+            set: |s, text| {
+                let threshold = if text == "off" { None } else { Some(permille(text, 100)?) };
+                s.node.rebalance.threshold_permille = threshold;
+                Ok(())
+            },
+        },
+        Key {
+            name: "upstream.rebalance.rate",
+            value: "PERCENT",
+            help: "Of its tunnels, in a second, and at least one [default: 0.5%]",
+            set: |s, text| permille(text, 1).map(|found| s.node.rebalance.rate_permille = found),
+        },
+        Key {
+            name: "upstream.rebalance.min",
+            value: "NUMBER",
+            help: "A node with so few tunnels keeps them [default: 50]",
+            set: |s, text| {
+                let least = count(text, 1 << 32)?;
+                s.node.rebalance.least = u64::try_from(least).unwrap_or(u64::MAX);
+                Ok(())
+            },
         },
         Key {
             name: "admin.bind-addr",

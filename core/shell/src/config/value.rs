@@ -106,6 +106,27 @@ pub(super) fn count(text: &str, max: usize) -> Result<usize, String> {
     number.ok_or_else(|| format!("expected a number from 1 to {max}, not {text:?}"))
 }
 
+/// `20%`, `0.5%`: from `least` thousandths to ten times the whole.
+pub(super) fn permille(text: &str, least: u32) -> Result<u32, String> {
+    let wrong = || {
+        let (whole, tenths) = (least / 10, least % 10);
+        format!("expected {whole}.{tenths}% to 1000%, such as 20% or 0.5%, not {text:?}")
+    };
+    let number = text.strip_suffix('%').ok_or_else(wrong)?.trim_end();
+    let (whole, tenths) = number.split_once('.').unwrap_or((number, "0"));
+    let digits =
+        |part: &str| (1..=4).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    if !digits(whole) || !digits(tenths) || tenths.len() > 1 {
+        return Err(wrong());
+    }
+    let found = whole
+        .parse()
+        .ok()
+        .zip(tenths.parse().ok())
+        .map(|(whole, tenths): (u32, u32)| whole * 10 + tenths);
+    found.filter(|found| (least..=10_000).contains(found)).ok_or_else(wrong)
+}
+
 /// `host:port`, or `:port` for all interfaces. Names are looked up.
 pub(super) fn address(text: &str) -> Result<SocketAddr, String> {
     let wrong = || format!("expected an address like 127.0.0.1:8000 or :8000, not {text:?}");
@@ -202,6 +223,17 @@ mod tests {
         for wrong in ["", "KiB", "1TiB", "-1", "99999999999GiB"] {
             assert!(size(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn shares_are_percents_with_at_most_one_decimal() {
+        assert_eq!(permille("20%", 1), Ok(200));
+        assert_eq!(permille("0.5%", 1), Ok(5));
+        assert_eq!(permille("1000%", 1), Ok(10_000));
+        for wrong in ["", "%", "20", "0%", "0.05%", ".5%", "5.%", "-1%", "1001%", "99999%", "a%"] {
+            assert!(permille(wrong, 1).is_err(), "{wrong:?}");
+        }
+        assert!(permille("9.9%", 100).is_err());
     }
 
     #[test]

@@ -104,6 +104,12 @@ impl Cluster {
         Arc::new(self.peers.clone())
     }
 
+    /// The others that should be chosen.
+    pub(super) fn well(&self) -> impl Iterator<Item = Boot> {
+        let well = |(_, peer): &(&Boot, &Peer)| peer.standing == Standing::Alive;
+        self.peers.iter().filter(well).map(|(boot, _)| *boot)
+    }
+
     pub(super) fn gossip(&self) -> &Gossip {
         &self.gossip
     }

@@ -1,5 +1,6 @@
 //! The control plane of a node: who serves what, who the other nodes are, and when to stop.
 
+mod balance;
 mod cluster;
 mod errand;
 
@@ -19,6 +20,7 @@ use crate::time::{Instant, Monotonic};
 use crate::{gossip, routing};
 use alloc::collections::{BTreeSet, VecDeque};
 use alloc::sync::Arc;
+use balance::Balance;
 use cluster::{Cluster, Event};
 
 /// The control plane of a node.
@@ -29,6 +31,7 @@ use cluster::{Cluster, Event};
 pub struct Node {
     workers: u16,
     routes: Routes,
+    balance: Balance,
     /// Whether the workers have yet to be told of the routes.
     changed: bool,
     /// What is said behind the routes: calls whose workers knew no upstream.
@@ -70,7 +73,7 @@ struct Drain {
 impl Node {
     /// A node with so many workers that is alone, and ready at once.
     pub fn new(now: Instant, workers: u16, settings: Arc<Settings>) -> Self {
-        let mut node = Self::with(now, workers, settings, None);
+        let mut node = Self::with(now, workers, settings, None, &Seed::from_u64(0));
         node.ready();
         node
     }
@@ -85,15 +88,22 @@ impl Node {
     ) -> Self {
         let limits = Arc::clone(&settings.limits);
         let cluster = Cluster::new(now, membership, limits, seed);
-        Self::with(now, workers, settings, Some(cluster))
+        Self::with(now, workers, settings, Some(cluster), seed)
     }
 
-    fn with(now: Instant, workers: u16, settings: Arc<Settings>, cluster: Option<Cluster>) -> Self {
+    fn with(
+        now: Instant,
+        workers: u16,
+        settings: Arc<Settings>,
+        cluster: Option<Cluster>,
+        seed: &Seed,
+    ) -> Self {
         let mut clock = Monotonic::default();
         clock.advance(now);
         Self {
             workers,
             routes: Routes::new(),
+            balance: Balance::new(settings.rebalance, workers, seed.fork("balance").roll()),
             changed: false,
             replies: VecDeque::new(),
             life: Life::Joining,
@@ -123,8 +133,7 @@ impl Node {
 
     /// A worker's upstream came or went.
     fn change(&mut self, change: &Change) {
-        self.routes.apply(change);
-        self.changed = true;
+        self.route(change);
         let Some(cluster) = &mut self.cluster else { return };
         let endpoint = match change {
             Change::Put(endpoint, _) | Change::Remove(endpoint, _) => endpoint,
@@ -132,6 +141,29 @@ impl Node {
         let local = |upstream: &&routing::Upstream| !upstream.place.is_remote();
         let count = self.routes.get(endpoint).iter().filter(local).count();
         cluster.serve(self.clock.now(), endpoint.clone(), count);
+    }
+
+    fn route(&mut self, change: &Change) {
+        self.balance.apply(&mut self.routes, change);
+        self.balance.watch(self.clock.now());
+        self.changed = true;
+    }
+
+    /// Asks agents to move, if others hold much less than this node.
+    fn rebalance(&mut self) {
+        let Some(cluster) = self.cluster.as_ref().filter(|_| matches!(self.life, Life::Serving))
+        else {
+            return;
+        };
+        let Some(surplus) = self.balance.look(self.clock.now(), cluster.well()) else { return };
+        if surplus.begins {
+            let (held, share) = (surplus.held, surplus.share);
+            self.actions.push_back(Action::Note(Note::Rebalancing { held, share }));
+        }
+        for (at, count) in surplus.workers.into_iter().enumerate().filter(|(_, count)| *count > 0) {
+            let to = Address::Worker(balance::worker_at(at));
+            self.actions.push_back(Action::Letter { to, letter: Letter::Shed(count) });
+        }
     }
 
     fn tell_gossip(&mut self, input: gossip::Input) {
@@ -151,10 +183,7 @@ impl Node {
         }
         for event in events {
             match event {
-                Event::Route(change) => {
-                    self.routes.apply(&change);
-                    self.changed = true;
-                }
+                Event::Route(change) => self.route(&change),
                 Event::Ready => self.ready(),
                 // One that drains ends anyway, and in good order.
                 Event::Namesake if matches!(self.life, Life::Draining(_)) => {}
@@ -314,6 +343,7 @@ impl Machine for Node {
             | Letter::Peers(_)
             | Letter::Consulted { .. }
             | Letter::Ready(_)
+            | Letter::Shed(_)
             | Letter::Part => {}
         }
     }
@@ -336,6 +366,7 @@ impl Machine for Node {
         if let Some(cluster) = &mut self.cluster {
             cluster.tick(now);
         }
+        self.rebalance();
     }
 
     fn poll(&mut self) -> Option<Action<Letter>> {
@@ -357,7 +388,11 @@ impl Machine for Node {
             Life::Over => return None,
             Life::Joining | Life::Serving | Life::Leaving(_) => None,
         };
-        own.into_iter().chain(self.cluster.as_ref().and_then(Cluster::deadline)).min()
+        let cluster = self.cluster.as_ref();
+        let balance = cluster.filter(|_| matches!(self.life, Life::Serving));
+        let balance = balance.and_then(|_| self.balance.deadline());
+        let cluster = cluster.and_then(Cluster::deadline);
+        own.into_iter().chain(cluster).chain(balance).min()
     }
 }
 

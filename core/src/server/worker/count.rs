@@ -142,6 +142,7 @@ impl Worker {
             | Note::Joined { .. }
             | Note::Namesake { .. }
             | Note::Draining { .. }
+            | Note::Rebalancing { .. }
             | Note::Drained { .. } => {}
         }
         self.actions.push_back(Action::Note(note));

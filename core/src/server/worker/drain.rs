@@ -5,7 +5,7 @@ use crate::host::{Action, Port};
 use crate::id::ConnId;
 use crate::machine::Machine as _;
 use crate::reason::Reason;
-use crate::server::entry::Kind;
+use crate::server::entry::{Entry, Kind};
 use crate::server::letter::Letter;
 use crate::server::link::{self, relay};
 use crate::server::{admin, proxy, upstream};
@@ -64,6 +64,31 @@ impl Worker {
             Some(Kind::Proxy(_) | Kind::Admin(_) | Kind::Link(_) | Kind::Relay(_)) | None => return,
         }
         self.touch(conn);
+    }
+
+    /// Asks so many agents, any of those that were not asked before, to connect elsewhere.
+    pub(super) fn shed(&mut self, count: u64) {
+        if self.life != Life::Serving {
+            return;
+        }
+        let can_move = |entry: &Entry| match &entry.kind {
+            Kind::Upstream(upstream) => upstream.can_move(),
+            Kind::Proxy(_) | Kind::Admin(_) | Kind::Link(_) | Kind::Relay(_) => false,
+        };
+        let movable = self.conns.iter().filter(|(_, entry)| can_move(entry));
+        let mut movable: Vec<ConnId> = movable.map(|(conn, _)| conn).collect();
+        for _ in 0..count {
+            let left = u64::try_from(movable.len()).unwrap_or(u64::MAX);
+            let at = usize::try_from(self.lots.below(left)).unwrap_or(0);
+            if left == 0 {
+                return;
+            }
+            let conn = movable.swap_remove(at);
+            if let Some(Kind::Upstream(upstream)) = self.conns.get_mut(conn).map(|e| &mut e.kind) {
+                upstream.handle(self.clock.now(), upstream::Input::Move);
+                self.touch(conn);
+            }
+        }
     }
 
     /// The second step: clients and other nodes finish what is under way.

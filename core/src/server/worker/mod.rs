@@ -53,6 +53,8 @@ pub struct Worker {
     clock: Monotonic,
     seed: Seed,
     dice: Dice,
+    /// Draws the agents that are asked to move.
+    lots: Dice,
     accepted: u64,
     /// Of the connections that are gone: clients', and other nodes'.
     counts: Counts,
@@ -84,6 +86,7 @@ impl Worker {
             actions: VecDeque::new(),
             clock,
             dice: seed.fork("dice").roll(),
+            lots: seed.fork("lots").roll(),
             seed,
             accepted: 0,
             counts: Counts::default(),
@@ -386,6 +389,7 @@ impl Worker {
                     Kind::Proxy(_) | Kind::Upstream(_) | Kind::Link(_) | Kind::Relay(_) => {}
                 });
             }
+            Letter::Shed(count) => self.shed(count),
             Letter::Drain => self.linger(),
             Letter::Part => self.part(),
             Letter::Sought(sought) => self.begin(*sought, true),
