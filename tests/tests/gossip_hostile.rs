@@ -5,121 +5,16 @@
     reason = "what a test does not expect fails it"
 )]
 
-use bytes::{Bytes, BytesMut};
-use core::net::SocketAddr;
+mod gossip;
+
+use bytes::Bytes;
 use core::time::Duration;
-use pico_core::gossip::wire::{self, Envelope, Head, Message, Scope, Standing};
-use pico_core::gossip::{Action, Held, Input, Machine, Member, NodeId, Pace, Settings, State};
-use pico_core::host::DATAGRAM_MAX;
+use gossip::{ME, Node, TOP, addr, datagrams, member, named, packet, sent, standing};
+use pico_core::Machine as _;
+use pico_core::gossip::wire::{Head, Message, Scope, Standing};
+use pico_core::gossip::{Action, Held, Input, Member, NodeId, Pace, State};
 use pico_core::id::{AskId, Boot};
-use pico_core::{Instant, Machine as _, Seed};
 use std::slice;
-
-const ME: Boot = Boot(100);
-const TOP: u64 = (1 << 60) - 1;
-
-fn addr(port: u16) -> SocketAddr {
-    SocketAddr::from(([10, 0, 0, 1], port))
-}
-
-fn member(boot: u64, name: &str) -> Member {
-    Member {
-        boot: Boot(boot),
-        generation: 10,
-        incarnation: 0,
-        state: State::Alive,
-        addr: addr(u16::try_from(boot % 60_000 + 1).unwrap()),
-        versions: (1, 1),
-        id: NodeId::parse(name.as_bytes()).unwrap(),
-        notes: Vec::new(),
-    }
-}
-
-fn named(boot: u64) -> Member {
-    member(boot, &format!("node-{boot}"))
-}
-
-/// A node, its clock, and what it asked for since the last look.
-struct Node {
-    gossip: Machine,
-    now: Instant,
-}
-
-impl Node {
-    fn new() -> Self {
-        let now = Instant::from_nanos(1_000_000_000);
-        let Member { generation, addr, id, .. } = named(ME.0);
-        let (cluster, boot, notes) = ("pico".into(), ME, Vec::new());
-        let pace = Pace::default();
-        let settings = Settings { cluster, boot, generation, id, addr, notes, pace };
-        Self { gossip: Machine::new(now, settings, &Seed::from_u64(1)), now }
-    }
-
-    /// A packet of `from`, and what comes of it.
-    fn hear(&mut self, from: &Member, messages: &[Message]) -> Vec<Action> {
-        self.hear_at(from.boot, from.addr, messages)
-    }
-
-    fn hear_at(&mut self, from: Boot, addr: SocketAddr, messages: &[Message]) -> Vec<Action> {
-        let bytes = packet(from, messages);
-        self.gossip.handle(self.now, Input::Datagram { from: addr, bytes });
-        self.actions()
-    }
-
-    fn actions(&mut self) -> Vec<Action> {
-        std::iter::from_fn(|| self.gossip.poll()).collect()
-    }
-
-    fn pass(&mut self, span: Duration) -> Vec<Action> {
-        let until = self.now + span;
-        let mut all = Vec::new();
-        while let Some(due) = self.gossip.deadline().filter(|due| *due <= until) {
-            self.now = self.now.max(due);
-            self.gossip.tick(self.now);
-            all.extend(self.actions());
-        }
-        self.now = until;
-        all
-    }
-
-    fn state(&self, boot: u64) -> Option<State> {
-        let mut members = self.gossip.members();
-        members.find(|member| member.boot == Boot(boot)).map(|member| member.state)
-    }
-}
-
-fn packet(from: Boot, messages: &[Message]) -> BytesMut {
-    let mut bytes = BytesMut::new();
-    Envelope { cluster: "pico", from }.put(&mut bytes);
-    for message in messages {
-        message.put(&mut bytes);
-    }
-    bytes
-}
-
-/// Everything that was sent to an address, which must be readable to its end.
-fn sent(actions: &[Action], to: SocketAddr) -> Vec<Message> {
-    let mut all = Vec::new();
-    for action in actions {
-        if let Action::Datagram { to: sent, bytes } = action
-            && *sent == to
-        {
-            assert!(bytes.len() <= DATAGRAM_MAX);
-            let (_, messages) = wire::open(bytes).unwrap();
-            all.extend(messages.map(Result::unwrap));
-        }
-    }
-    all
-}
-
-fn datagrams(actions: &[Action]) -> usize {
-    actions.iter().filter(|action| matches!(action, Action::Datagram { .. })).count()
-}
-
-fn standing(of: &Member, state: State) -> Message {
-    let Member { boot, incarnation, .. } = *of;
-    Message::Standing(Standing { boot, incarnation, state, by: boot })
-}
 
 #[test]
 fn a_stranger_gets_one_datagram_at_most_and_no_ops() {

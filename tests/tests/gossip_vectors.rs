@@ -119,6 +119,7 @@ fn show(message: &Message) -> String {
             let last = if *last { "last" } else { "more" };
             format!("page {:016x} head {head} {last}{}", boot.0, list(entries))
         }
+        Message::Joining => "joining".into(),
     }
 }
 

@@ -124,6 +124,9 @@ impl Machine {
         for boot in missing {
             self.say_all_of(boot, reply);
         }
+        if !self.join.is_ready() {
+            self.say(reply, &Message::Joining);
+        }
     }
 
     /// Tells a member and its head to one who does not know it.

@@ -1,11 +1,11 @@
 //! Questions and answers over links: what is too long for datagrams, and everything where these
 //! do not get through.
 
+use super::catch_up::Known;
 use super::hear::{Letter, Source};
 use super::machine::{Action, Key, Machine};
 use super::wire::{Message, Messages};
 use crate::id::{AskId, Boot};
-use alloc::vec::Vec;
 use bytes::Bytes;
 use core::net::SocketAddr;
 
@@ -20,6 +20,8 @@ pub(super) enum Consult {
     Join,
     /// To follow a log.
     Fetch(Boot),
+    /// To say the last word.
+    Farewell,
     /// To answer an answer, and so often more.
     More(u8),
 }
@@ -61,6 +63,13 @@ impl Machine {
         self.consult_at(letter, addr, Consult::Ping)
     }
 
+    /// Says the last word by a consultation.
+    pub(super) fn consult_farewell(&mut self, boot: Boot) {
+        let mut letter = self.letter(boot, None);
+        self.say(&mut letter, &Message::Member(self.me.clone()));
+        self.consult(letter, Consult::Farewell);
+    }
+
     /// Another node consults us: answers in any case, so that it need not wait.
     pub(super) fn consulted(&mut self, ask: AskId, bytes: &[u8]) {
         let Some((boot, messages)) = self.open(bytes) else {
@@ -89,13 +98,16 @@ impl Machine {
             }
             return;
         };
+        if why == Consult::Farewell {
+            return self.heard_farewell(of);
+        }
         self.reached_by_consultation(of, ask);
-        let goals = (why == Consult::Join).then(|| goals(messages.clone()));
+        let known = (why == Consult::Join).then(|| known(messages.clone()));
         let source = Source { boot: of, addr: None };
         let mut reply = self.letter(of, None);
         self.hear(source, messages, &mut reply);
-        if let Some(goals) = goals {
-            self.caught(goals);
+        if let Some(known) = known {
+            self.told(of, known);
         }
         self.go_on(reply, why);
     }
@@ -105,7 +117,7 @@ impl Machine {
         let times = match why {
             Consult::Ping | Consult::Heads | Consult::Join => FOLLOW_UPS,
             Consult::More(times) => times,
-            Consult::Fetch(_) => 0,
+            Consult::Fetch(_) | Consult::Farewell => 0,
         };
         if let Some(left) = times.checked_sub(1)
             && !reply.is_empty()
@@ -115,15 +127,17 @@ impl Machine {
     }
 }
 
-/// How far logs are known to whoever wrote these messages.
-fn goals(messages: Messages<'_>) -> Vec<(Boot, u64)> {
-    let mut goals = Vec::new();
+/// What whoever wrote these messages knew.
+fn known(messages: Messages<'_>) -> Known {
+    let mut known = Known::default();
     for message in messages.filter_map(Result::ok) {
         if let Message::Heads { heads, .. } = message {
-            goals.extend(heads.iter().map(|head| (head.boot, head.head)));
+            known.goals.extend(heads.iter().map(|head| (head.boot, head.head)));
+        } else if let Message::Joining = message {
+            known.joining = true;
         }
     }
-    goals
+    known
 }
 
 /// Consultations under way at once.

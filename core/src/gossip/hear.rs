@@ -132,8 +132,8 @@ impl Machine {
             Message::Want { boot, after } => self.wanted(boot, after, reply),
             Message::Behind { boot, head } => self.fetch(from, boot, head),
             Message::PageWant { boot, after } => self.page_wanted(boot, after.as_ref(), reply),
-            // Only ever the answer to a consultation of ours, where it is looked for.
-            Message::Page { .. } => {}
+            // Only ever in the answer to a consultation of ours, where they are looked for.
+            Message::Page { .. } | Message::Joining => {}
         }
     }
 

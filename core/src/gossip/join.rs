@@ -1,12 +1,12 @@
-//! Finding the others, catching up, and leaving.
+//! Finding the others, and leaving.
 
-use super::consult::Consult;
+use super::catch_up::Stage;
 use super::hear::{Letter, Source};
 use super::machine::{Action, Key, Machine};
 use super::member::{Member, State};
 use super::wire::{Message, RISING_MAX};
 use crate::id::Boot;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -15,24 +15,12 @@ use core::time::Duration;
 #[derive(Default, Debug)]
 pub(super) struct Join {
     seeds: Vec<SocketAddr>,
-    stage: Stage,
+    pub(super) stage: Stage,
     /// Another process that has this node's name, with a higher generation, and may be alive.
     doubt: Option<Doubt>,
     /// Those that this node holds dead and another does not.
     doubtful: VecDeque<(Boot, SocketAddr)>,
     farewell: Option<Farewell>,
-}
-
-#[derive(Default, Debug)]
-enum Stage {
-    /// Nobody was found yet.
-    #[default]
-    Alone,
-    /// Somebody is being consulted.
-    Asking,
-    /// How far the logs have to be known.
-    CatchingUp(BTreeMap<Boot, u64>),
-    Ready,
 }
 
 #[derive(Debug)]
@@ -50,6 +38,8 @@ struct Farewell {
     until: crate::time::Instant,
     /// Who has yet to confirm it.
     to: Vec<Boot>,
+    /// How often it was said.
+    said: u8,
     over: bool,
 }
 
@@ -70,41 +60,46 @@ impl Join {
 impl Machine {
     /// Hears where others may be. A node that is told of nobody is the first.
     pub(super) fn sow(&mut self, seeds: Vec<SocketAddr>) {
-        let first = self.join.seeds.is_empty();
-        self.join.seeds = seeds;
-        self.join.seeds.truncate(SEEDS_MAX);
-        if self.join.seeds.is_empty() && matches!(self.join.stage, Stage::Alone) {
+        let mut seeds = seeds;
+        seeds.truncate(SEEDS_MAX);
+        let old = core::mem::replace(&mut self.join.seeds, seeds);
+        if self.join.seeds.is_empty() && matches!(self.join.stage, Stage::Asking(_)) {
             return self.ready(true);
         }
-        if first {
-            for seed in self.join.seeds.clone() {
-                self.knock(seed, Boot(0));
-            }
+        let new: Vec<_> = self.seeds_out_there().into_iter().filter(|s| !old.contains(s)).collect();
+        for seed in new {
+            self.knock(seed, Boot(0));
         }
     }
 
     /// Tries a seed, and one of the dead: so whatever was cut in two grows together.
     pub(super) fn contact(&mut self) {
         let alone = self.members.live().is_empty();
-        let soon = alone && !self.join.seeds.is_empty();
+        let soon = (alone || !self.join.is_ready()) && !self.join.seeds.is_empty();
         let span = self.settings.pace.contact;
         self.after(Key::Contact, if soon { span.min(Duration::from_secs(1)) } else { span });
+        let seeds = self.seeds_out_there();
+        // While nobody is found, each may be the one who answers.
+        let count = if alone { SEEDS_AT_ONCE.min(seeds.len()) } else { 1 };
+        let bound = u64::try_from(seeds.len()).unwrap_or(u64::MAX);
+        let at = usize::try_from(self.dice.below(bound)).unwrap_or(0);
+        for seed in seeds.iter().cycle().skip(at).take(count) {
+            self.knock(*seed, Boot(0));
+        }
+        if let Some(known) = self.members.some_dead(&mut self.dice) {
+            let (addr, boot) = (known.member.addr, known.member.boot);
+            self.knock(addr, boot);
+        }
+        self.ask_again();
+    }
+
+    /// Seeds that are neither this node nor a member that lives.
+    fn seeds_out_there(&self) -> Vec<SocketAddr> {
         let live = |addr: &SocketAddr| {
             let mut all = self.members.live().iter().filter_map(|boot| self.members.get(*boot));
             *addr == self.me.addr || all.any(|known| known.member.addr == *addr)
         };
-        let seeds: Vec<_> = self.join.seeds.iter().filter(|seed| !live(seed)).copied().collect();
-        let bound = u64::try_from(seeds.len()).unwrap_or(u64::MAX);
-        let at = usize::try_from(self.dice.below(bound)).unwrap_or(0);
-        if let Some(seed) = seeds.get(at) {
-            self.knock(*seed, Boot(0));
-        }
-        let gone = self.members.some_gone(&mut self.dice);
-        let gone = gone.filter(|known| known.member.state == State::Dead);
-        if let Some(known) = gone {
-            let (addr, boot) = (known.member.addr, known.member.boot);
-            self.knock(addr, boot);
-        }
+        self.join.seeds.iter().filter(|seed| !live(seed)).copied().collect()
     }
 
     /// Somebody holds a member alive that this node holds dead. If it lives, it will say so.
@@ -137,51 +132,7 @@ impl Machine {
             self.agenda.forget(Key::Namesake);
             return self.act(Action::Namesake(addr));
         }
-        if matches!(self.join.stage, Stage::Alone) && self.members.get(from.boot).is_some() {
-            self.join.stage = Stage::Asking;
-            if self.consult_heads(from.boot, Consult::Join).is_none() {
-                self.join_failed();
-            }
-        }
-    }
-
-    /// Whoever was consulted did not answer: somebody else will.
-    pub(super) fn join_failed(&mut self) {
-        if matches!(self.join.stage, Stage::Asking) {
-            self.join.stage = Stage::Alone;
-        }
-    }
-
-    /// This is how far somebody else knew the logs.
-    pub(super) fn caught(&mut self, goals: Vec<(Boot, u64)>) {
-        if matches!(self.join.stage, Stage::Asking) {
-            self.join.stage = Stage::CatchingUp(goals.into_iter().collect());
-            self.look_whether_ready();
-        }
-    }
-
-    /// Whether everything has come that was to be waited for.
-    pub(super) fn look_whether_ready(&mut self) {
-        let Stage::CatchingUp(goals) = &self.join.stage else { return };
-        let behind = |(boot, goal): (&Boot, &u64)| {
-            let live = self.members.get(*boot).is_some_and(|k| k.member.state.is_live());
-            live && self.replicas.head(*boot).is_some_and(|head| head < *goal)
-        };
-        if !goals.iter().any(behind) {
-            self.ready(true);
-        }
-    }
-
-    pub(super) fn stop_waiting(&mut self) {
-        if !self.join.is_ready() {
-            self.ready(false);
-        }
-    }
-
-    fn ready(&mut self, complete: bool) {
-        self.join.stage = Stage::Ready;
-        self.agenda.forget(Key::Ready);
-        self.act(Action::Ready { complete });
+        self.met(from);
     }
 
     /// Another boot has this node's name.
@@ -238,9 +189,9 @@ impl Machine {
         self.me.state = State::Left;
         self.rise_above(self.me.incarnation);
         self.tell_of_myself();
-        let to = self.members.some(&mut self.dice, FAREWELLS, |known| !known.is_deaf());
+        let to = self.members.some(&mut self.dice, FAREWELLS, |_| true);
         let until = self.now() + self.settings.pace.leave;
-        self.join.farewell = Some(Farewell { until, to, over: false });
+        self.join.farewell = Some(Farewell { until, to, said: 0, over: false });
         self.say_left();
     }
 
@@ -254,8 +205,17 @@ impl Machine {
             }
             return;
         }
-        for boot in farewell.to.clone() {
-            self.bid_farewell(boot);
+        farewell.said = farewell.said.saturating_add(1);
+        let (said, to) = (farewell.said, farewell.to.clone());
+        for boot in to {
+            let deaf = self.members.get(boot).is_some_and(super::members::Known::is_deaf);
+            if !deaf {
+                self.bid_farewell(boot);
+            }
+            // Datagrams may be what does not get through.
+            if said == if deaf { 1 } else { FAREWELL_CONSULTED } {
+                self.consult_farewell(boot);
+            }
         }
         self.after(Key::Leave, FAREWELL_EVERY);
     }
@@ -270,8 +230,9 @@ impl Machine {
     }
 }
 
-/// Addresses of seeds.
+/// Addresses of seeds, and of how many it is asked at once who is there.
 const SEEDS_MAX: usize = 256;
+const SEEDS_AT_ONCE: usize = 16;
 /// Members whose death is doubted at once, and of whom so many are asked in a round.
 pub(super) const DOUBTFUL_MAX: usize = 1_024;
 const DOUBTFUL_AT_ONCE: usize = 16;
@@ -281,3 +242,5 @@ const DOUBTS: u8 = 3;
 /// Members that are told the last word for sure, and how often they are.
 const FAREWELLS: usize = 3;
 const FAREWELL_EVERY: Duration = Duration::from_millis(200);
+/// With which time a consultation says it too.
+const FAREWELL_CONSULTED: u8 = 3;

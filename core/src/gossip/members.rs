@@ -277,12 +277,12 @@ impl Members {
         &self.live
     }
 
-    /// One that is gone, by chance.
-    pub(super) fn some_gone(&self, dice: &mut Dice) -> Option<&Known> {
-        let gone = self.gone.len();
-        let at = dice.below(u64::try_from(gone).unwrap_or(u64::MAX));
-        let boot = self.gone.get(usize::try_from(at).ok()?)?;
-        self.known.get(boot)
+    /// One that is dead and has not left, by chance.
+    pub(super) fn some_dead(&self, dice: &mut Dice) -> Option<&Known> {
+        let gone = self.gone.iter().filter_map(|boot| self.known.get(boot));
+        let dead: Vec<&Known> = gone.filter(|k| k.member.state == State::Dead).collect();
+        let at = dice.below(u64::try_from(dead.len()).unwrap_or(u64::MAX));
+        dead.get(usize::try_from(at).ok()?).copied()
     }
 
     /// Up to `count` different members that live, by chance, of those that `fit`.

@@ -8,9 +8,11 @@
 //! `probe` them, `standing` (suspect and refute), `spread` what is new, `compare` what is known,
 //! `replicas` (catch up with a log), `join` and leave.
 
+mod catch_up;
 mod compare;
 mod consult;
 pub mod directory;
+mod fields;
 mod hear;
 mod held;
 mod join;

@@ -1,7 +1,8 @@
 //! How the entries of a page are written: each without what it shares with the one before.
 
 use super::directory::Op;
-use super::wire::{self, Malformed};
+use super::fields;
+use super::wire::Malformed;
 use crate::varint::{self, Cursor};
 use alloc::vec::Vec;
 use bytes::{BufMut as _, BytesMut};
@@ -37,7 +38,7 @@ pub(super) fn read(from: &mut Cursor<'_>) -> Result<Vec<Op>, Malformed> {
         }
         name.truncate(shared);
         name.extend_from_slice(rest);
-        entries.push(Op { weight, endpoint: wire::endpoint(&name)? });
+        entries.push(Op { weight, endpoint: fields::endpoint(&name)? });
     }
     Ok(entries)
 }

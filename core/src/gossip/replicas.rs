@@ -33,6 +33,8 @@ pub(super) struct Entry {
     goal: u64,
     /// How often ops were asked for in vain.
     vain: u32,
+    /// How often they were asked for since the goal was reached last.
+    asked: u32,
 }
 
 #[derive(Debug)]
@@ -57,6 +59,7 @@ impl Replicas {
             wanted: None,
             goal: 0,
             vain: 0,
+            asked: 0,
         });
     }
 
@@ -122,9 +125,10 @@ impl Machine {
 
     /// A replica has grown from `before` on.
     fn grown(&mut self, boot: Boot, before: u64, changes: Vec<Op>) {
-        if let Some(entry) = self.replicas.all.get(&boot)
+        if let Some(entry) = self.replicas.all.get_mut(&boot)
             && entry.replica.head() >= entry.goal
         {
+            entry.asked = 0;
             self.replicas.behind.remove(&boot);
         }
         self.root = None;
@@ -156,9 +160,11 @@ impl Machine {
             let Some(entry) = self.replicas.all.get_mut(&boot) else { continue };
             let want = entry.ask(now, boot);
             entry.vain += u32::from(want.is_some());
-            if entry.vain > VAIN_MAX {
-                // Whoever said so may have been wrong, and will say it again if not.
-                entry.vain = 0;
+            entry.asked += u32::from(want.is_some());
+            if entry.vain > VAIN_MAX || entry.asked > ASKED_MAX {
+                // Whoever said so may have been wrong, and will say it again if not. That the log
+                // grows meanwhile does not make it right.
+                (entry.vain, entry.asked, entry.goal) = (0, 0, entry.replica.head());
                 self.replicas.behind.remove(&boot);
             }
             wants.extend(want);
@@ -288,7 +294,8 @@ impl Machine {
                 | Message::Root(_)
                 | Message::Heads { .. }
                 | Message::Want { .. }
-                | Message::PageWant { .. } => continue,
+                | Message::PageWant { .. }
+                | Message::Joining => continue,
             };
             came = result.is_ok();
             if !came {
@@ -339,6 +346,8 @@ impl Machine {
 const WANT_AGAIN: Duration = Duration::from_millis(200);
 /// How often ops are asked for in vain.
 const VAIN_MAX: u32 = 16;
+/// How often they are asked for before the goal is given up: more than a ring of ops takes.
+const ASKED_MAX: u32 = 64;
 /// Logs of which ops are asked for again in one round.
 const WANTS: usize = 64;
 /// Bytes of the ops in one message.

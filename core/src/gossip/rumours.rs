@@ -60,7 +60,8 @@ impl Rumours {
             | Message::Want { .. }
             | Message::Behind { .. }
             | Message::PageWant { .. }
-            | Message::Page { .. } => return,
+            | Message::Page { .. }
+            | Message::Joining => return,
         };
         let key = (about, accuser);
         match accuser {

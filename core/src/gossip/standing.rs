@@ -119,6 +119,8 @@ impl Machine {
         if !changes.is_empty() {
             self.act(Action::Serves { boot, changes });
         }
+        // Nobody waits for what it served.
+        self.look_whether_ready();
     }
 
     /// Contradicts what others say, unless it is what this node says itself.
