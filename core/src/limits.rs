@@ -36,6 +36,8 @@ pub struct Limits {
     pub linger_bytes: usize,
     /// Connections of one worker, all ports together.
     pub connections: usize,
+    /// Consultations of other nodes at once on one worker, each of up to 1 MiB.
+    pub consults: usize,
     /// Bytes of an endpoint ID.
     pub endpoint_bytes: usize,
     /// Idle connections to one service that an agent keeps.
@@ -62,9 +64,13 @@ pub struct Limits {
     pub dial_timeout: Duration,
     /// For a link to another node, from dialling to the hello: calls wait for it.
     pub link_timeout: Duration,
+    /// For a consultation of another node, from its head to the end of the answer. Longer than
+    /// anybody waits for it.
+    pub consult_timeout: Duration,
     /// How long a worker avoids a node to which its link failed; doubles with each failure.
     pub avoid_min: Duration,
-    /// The longest time for which a worker avoids a node.
+    /// The longest time for which a worker avoids a node, and how long a link must stand before
+    /// that begins anew.
     pub avoid_max: Duration,
     /// How long reading goes on after an early answer, and a close handshake may take.
     pub linger_timeout: Duration,
@@ -99,6 +105,7 @@ impl Default for Limits {
             replay_bytes: 64 * 1024,
             linger_bytes: 256 * 1024,
             connections: 65_536,
+            consults: 64,
             endpoint_bytes: 128,
             pool_idle: 1024,
             head_timeout: Duration::from_secs(10),
@@ -111,6 +118,7 @@ impl Default for Limits {
             handshake_timeout: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(5),
             link_timeout: Duration::from_secs(1),
+            consult_timeout: Duration::from_secs(10),
             avoid_min: Duration::from_secs(1),
             avoid_max: Duration::from_secs(8),
             linger_timeout: Duration::from_secs(2),

@@ -58,12 +58,46 @@ fn a_link_that_opens_ends_the_avoidance() {
     c.shut.insert(1);
     c.cut(0);
     c.agent(0, 0, "a");
-    c.pass(Duration::from_millis(999));
+    c.pass(Duration::from_millis(1999));
     c.asks(9, GET);
     assert_eq!(c.nodes[0].lost.len(), 2, "the refusal and the cut");
     c.pass(Duration::from_millis(1));
     c.asks(9, GET);
-    assert_eq!(c.nodes[0].lost.len(), 3, "1 s and not 2");
+    assert_eq!(c.nodes[0].lost.len(), 3);
+}
+
+#[test]
+fn a_link_that_breaks_as_soon_as_it_is_there_is_avoided_longer_each_time() {
+    let mut c = Cluster::new(&[1, 1, 1]);
+    for node in [1, 2] {
+        c.agent(node, 0, "a");
+    }
+    c.asks(40, GET);
+    assert_eq!(c.dials, 2, "each node once");
+    let cut = |c: &mut Cluster| {
+        let link = c.links.iter().rposition(|[_, (other, _)]| *other == 1).unwrap();
+        c.cut(link);
+    };
+    cut(&mut c);
+    for span in [1, 2, 4, 8, 8] {
+        let before = c.dials;
+        c.pass(Duration::from_millis(span * 1000 - 1));
+        c.asks(20, GET);
+        assert_eq!(c.dials, before, "{span}");
+        c.pass(Duration::from_millis(1));
+        c.asks(80, GET);
+        assert_eq!(c.dials, before + 1, "{span}");
+        cut(&mut c);
+    }
+    // One that has stood for a while is as good as any.
+    c.pass(Duration::from_secs(8));
+    c.asks(80, GET);
+    c.pass(Duration::from_secs(8));
+    cut(&mut c);
+    let before = c.dials;
+    c.pass(Duration::from_secs(1));
+    c.asks(80, GET);
+    assert_eq!(c.dials, before + 1, "1 s");
 }
 
 #[test]

@@ -24,6 +24,19 @@ pub(super) struct Entry {
     pub(super) told: Told,
     /// Whether it stands in one of the lists of touched ones.
     pub(super) touched: bool,
+    /// As what the worker has counted it.
+    pub(super) counted: Counted,
+}
+
+/// What a worker counts connections as.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Counted {
+    /// Whoever may call by it is waited for before tunnels are closed.
+    Caller,
+    /// Another node asks something, and nothing else.
+    Consultation,
+    /// Something else.
+    Other,
 }
 
 /// The machine behind a connection.
@@ -69,7 +82,17 @@ impl Event {
 impl Entry {
     /// A connection of which the driver knows nothing yet.
     pub(super) fn new(kind: Kind) -> Self {
-        Self { kind, told: Told::default(), touched: false }
+        Self { kind, told: Told::default(), touched: false, counted: Counted::Other }
+    }
+
+    /// As what it counts now.
+    pub(super) fn counts_as(&self) -> Counted {
+        match &self.kind {
+            Kind::Proxy(_) => Counted::Caller,
+            Kind::Relay(relay) if relay.is_link() => Counted::Caller,
+            Kind::Relay(relay) if relay.is_consultation() => Counted::Consultation,
+            Kind::Relay(_) | Kind::Upstream(_) | Kind::Admin(_) | Kind::Link(_) => Counted::Other,
+        }
     }
 
     /// What waits to be written.

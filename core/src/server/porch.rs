@@ -22,6 +22,8 @@ pub(super) struct Porch {
     http: Box<http1::Machine>,
     /// What another node asks, as far as it has come.
     question: Option<BytesMut>,
+    /// When a question must have been answered: only one that asks has this.
+    due: Option<Instant>,
     limits: Arc<Limits>,
 }
 
@@ -44,7 +46,7 @@ impl Porch {
     /// A connection that was just accepted.
     pub(super) fn new(now: Instant, limits: Arc<Limits>) -> Self {
         let http = Box::new(http1::Machine::new(now, Arc::clone(&limits)));
-        Self { http, question: None, limits }
+        Self { http, question: None, due: None, limits }
     }
 
     /// What waits to be written.
@@ -57,9 +59,14 @@ impl Porch {
         self.http.room()
     }
 
+    /// Whether another node has begun to ask something, and be it that it has its answer.
+    pub(super) const fn is_asking(&self) -> bool {
+        self.due.is_some()
+    }
+
     /// When it wants to be ticked.
     pub(super) fn deadline(&self) -> Option<Instant> {
-        self.http.deadline()
+        self.http.deadline().into_iter().chain(self.due).min()
     }
 
     /// Fires what is due.
@@ -83,27 +90,33 @@ impl Porch {
     }
 
     /// The next thing that happened. Whoever `admit` lets in is refused all the same if there is a
-    /// `refusal`.
+    /// `refusal`. `asks` says of a request whether it is a question, and why it is refused if so.
     pub(super) fn poll<A>(
         &mut self,
         now: Instant,
         refusal: Option<Reason>,
         admit: impl Fn(&RequestHead) -> Result<A, Reason>,
-        asks: impl Fn(&RequestHead) -> bool,
+        asks: impl Fn(&RequestHead) -> Option<Result<(), Reason>>,
     ) -> Option<Visit<A>> {
+        if self.due.is_some_and(|due| due <= now) {
+            // Whoever asked has long given up, or takes its time so that others cannot ask.
+            return Some(Visit::Closed);
+        }
         loop {
             match self.http.poll()? {
-                http1::Action::Request(request) if asks(&request.head) => {
-                    if let Some(reason) = refusal {
-                        return Some(self.refuse(now, reason));
-                    }
-                    if request.end {
-                        return Some(Visit::Asked(Bytes::new()));
-                    }
-                    self.question = Some(BytesMut::new());
-                    self.http.handle(now, http1::Input::Credit(CONSULT_MAX));
-                }
                 http1::Action::Request(request) => {
+                    if let Some(allowed) = asks(&request.head) {
+                        if let Err(reason) = allowed {
+                            return Some(self.refuse(now, reason));
+                        }
+                        self.due = Some(now + self.limits.consult_timeout);
+                        if request.end {
+                            return Some(Visit::Asked(Bytes::new()));
+                        }
+                        self.question = Some(BytesMut::new());
+                        self.http.handle(now, http1::Input::Credit(CONSULT_MAX));
+                        continue;
+                    }
                     let asked = admit(&request.head).and_then(|asked| {
                         let answer = ws::handshake::respond(&request.head)?;
                         let upgrade = request.upgrade.then_some(());

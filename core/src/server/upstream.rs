@@ -142,7 +142,7 @@ impl Upstream {
         let now = self.clock.now();
         loop {
             let Stage::Http(porch) = &mut self.stage else { return };
-            match porch.poll(now, self.refusal, endpoint_at, |_| false) {
+            match porch.poll(now, self.refusal, endpoint_at, |_| None) {
                 Some(Visit::Admitted(endpoint, answer)) => return self.open(endpoint, answer),
                 Some(Visit::Refused(reason)) => {
                     let note = Note::Refused { peer: self.peer, reason };

@@ -10,17 +10,21 @@ pub mod words;
 pub use agent::Agent;
 pub use cluster::{Cluster, boot};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use pico_core::gossip::{self, NodeId, Pace};
 use pico_core::host::{Action, Address, Fault, Host as _, Input, Port};
 use pico_core::id::{Boot, ConnId, ConnIds, Side, WorkerId};
 use pico_core::note::Note;
 use pico_core::rpc::Word;
-use pico_core::server::{Letter, Node, Settings, Worker};
+use pico_core::server::{Letter, Membership, Node, Settings, Worker};
 use pico_core::{Instant, Machine as _, Seed};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+
+/// When all nodes start.
+const START: Instant = Instant::from_nanos(1);
 
 /// A connection of some worker.
 pub type At = (usize, ConnId);
@@ -42,6 +46,8 @@ pub struct Rig {
     unlistening: Vec<(usize, Port)>,
     /// Connections that were asked for and are not there.
     pub dials: Vec<(At, SocketAddr)>,
+    /// Datagrams that the node sent.
+    pub datagrams: Vec<(SocketAddr, Bytes)>,
     /// What workers told the node of their links.
     pub lost: Vec<Boot>,
     letters: VecDeque<(Address, Letter)>,
@@ -55,14 +61,35 @@ impl Rig {
     }
 
     pub fn with(workers: u16, settings: Settings) -> Self {
-        let now = Instant::from_nanos(1);
+        let node = Node::new(START, workers, Arc::new(settings.clone()));
+        Self::of(workers, settings, node)
+    }
+
+    /// A node that is a member of a cluster of which it knows nobody.
+    pub fn among(workers: u16, settings: Settings) -> Self {
+        let gossip = gossip::Settings {
+            cluster: "pico".into(),
+            boot: settings.boot,
+            generation: 1,
+            id: NodeId::parse(settings.node_id.as_bytes()).unwrap(),
+            addr: "10.0.0.1:8004".parse().unwrap(),
+            notes: Vec::new(),
+            pace: Pace::default(),
+        };
+        let membership = Membership { gossip, join: Vec::new() };
+        let (shared, seed) = (Arc::new(settings.clone()), Seed::from_u64(6));
+        Self::of(workers, settings, Node::among(START, workers, shared, membership, &seed))
+    }
+
+    fn of(workers: u16, settings: Settings, node: Node) -> Self {
+        let now = START;
         let settings = Arc::new(settings);
         let seed = Seed::from_u64(5);
         let worker = |id| Worker::new(now, WorkerId(id), Arc::clone(&settings), &seed);
         let count = usize::from(workers);
         let mut rig = Self {
             now,
-            node: Node::new(now, workers, Arc::clone(&settings)),
+            node,
             workers: (0..workers).map(worker).collect(),
             ids: vec![ConnIds::new(Side::Accepted); count],
             out: BTreeMap::new(),
@@ -73,6 +100,7 @@ impl Rig {
             crowded: false,
             unlistening: Vec::new(),
             dials: Vec::new(),
+            datagrams: Vec::new(),
             lost: Vec::new(),
             letters: VecDeque::new(),
             done: vec![false; count + 1],
@@ -120,6 +148,12 @@ impl Rig {
     /// The shell tells the node to stop.
     pub fn drain(&mut self) {
         self.letters.push_back((Address::Node, Letter::Drain));
+        self.settle();
+    }
+
+    /// A datagram comes to the node.
+    pub fn datagram(&mut self, from: SocketAddr, bytes: BytesMut) {
+        self.node.handle(self.now, Input::Datagram { from, bytes });
         self.settle();
     }
 
@@ -260,7 +294,10 @@ impl Rig {
             Action::Done => self.done[who] = true,
             Action::Dial { conn, to, .. } => self.dials.push(((who, conn), to)),
             Action::Resolve { .. } => panic!("a node asks for no names"),
-            Action::Datagram { .. } => panic!("a node of one has nobody to tell"),
+            Action::Datagram { .. } if self.node.gossip().is_none() => {
+                panic!("a node of one has nobody to tell")
+            }
+            Action::Datagram { to, bytes } => self.datagrams.push((to, bytes)),
         }
     }
 

@@ -8,7 +8,7 @@ use crate::note::Note;
 use crate::reason::Reason;
 use crate::routing::Place;
 use crate::server::counts::Counts;
-use crate::server::entry::{Entry, Event, Kind};
+use crate::server::entry::{Counted, Entry, Event, Kind};
 use crate::server::link::relay::Relay;
 use crate::server::proxy::{self, Proxy};
 use crate::server::tally::{LinkState, PortTally, Tally};
@@ -83,6 +83,27 @@ impl Worker {
     /// Calls under way that clients and other nodes began here.
     pub fn calls(&self) -> u64 {
         self.loads.total()
+    }
+
+    /// Counts a connection as what it is now.
+    pub(super) fn count(&mut self, conn: ConnId) {
+        let Some(entry) = self.conns.get_mut(conn) else { return };
+        let now = entry.counts_as();
+        let before = core::mem::replace(&mut entry.counted, now);
+        self.discount(before);
+        match now {
+            Counted::Caller => self.callers += 1,
+            Counted::Consultation => self.consultations += 1,
+            Counted::Other => {}
+        }
+    }
+
+    pub(super) const fn discount(&mut self, counted: Counted) {
+        match counted {
+            Counted::Caller => self.callers -= 1,
+            Counted::Consultation => self.consultations -= 1,
+            Counted::Other => {}
+        }
     }
 
     /// What became of all requests of clients so far.

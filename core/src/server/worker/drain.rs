@@ -20,7 +20,7 @@ pub(super) enum Life {
     Lingering(Instant),
     /// Clients finish what is under way.
     Draining,
-    /// Clients and other nodes are gone, and the node knows.
+    /// Whoever called is gone, and the node knows.
     Quiet,
     /// Tunnels are being closed; what is left at the time is dropped.
     Parting(Instant),
@@ -91,12 +91,12 @@ impl Worker {
         }
     }
 
-    /// The second step: clients and other nodes finish what is under way.
+    /// The second step: clients and other nodes finish what is under way. Until the node has left
+    /// it is a member, so that others consult it.
     fn drain(&mut self) {
         self.life = Life::Draining;
         self.actions.push_back(Action::Unlisten(Port::Proxy));
         self.actions.push_back(Action::Unlisten(Port::Upstream));
-        self.actions.push_back(Action::Unlisten(Port::Gossip));
         self.each(|kind, now| match kind {
             Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Drain),
             Kind::Relay(relay) => relay.handle(now, relay::Input::Drain),
@@ -126,7 +126,7 @@ impl Worker {
     /// Moves a drain on when what it waits for has come.
     pub(super) fn settle_life(&mut self) {
         match self.life {
-            Life::Draining if self.clients == 0 && !self.listening => {
+            Life::Draining if self.callers == 0 && !self.listening => {
                 self.life = Life::Quiet;
                 self.write_node(Letter::Quiet(self.id));
             }

@@ -34,11 +34,13 @@ pub(super) struct Links {
     dialed: u64,
 }
 
-/// A node that is avoided.
+/// A node that is avoided, or was.
 #[derive(Clone, Copy, Debug)]
 struct Avoided {
     until: Instant,
     span: Duration,
+    /// Since when a link to it stands, if one does.
+    up: Option<Instant>,
 }
 
 impl Links {
@@ -65,19 +67,30 @@ impl Links {
         })
     }
 
-    /// A link to `boot` failed: it is avoided for a while, twice as long as the last time. Returns
-    /// whether that is news: what fails while it is avoided anyway was tried for want of others.
+    /// A link to `boot` failed: it is avoided for a while, twice as long as the last time unless
+    /// the link had stood for long. Returns whether that is news: what fails while it is avoided
+    /// anyway was tried for want of others.
     fn avoid(&mut self, boot: Boot, now: Instant, limits: &Limits) -> bool {
         if !self.peers.contains_key(&boot) {
             return false;
         }
         let span = match self.avoided.get(&boot) {
             Some(avoided) if now < avoided.until => return false,
+            Some(avoided) if avoided.up.is_some_and(|up| up + limits.avoid_max <= now) => {
+                limits.avoid_min
+            }
             Some(avoided) => avoided.span.saturating_mul(2).min(limits.avoid_max),
             None => limits.avoid_min,
         };
-        self.avoided.insert(boot, Avoided { until: now + span, span });
+        self.avoided.insert(boot, Avoided { until: now + span, span, up: None });
         true
+    }
+
+    /// A link to `boot` stands: it is avoided no more, until it breaks.
+    fn up(&mut self, boot: Boot, now: Instant) {
+        if let Some(avoided) = self.avoided.get_mut(&boot) {
+            (avoided.until, avoided.up) = (now, Some(now));
+        }
     }
 
     /// No call can be made by this link any more. There may be a newer one already.
@@ -139,7 +152,7 @@ impl Worker {
     }
 
     fn link_up(&mut self, boot: Boot) {
-        self.links.avoided.remove(&boot);
+        self.links.up(boot, self.clock.now());
         self.tally.links.opened += 1;
         if let Some(peer) = self.links.peers.get(&boot) {
             self.actions.push_back(Action::Note(Note::LinkUp { node: peer.id.clone() }));

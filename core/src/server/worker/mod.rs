@@ -40,7 +40,9 @@ pub struct Worker {
     id: WorkerId,
     conns: ConnMap<Entry>,
     /// How many connections there are of those who call: clients' and other nodes'.
-    clients: usize,
+    callers: usize,
+    /// How many consultations of other nodes are under way.
+    consultations: usize,
     routes: Arc<Routes>,
     links: Links,
     loads: Loads,
@@ -76,7 +78,8 @@ impl Worker {
         Self {
             id,
             conns: ConnMap::new(),
-            clients: 0,
+            callers: 0,
+            consultations: 0,
             routes: Arc::default(),
             links: Links::new(),
             loads: Loads::new(),
@@ -116,7 +119,6 @@ impl Worker {
         let settings = Arc::clone(&self.settings);
         let kind = match port {
             Port::Proxy => {
-                self.clients += 1;
                 let me = (self.id, conn);
                 let salt = self.dice.long();
                 Kind::Proxy(Box::new(Proxy::new(now, me, peer, salt, full, settings)))
@@ -127,13 +129,13 @@ impl Worker {
             }
             Port::Admin => Kind::Admin(Box::new(Admin::new(now, self.ready, &settings))),
             Port::Gossip => {
-                self.clients += 1;
                 let me = (self.id, conn);
                 let seed = self.seed.fork_at("relay", self.accepted);
                 Kind::Relay(Box::new(Relay::new(now, me, peer, seed, full, settings)))
             }
         };
         self.conns.insert(conn, Entry::new(kind));
+        self.count(conn);
         if self.life != Life::Serving {
             self.drain_one(conn);
         }
@@ -141,9 +143,14 @@ impl Worker {
     }
 
     fn event(&mut self, conn: ConnId, event: Event) {
+        let crowded = self.consultations >= self.settings.limits.consults;
         if let Some(entry) = self.conns.get_mut(conn) {
             self.tally.saw(&entry.kind, &event);
+            if let Kind::Relay(relay) = &mut entry.kind {
+                relay.crowd(crowded);
+            }
             entry.event(self.clock.now(), event);
+            self.count(conn);
             self.touch(conn);
         }
     }
@@ -250,14 +257,13 @@ impl Worker {
     fn remove(&mut self, conn: ConnId) {
         let Some(entry) = self.conns.remove(conn) else { return };
         self.agenda.forget(conn);
+        self.discount(entry.counted);
         self.tally.gone(&entry.kind);
         match entry.kind {
             Kind::Proxy(mut proxy) => {
-                self.clients -= 1;
                 self.give_up(&mut proxy);
             }
             Kind::Relay(mut relay) => {
-                self.clients -= 1;
                 self.give_up_relay(&mut relay);
             }
             Kind::Link(link) => self.links.forget(link.boot(), conn),

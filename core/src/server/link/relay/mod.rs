@@ -1,5 +1,7 @@
 //! Another node's link to us: its calls go to our tunnels, and no further.
 
+mod carry;
+
 use super::{CONSULT_PATH, NODE, PATH, read, written};
 use crate::head::{RequestHead, ResponseHead};
 use crate::http1::rules;
@@ -57,6 +59,10 @@ pub(in crate::server) struct Relay {
     counts: Counts,
     /// Why a handshake would be refused.
     refusal: Option<Reason>,
+    /// Whether the node has more connections than it should.
+    full: bool,
+    /// Whether it has more consultations than it should.
+    crowded: bool,
     /// Whether the node has heard that we drain, and calls no more.
     drained: bool,
     settings: Arc<Settings>,
@@ -106,6 +112,8 @@ impl Relay {
             seed,
             counts: Counts::default(),
             refusal: full.then_some(Reason::Overloaded),
+            full,
+            crowded: false,
             drained: false,
             settings,
         }
@@ -132,6 +140,21 @@ impl Relay {
     /// Whether it is over: it begins no call any more.
     pub(in crate::server) const fn is_closed(&self) -> bool {
         matches!(self.stage, Stage::Closed)
+    }
+
+    /// Whether calls may come by it.
+    pub(in crate::server) const fn is_link(&self) -> bool {
+        matches!(self.stage, Stage::Tunnel(_))
+    }
+
+    /// Whether a consultation came by it: nothing else will.
+    pub(in crate::server) const fn is_consultation(&self) -> bool {
+        matches!(&self.stage, Stage::Http(porch) if porch.is_asking())
+    }
+
+    /// Whether a consultation that begins now is one too many.
+    pub(in crate::server) const fn crowd(&mut self, crowded: bool) {
+        self.crowded = crowded;
     }
 
     /// What became of the calls that came by it so far.
@@ -164,12 +187,15 @@ impl Relay {
         let now = self.clock.now();
         let alone = self.settings.boot == Boot(0);
         let admit = |head: &RequestHead| if alone { Err(Reason::NotFound) } else { admit(head) };
+        // A node that drains is a member until it is gone, and answers like one.
+        let crowded = self.full || self.crowded;
+        let asks = |head: &RequestHead| {
+            let asks = head.method == Method::POST && head.target() == CONSULT_PATH.as_bytes();
+            let allowed = if crowded { Err(Reason::Overloaded) } else { Ok(()) };
+            (asks && !alone).then_some(allowed)
+        };
         loop {
             let Stage::Http(porch) = &mut self.stage else { return };
-            let asks = |head: &RequestHead| {
-                let asks = head.method == Method::POST && head.target() == CONSULT_PATH.as_bytes();
-                asks && !alone
-            };
             match porch.poll(now, self.refusal, admit, asks) {
                 Some(Visit::Asked(bytes)) => self.actions.push_back(Action::Ask(bytes)),
                 Some(Visit::Admitted((), answer)) => return self.open(answer),
@@ -270,139 +296,6 @@ impl Relay {
         }
     }
 
-    /// The other node has said a word of its call.
-    fn asked(&mut self, stream: StreamId, word: Word) {
-        let Some(call) = self.calls.get_mut(&stream) else { return };
-        match word {
-            Word::Data { .. } | Word::Trailers(_) if call.sated.is_some() => {}
-            Word::Data { bytes, end } => {
-                call.up.push(bytes, end);
-                self.flush_up(stream);
-            }
-            Word::Trailers(fields) => {
-                call.up.trailers(fields);
-                self.flush_up(stream);
-            }
-            Word::Credit(more) => {
-                call.down.credit(more);
-                self.flush_down(stream);
-            }
-            Word::Reset(_) => {
-                if let Some(place) = call.place {
-                    self.ask(stream, place, word);
-                }
-                let answered = self.calls.get(&stream).is_some_and(|call| call.down.is_over());
-                self.end(stream, answered);
-            }
-            // A caller does not answer, and calls by opening.
-            Word::Request { .. } | Word::Response { .. } => {}
-        }
-    }
-
-    /// The callee has said a word.
-    fn answered(&mut self, stream: StreamId, word: Word) {
-        let Some(call) = self.calls.get_mut(&stream) else { return };
-        match word {
-            Word::Credit(more) => {
-                call.up.credit(more);
-                self.flush_up(stream);
-            }
-            Word::Response { head, end } => self.respond(stream, head, end),
-            Word::Data { bytes, end } => {
-                call.down.push(bytes, end);
-                self.flush_down(stream);
-            }
-            Word::Trailers(fields) => {
-                call.down.trailers(fields);
-                self.flush_down(stream);
-            }
-            Word::Reset(reset) => {
-                let whole = call.down.has_ended();
-                if whole && !call.down.is_over() && reset.reason == Reason::Closed {
-                    call.sated = Some(reset);
-                    self.leave(stream);
-                } else {
-                    self.say(stream, word);
-                    self.end(stream, whole);
-                }
-            }
-            // A callee does not call: the RPC machine refuses such a frame.
-            Word::Request { .. } => {}
-        }
-    }
-
-    fn respond(&mut self, stream: StreamId, head: ResponseHead, end: bool) {
-        let interim = head.status.is_informational() && head.status.as_u16() != 101;
-        // No credit bounds interim responses: a node that is behind goes without.
-        let full = matches!(&self.stage, Stage::Tunnel(tunnel) if tunnel.is_full());
-        if interim && full {
-            return;
-        }
-        self.say(stream, Word::Response { head, end });
-        if end && let Some(call) = self.calls.get_mut(&stream) {
-            call.down = Flow::new(true, 0);
-            self.settle(stream);
-        }
-    }
-
-    /// Sends on what the callee would take of the request's body.
-    fn flush_up(&mut self, stream: StreamId) {
-        while let Some(call) = self.calls.get_mut(&stream)
-            && let Some(place) = call.place
-            && let Some(word) = call.up.next()
-        {
-            let taken = weight(&word);
-            self.ask(stream, place, word);
-            if taken > 0 {
-                self.say(stream, Word::Credit(taken));
-            }
-        }
-        self.settle(stream);
-    }
-
-    /// Sends on what the other node would take of the response's body.
-    fn flush_down(&mut self, stream: StreamId) {
-        while let Some(call) = self.calls.get_mut(&stream)
-            && let Some(word) = call.down.next()
-        {
-            let (taken, place) = (weight(&word), call.place);
-            self.say(stream, word);
-            if let Some(place) = place.filter(|_| taken > 0) {
-                self.ask(stream, place, Word::Credit(taken));
-            }
-        }
-        self.settle(stream);
-    }
-
-    /// Forgets a call of which nothing is left to do.
-    fn settle(&mut self, stream: StreamId) {
-        let Some(call) = self.calls.get(&stream).filter(|call| call.down.is_over()) else { return };
-        if let Some(reset) = call.sated {
-            self.say(stream, Word::Reset(reset));
-        } else if !call.up.is_over() {
-            return;
-        }
-        self.end(stream, true);
-    }
-
-    /// The call is over at the callee.
-    fn leave(&mut self, stream: StreamId) {
-        let place = self.calls.get_mut(&stream).and_then(|call| call.place.take());
-        self.actions.extend(place.map(Action::Over));
-    }
-
-    fn end(&mut self, stream: StreamId, answered: bool) {
-        self.leave(stream);
-        if let Some(call) = self.calls.remove(&stream) {
-            self.ended(answered, call.up.stalls() + call.down.stalls());
-        }
-    }
-
-    fn ended(&mut self, answered: bool, stalls: u64) {
-        self.counts.end(answered);
-        self.actions.push_back(Action::Relayed { answered, stalls });
-    }
-
     /// The connection is over. What is left here is what the other node thinks is over.
     fn close(&mut self) {
         self.stage = Stage::Closed;
@@ -436,10 +329,7 @@ impl crate::Machine for Relay {
             match input {
                 Input::Socket(Event::Lost) => return self.close(),
                 Input::Socket(event) => porch.event(now, event),
-                Input::Drain => {
-                    self.refusal = Some(Reason::Draining);
-                    porch.close(now);
-                }
+                Input::Drain => self.refusal = Some(Reason::Draining),
                 Input::Part(_) => porch.close(now),
                 Input::Placed(..) | Input::Word(..) | Input::Replied(_) => {}
             }
@@ -496,17 +386,5 @@ fn endpoint_of(head: &RequestHead) -> Result<EndpointId, Reason> {
         (Some(value), None) => EndpointId::parse(value),
         (Some(_), Some(_)) => Err(Reason::InvalidEndpoint),
         (None, _) => Err(Reason::MissingEndpoint),
-    }
-}
-
-/// How many bytes of a body a word carries.
-fn weight(word: &Word) -> usize {
-    match word {
-        Word::Data { bytes, .. } => bytes.len(),
-        Word::Request { .. }
-        | Word::Response { .. }
-        | Word::Trailers(_)
-        | Word::Reset(_)
-        | Word::Credit(_) => 0,
     }
 }
