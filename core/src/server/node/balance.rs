@@ -22,6 +22,10 @@ pub(super) struct Balance {
     tunnels: Vec<u64>,
     /// How many were asked to leave when, as long as they may be on their way.
     leaving: VecDeque<(Instant, u64)>,
+    /// The fewest that this node has held since it has too many, and how many should have left
+    /// since: if those come back, nothing is gained by asking more.
+    fewest: u64,
+    in_vain: u64,
     next: Option<Instant>,
     dice: Dice,
 }
@@ -48,6 +52,8 @@ impl Balance {
             others: BTreeMap::new(),
             tunnels: alloc::vec![0; usize::from(workers)],
             leaving: VecDeque::new(),
+            fewest: u64::MAX,
+            in_vain: 0,
             next: None,
             dice,
         }
@@ -107,7 +113,10 @@ impl Balance {
             return None;
         }
         self.next = Some(now + EVERY);
-        while self.leaving.pop_front_if(|(asked, _)| *asked + MOVES_WITHIN <= now).is_some() {}
+        let gone = |(asked, _): &mut (Instant, u64)| *asked + MOVES_WITHIN <= now;
+        while let Some((_, count)) = self.leaving.pop_front_if(gone) {
+            self.in_vain += count;
+        }
         let held = others.map(|boot| self.others.get(&boot).copied().unwrap_or(0));
         let (nodes, all) = held.fold((1, self.own), |(nodes, all), held| (nodes + 1, all + held));
         let share = all.div_ceil(nodes);
@@ -116,7 +125,18 @@ impl Balance {
         let moving: u64 = self.leaving.iter().map(|(_, count)| count).sum();
         let surplus = self.own.saturating_sub(moving).saturating_sub(most);
         let count = surplus.min(permille(self.own, self.settings.rate_permille).max(1));
-        if nodes < 2 || count == 0 {
+        if nodes < 2 || self.own <= most {
+            (self.fewest, self.in_vain) = (u64::MAX, 0);
+            return None;
+        }
+        if self.own < self.fewest {
+            (self.fewest, self.in_vain) = (self.own, 0);
+        } else if self.in_vain >= IN_VAIN_MAX {
+            (self.fewest, self.in_vain) = (u64::MAX, 0);
+            self.next = Some(now + PAUSE);
+            return None;
+        }
+        if count == 0 {
             return None;
         }
         let begins = self.leaving.is_empty();
@@ -176,6 +196,10 @@ const EVERY: Duration = Duration::from_secs(1);
 /// An agent that was asked to leave has left within this time, if it ever does: it dials, comes
 /// online, and stays for `leave_delay`.
 const MOVES_WITHIN: Duration = Duration::from_secs(10);
+/// When so many should have left and there are no fewer than before, they come back.
+const IN_VAIN_MAX: u64 = 32;
+/// For how long nobody is asked then.
+const PAUSE: Duration = Duration::from_mins(10);
 
 #[cfg(test)]
 mod tests {
@@ -308,6 +332,19 @@ mod tests {
         // What another node with as many upstreams of one endpoint is known by.
         rig.other(1, 24);
         assert_eq!(rig.second(1), 0);
+    }
+
+    #[test]
+    fn agents_that_come_back_are_left_alone_for_a_while() {
+        let mut rig = Rig::new();
+        rig.come(0, 100, false);
+        let seconds = |rig: &mut Rig, count: usize| (0..count).map(|_| rig.second(1)).sum();
+        let first: usize = seconds(&mut rig, 60);
+        assert!((32..=80).contains(&first), "32, and those on their way: {first}");
+        let pause: usize = seconds(&mut rig, 500);
+        assert_eq!(pause, 0);
+        let again: usize = seconds(&mut rig, 200);
+        assert!((32..=80).contains(&again), "{again}");
     }
 
     #[test]
