@@ -9,6 +9,7 @@ mod link;
 mod mail;
 mod ready;
 
+pub mod balancer;
 pub mod clock;
 pub mod command;
 pub mod config;

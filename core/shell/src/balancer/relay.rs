@@ -1,7 +1,6 @@
 //! How a balancer carries one connection's bytes to another, and asks its questions.
 
-use super::{Balancer, CONNECT, Key, Passage};
-use core::net::SocketAddr;
+use super::{Balancer, CONNECT, CONNS_MAX, Key};
 use pico_core::Outbox;
 use pico_core::host::{Action, Host as _, Port, Told, Wire};
 use pico_core::id::ConnId;
@@ -20,8 +19,9 @@ pub(super) struct End {
 /// What a connection is for.
 #[derive(Debug)]
 pub(super) enum Kind {
-    /// Somebody made it; what comes goes on to the back. It is this passage.
-    Front { back: Option<ConnId>, passage: usize },
+    /// Somebody made it, by this port; what comes goes on to the back. The nodes that were
+    /// dialled for it, in order.
+    Front { back: Option<ConnId>, port: Port, tried: Vec<usize> },
     /// To a node, for this front.
     Back { front: ConnId },
     /// A question to this node, and the answer until it is understood.
@@ -49,35 +49,44 @@ impl End {
 }
 
 impl Balancer {
-    pub(super) fn accepted(&mut self, conn: ConnId, port: Port, peer: SocketAddr) {
-        let at = self.watch.read(self.clock.now());
-        let passage = self.passages.len();
-        let (front, dials, made) = (conn, Vec::new(), false);
-        self.passages.push(Passage { peer, port, at, front, dials, made });
-        self.conns.insert(conn, End::new(Kind::Front { back: None, passage }));
-        self.dial(conn, passage, Outbox::new());
+    pub(super) fn accepted(&mut self, conn: ConnId, port: Port) {
+        let full = self.conns.len() >= CONNS_MAX;
+        self.conns.insert(conn, End::new(Kind::Front { back: None, port, tried: Vec::new() }));
+        if full {
+            self.drop_conn(conn, true);
+        } else {
+            self.dial(conn, Outbox::new());
+        }
     }
 
-    /// Dials a node for a passage; `waits` is what came for it already. Without a node the front
-    /// is cut.
-    fn dial(&mut self, front: ConnId, passage: usize, waits: Outbox) {
-        let tried = self.passages[passage].dials.clone();
-        let Some(node) = self.choose(&tried) else {
+    /// Dials a node for a front; `waits` is what came for it already. Without a node the front is
+    /// cut.
+    fn dial(&mut self, front: ConnId, waits: Outbox) {
+        let Some(Kind::Front { port, tried, .. }) = self.conns.get(front).map(|end| &end.kind)
+        else {
+            return;
+        };
+        let (port, mut tried) = (*port, tried.clone());
+        let chosen = self.choose(&tried).and_then(|at| Some((at, self.nodes.get(at)?.backend)));
+        let Some((node, backend)) = chosen else {
             self.drop_conn(front, true);
             return;
         };
-        let backend = self.nodes[node].backend;
-        let to = match self.passages[passage].port {
+        let to = match port {
             Port::Proxy => backend.proxy,
             Port::Upstream => backend.upstream,
             Port::Admin => backend.admin,
-            Port::Gossip => panic!("nodes reach each other without a balancer"),
+            // Nodes reach each other without a balancer.
+            Port::Gossip => {
+                self.drop_conn(front, true);
+                return;
+            }
         };
         let back = self.ids.issue();
-        self.passages[passage].dials.push((node, back));
+        tried.push(node);
         self.conns.insert(back, End { outbox: waits, ..End::new(Kind::Back { front }) });
         if let Some(end) = self.conns.get_mut(front) {
-            end.kind = Kind::Front { back: Some(back), passage };
+            end.kind = Kind::Front { back: Some(back), port, tried };
         }
         self.timers.set(Key::Connect(back), self.clock.now() + CONNECT);
         self.actions.push_back(Action::Dial { conn: back, to, wire: Wire::Plain });
@@ -92,16 +101,9 @@ impl Balancer {
                 end.outbox.put(b"GET /ready HTTP/1.1\r\nHost: node\r\nConnection: close\r\n\r\n");
             }
             Kind::Back { front } => {
-                let passage = self.conns.get(front).and_then(|front| match front.kind {
-                    Kind::Front { passage, .. } => Some((passage, front.ended)),
-                    Kind::Back { .. } | Kind::Probe { .. } => None,
-                });
-                if let Some((passage, ended)) = passage {
-                    self.passages[passage].made = true;
+                if self.conns.get(front).is_some_and(|front| front.ended) {
                     self.tell(conn);
-                    if ended {
-                        self.actions.push_back(Action::Finish(conn));
-                    }
+                    self.actions.push_back(Action::Finish(conn));
                 }
             }
             Kind::Front { .. } => {}
@@ -114,12 +116,7 @@ impl Balancer {
         let Some(end) = self.drop_conn(conn, late) else { return };
         match end.kind {
             Kind::Probe { node, .. } => self.asked(node, &end),
-            Kind::Back { front } => {
-                if let Some(Kind::Front { passage, .. }) = self.conns.get(front).map(|f| &f.kind) {
-                    let passage = *passage;
-                    self.dial(front, passage, end.outbox);
-                }
-            }
+            Kind::Back { front } => self.dial(front, end.outbox),
             Kind::Front { .. } => {}
         }
     }
@@ -128,6 +125,7 @@ impl Balancer {
         let Some(end) = self.conns.get_mut(conn) else { return };
         match &mut end.kind {
             Kind::Probe { node, answer: Some(answer) } => {
+                // The first line says all, and is no longer than a read.
                 answer.extend_from_slice(bytes);
                 if answer.contains(&b'\n') {
                     let (node, ready) = (*node, answer.starts_with(b"HTTP/1.1 200 "));
@@ -205,7 +203,9 @@ impl Balancer {
 
     /// A question's connection is over; if it was not answered, the node is not ready.
     pub(super) fn asked(&mut self, node: usize, end: &End) {
-        self.nodes[node].probe = None;
+        if let Some(node) = self.nodes.get_mut(node) {
+            node.probe = None;
+        }
         if matches!(end.kind, Kind::Probe { answer: Some(_), .. }) {
             self.learn(node, false);
         }
