@@ -200,6 +200,69 @@ fn an_agent_that_dies_at_the_other_node_is_lost_to_the_client_here() {
 }
 
 #[test]
+fn an_agent_that_dies_at_the_other_node_leaves_its_requests_to_the_next_one_there() {
+    let mut c = Cluster::new(&[1, 1, 1]);
+    let agents = [c.agent(1, 0, "a"), c.agent(1, 0, "a")];
+    c.route_with(0, "a", 1, 2);
+    // Somebody else who is said to serve it is not well.
+    c.shut.insert(2);
+    c.route(0, "a", 2);
+    c.know(0, |peers| peers.get_mut(&boot(2)).unwrap().standing = Standing::Suspect);
+    let client = c.ask(0, 0, GET);
+    let first = *agents.iter().find(|agent| !c.idle(**agent)).unwrap();
+    let other = *agents.iter().find(|agent| **agent != first).unwrap();
+    c.called(first);
+    let at = c.agents[first].1.at;
+    c.nodes[1].lose(at);
+    c.settle();
+    let (stream, _) = c.called(other);
+    c.respond(other, stream, &[], true);
+    assert_eq!(status(&mut c, client), 200);
+}
+
+#[test]
+fn a_forwarded_call_that_crosses_the_end_of_its_tunnel_goes_to_the_next_one_of_the_node() {
+    let mut c = Cluster::new(&[1, 2]);
+    let agents = [c.agent(1, 1, "a"), c.agent(1, 1, "a")];
+    c.ask(0, 0, POST);
+    let busy = *agents.iter().find(|agent| !c.idle(**agent)).unwrap();
+    let idle = *agents.iter().find(|agent| **agent != busy).unwrap();
+    c.called(busy);
+    // The other one has less to do. That its tunnel is gone is news when the call arrives.
+    c.blocked.insert(0);
+    let client = c.ask(0, 0, POST);
+    let [(_, here), (_, there)] = c.links[0];
+    let bytes = c.nodes[0].bytes(here);
+    let lost = c.agents[idle].1.at;
+    c.nodes[1].lose_while(lost, there, &bytes);
+    c.blocked.clear();
+    let (stream, head) = c.called(busy);
+    assert_eq!(
+        head.fields.get("x-pico-endpoint"),
+        None,
+        "it is not the head that the link brought"
+    );
+    c.respond(busy, stream, &[], true);
+    assert_eq!(status(&mut c, client), 200);
+}
+
+#[test]
+fn a_node_that_one_worker_cannot_reach_is_avoided_by_all() {
+    let mut c = Cluster::new(&[2, 1, 1]);
+    c.shut.insert(1);
+    c.route(0, "a", 1);
+    let agent = c.agent(2, 0, "a");
+    for at in 0..40 {
+        let client = c.ask(0, at % 2, POST);
+        let (stream, _) = c.called(agent);
+        c.respond(agent, stream, &[], true);
+        assert_eq!(status(&mut c, client), 200);
+    }
+    assert_eq!(c.nodes[0].lost, [boot(1)], "one worker found out, and the other heard");
+    assert_eq!(c.dials, 3, "the lost one once, and the other by each worker");
+}
+
+#[test]
 fn a_silent_link_is_lost_after_two_heartbeats() {
     let mut c = Cluster::new(&[1, 1]);
     let agent = c.agent(1, 0, "a");

@@ -5,7 +5,9 @@ use pico_core::head::{Fields, elements, valid_name, valid_value};
 use pico_core::host::{Action, Told};
 use pico_core::id::WorkerId;
 use pico_core::id::{Boot, ConnIds, ConnMap, Side};
-use pico_core::routing::{Change, EndpointId, Loads, Place, Routes, Standing, Upstream, choose};
+use pico_core::routing::{
+    Change, EndpointId, Loads, Place, Routes, Standing, Tried, Upstream, choose,
+};
 use pico_core::{Agenda, Instant, Outbox, Seed, Timers};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, VecDeque};
@@ -246,12 +248,34 @@ fn who_is_not_well_serves_only_if_nobody_else_does_and_the_avoided_and_unknown_n
             let chosen = choose(&two, &loads, known, None, &mut dice).unwrap();
             assert_eq!(chosen.place, two[1].place);
         }
-        let avoid = Some(two[1].place);
-        assert_eq!(choose(&two, &loads, known, avoid, &mut dice).unwrap().place, two[0].place);
-        assert!(choose(&two[1..], &loads, known, avoid, &mut dice).is_none());
+        let tried = Some(Tried { place: two[1].place, stale: false });
+        assert_eq!(choose(&two, &loads, known, tried, &mut dice).unwrap().place, two[0].place);
+        assert!(choose(&two[1..], &loads, known, tried, &mut dice).is_none());
     }
     assert!(choose(&two[..1], &loads, nobody, None, &mut dice).is_none(), "not a peer");
     assert!(choose(&[], &loads, nobody, None, &mut dice).is_none());
+}
+
+#[test]
+fn a_second_try_goes_to_the_same_node_only_if_that_holds_several_and_no_other_is_well() {
+    use Standing::{Alive, Suspect};
+    let mut two = upstreams(2);
+    let mut dice = Seed::from_u64(1).roll();
+    let loads = Loads::new();
+    (two[0].place, two[1].place) = (Place::Node(Boot(1)), Place::Node(Boot(2)));
+    let place = two[0].place;
+    let mut chosen = |two: &[Upstream], stale, first, second| {
+        let known = |boot| Some(if boot == Boot(1) { first } else { second });
+        let tried = Some(Tried { place, stale });
+        choose(two, &loads, known, tried, &mut dice).map(|upstream| upstream.place)
+    };
+    assert_eq!(chosen(&two[..1], false, Alive, Alive), None, "its only one failed");
+    two[0].weight = 2;
+    assert_eq!(chosen(&two[..1], false, Alive, Alive), Some(place));
+    assert_eq!(chosen(&two, false, Alive, Suspect), Some(place));
+    assert_eq!(chosen(&two, false, Alive, Alive), Some(two[1].place));
+    assert_eq!(chosen(&two, true, Alive, Suspect), Some(two[1].place), "it holds none");
+    assert_eq!(chosen(&two, false, Suspect, Suspect), Some(two[1].place), "it is not well");
 }
 
 #[test]

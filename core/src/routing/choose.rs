@@ -55,8 +55,26 @@ impl Loads {
     }
 }
 
+/// Where a call has failed, before it is tried once more.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Tried {
+    /// The place.
+    pub place: Place,
+    /// Whether it has said that it does not serve the endpoint.
+    pub stale: bool,
+}
+
+impl Tried {
+    /// Whether the call may go there again for want of another: the place is a node that holds
+    /// several upstreams, and lost or refused the call only as one of them did.
+    fn may_serve(self, upstream: &Upstream) -> bool {
+        upstream.place.is_remote() && upstream.weight > 1 && !self.stale
+    }
+}
+
 /// Picks the less loaded of two random candidates: a node that is not [`Standing::Alive`] only if
-/// nothing else serves; `avoid`, and a node of which `standing` knows nothing, never.
+/// nothing else serves; a node of which `standing` knows nothing, never. Where the call was
+/// `tried` it goes again only if that is a node of several upstreams, and no other is well.
 ///
 /// The load of a candidate is (calls under way + 1) / weight, doubled if it is remote. Two
 /// choices spread almost as well as knowing all loads, and do not herd (Mitzenmacher, 2001).
@@ -64,7 +82,7 @@ pub fn choose(
     upstreams: &[Upstream],
     loads: &Loads,
     standing: impl Fn(Boot) -> Option<Standing>,
-    avoid: Option<Place>,
+    tried: Option<Tried>,
     dice: &mut Dice,
 ) -> Option<Upstream> {
     let fit = |well: bool| {
@@ -75,10 +93,17 @@ pub fn choose(
                 Place::Node(boot) => standing(boot),
             };
             let fits = stands.is_some_and(|stands| (stands == Standing::Alive) == well);
-            fits && avoid.is_none_or(|place| place != u.place)
+            fits && tried.is_none_or(|tried| tried.place != u.place)
         }
     };
     let well = upstreams.iter().any(|u| fit(true)(&u));
+    let again = |u: &&Upstream| {
+        let alive = matches!(u.place, Place::Node(boot) if standing(boot) == Some(Standing::Alive));
+        alive && tried.is_some_and(|tried| tried.place == u.place && tried.may_serve(u))
+    };
+    if let Some(again) = upstreams.iter().find(again).filter(|_| !well) {
+        return Some(*again);
+    }
     let mut fits = upstreams.iter().filter(fit(well));
     let count = fits.clone().count();
     if count < 2 {

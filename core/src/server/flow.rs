@@ -130,6 +130,16 @@ impl Flow {
         self.said_end
     }
 
+    /// Starts over for another taker, if the last one has asked for nothing. The head of the
+    /// request said whether it is its `end`. Returns whether that is so.
+    pub(super) fn rewind(&mut self, end: bool) -> bool {
+        let untouched = self.asked == 0;
+        if untouched {
+            self.said_end = end;
+        }
+        untouched
+    }
+
     /// The next word that the taker may be told.
     pub(super) fn next(&mut self) -> Option<Word> {
         if let Some(piece) = self.queue.front_mut() {

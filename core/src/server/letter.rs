@@ -2,7 +2,7 @@
 
 use crate::head::RequestHead;
 use crate::id::{Boot, ConnId, WorkerId};
-use crate::routing::{Change, EndpointId, Peers, Place, Routes};
+use crate::routing::{Change, EndpointId, Peers, Routes, Tried};
 use crate::rpc::Word;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -27,7 +27,7 @@ pub struct Sought {
     /// Whose upstream.
     pub endpoint: EndpointId,
     /// Where it has failed before.
-    pub avoid: Option<Place>,
+    pub tried: Option<Tried>,
     /// The request.
     pub head: RequestHead,
     /// Whether no body follows.
@@ -63,7 +63,8 @@ pub enum Letter {
     Routes(Arc<Routes>),
     /// Who the other nodes are from now on: for the workers.
     Peers(Arc<Peers>),
-    /// A worker could not dial this node, or its link to it broke: for the node.
+    /// A worker could not dial this node, or its link to it broke: for the node, which tells the
+    /// workers.
     LinkLost(Boot),
     /// Another node consults this one, on this connection of this worker: for the node.
     Asked {

@@ -98,7 +98,16 @@ impl Cluster {
     }
 
     pub fn route_to(&mut self, node: usize, endpoint: &str, to: Boot) {
-        let upstream = Upstream { place: Place::Node(to), weight: 1 };
+        self.put(node, endpoint, to, 1);
+    }
+
+    /// A node hears that another serves an endpoint by so many upstreams.
+    pub fn route_with(&mut self, node: usize, endpoint: &str, to: usize, weight: u32) {
+        self.put(node, endpoint, boot(to), weight);
+    }
+
+    fn put(&mut self, node: usize, endpoint: &str, to: Boot, weight: u32) {
+        let upstream = Upstream { place: Place::Node(to), weight };
         let change = Change::Put(endpoint.parse().unwrap(), upstream);
         self.nodes[node].write_to(Address::Node, Letter::Changed(change));
     }

@@ -285,8 +285,8 @@ impl Rig {
                 self.workers[who].handle(self.now, Input::Unlistened(port));
             }
             Action::Letter { to, letter } => {
-                if let Letter::LinkLost(boot) = letter {
-                    self.lost.push(boot);
+                if let (Address::Node, Letter::LinkLost(boot)) = (to, &letter) {
+                    self.lost.push(*boot);
                 }
                 self.letters.push_back((to, letter));
             }

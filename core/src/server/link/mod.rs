@@ -3,6 +3,7 @@
 //! A [`Link`] is the end that dialled, and calls; a [`Relay`](relay::Relay) the end that accepted,
 //! and is called. The opening handshake is in `spec/link.md`.
 
+mod call;
 pub(super) mod relay;
 
 use super::calls::{Calls, decline};

@@ -322,7 +322,10 @@ impl Machine for Node {
         };
         match letter {
             Letter::Changed(change) => self.change(&change),
-            Letter::LinkLost(boot) => self.tell_gossip(gossip::Input::LinkLost(boot)),
+            Letter::LinkLost(boot) => {
+                self.tell_gossip(gossip::Input::LinkLost(boot));
+                self.tell_all(&Letter::LinkLost(boot));
+            }
             Letter::Asked { worker, conn, bytes } => {
                 if let Some(cluster) = &mut self.cluster {
                     cluster.asked(now, (worker, conn), bytes);

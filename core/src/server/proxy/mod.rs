@@ -17,7 +17,7 @@ use crate::machine::Machine as _;
 use crate::note::Note;
 use crate::outbox::Outbox;
 use crate::reason::Reason;
-use crate::routing::{EndpointId, Place, endpoint_of};
+use crate::routing::{EndpointId, Place, Tried, endpoint_of};
 use crate::rpc::Word;
 use crate::time::{Instant, Monotonic};
 use alloc::boxed::Box;
@@ -228,8 +228,8 @@ impl Proxy {
         self.serial += 1;
         let call = self.call_id(self.serial);
         self.await_response();
-        let avoid = failed.map(|(place, _)| place);
-        self.actions.push_back(Action::Begin(Sought { call, endpoint, avoid, head, end }));
+        let tried = failed.map(|(place, why)| Tried { place, stale: why == Reason::NotMine });
+        self.actions.push_back(Action::Begin(Sought { call, endpoint, tried, head, end }));
     }
 
     fn placed(&mut self, serial: u64, place: Option<Place>) {

@@ -121,6 +121,19 @@ impl Worker {
         }
     }
 
+    /// Another worker could not reach a node, or was cut off from it.
+    pub(super) fn shun(&mut self, boot: Boot) {
+        let conn = self.links.open.get(&boot).and_then(|conn| self.conns.get(*conn));
+        let linked = conn.is_some_and(|entry| match &entry.kind {
+            Kind::Link(link) => link.is_up(),
+            Kind::Proxy(_) | Kind::Upstream(_) | Kind::Admin(_) | Kind::Relay(_) => false,
+        });
+        if !linked {
+            let now = self.clock.now();
+            self.links.avoid(boot, now, &self.settings.limits);
+        }
+    }
+
     /// Sends a caller's word to another node.
     pub(super) fn ask_node(&mut self, boot: Boot, call: CallId, word: Word) {
         let begins = matches!(word, Word::Request { .. });

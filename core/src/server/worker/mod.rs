@@ -281,13 +281,13 @@ impl Worker {
             Some(Kind::Relay(relay)) if !relay.is_closed() => true,
             Some(_) | None => return,
         };
-        if !last && sought.avoid.is_some() {
+        if !last && sought.tried.is_some() {
             self.tally.calls.retried += 1;
         }
         let upstreams = self.routes.get(&sought.endpoint);
         let now = self.clock.now();
         let standing = |boot| if forwarded { None } else { self.links.standing(boot, now) };
-        let found = choose(upstreams, &self.loads, standing, sought.avoid, &mut self.dice);
+        let found = choose(upstreams, &self.loads, standing, sought.tried, &mut self.dice);
         if found.is_none() && !last {
             return self.write_node(Letter::Seek(Box::new(sought)));
         }
@@ -399,8 +399,8 @@ impl Worker {
             Letter::Drain => self.linger(),
             Letter::Part => self.part(),
             Letter::Sought(sought) => self.begin(*sought, true),
+            Letter::LinkLost(boot) => self.shun(boot),
             Letter::Changed(_)
-            | Letter::LinkLost(_)
             | Letter::Asked { .. }
             | Letter::Seek(_)
             | Letter::Draining(_)

@@ -6,6 +6,7 @@ use crate::id::StreamId;
 use crate::reason::Reason;
 use crate::rpc::Word;
 use crate::server::flow::Flow;
+use crate::server::link::call::{Attempt, weight};
 use crate::server::proxy::Action;
 
 impl Relay {
@@ -43,6 +44,7 @@ impl Relay {
         let Some(call) = self.calls.get_mut(&stream) else { return };
         match word {
             Word::Credit(more) => {
+                call.attempt = Attempt::Begun;
                 call.up.credit(more);
                 self.flush_up(stream);
             }
@@ -57,7 +59,9 @@ impl Relay {
             }
             Word::Reset(reset) => {
                 let whole = call.down.has_ended();
-                if whole && !call.down.is_over() && reset.reason == Reason::Closed {
+                if let (Some(place), Some(again)) = (call.place, call.again(reset)) {
+                    self.begin_again(stream, place, again);
+                } else if whole && !call.down.is_over() && reset.reason == Reason::Closed {
                     call.sated = Some(reset);
                     self.leave(stream);
                 } else {
@@ -76,6 +80,9 @@ impl Relay {
         let full = matches!(&self.stage, Stage::Tunnel(tunnel) if tunnel.is_full());
         if interim && full {
             return;
+        }
+        if let Some(call) = self.calls.get_mut(&stream) {
+            call.attempt = Attempt::Begun;
         }
         self.say(stream, Word::Response { head, end });
         if end && let Some(call) = self.calls.get_mut(&stream) {
@@ -140,17 +147,5 @@ impl Relay {
     pub(super) fn ended(&mut self, answered: bool, stalls: u64) {
         self.counts.end(answered);
         self.actions.push_back(Action::Relayed { answered, stalls });
-    }
-}
-
-/// How many bytes of a body a word carries.
-fn weight(word: &Word) -> usize {
-    match word {
-        Word::Data { bytes, .. } => bytes.len(),
-        Word::Request { .. }
-        | Word::Response { .. }
-        | Word::Trailers(_)
-        | Word::Reset(_)
-        | Word::Credit(_) => 0,
     }
 }

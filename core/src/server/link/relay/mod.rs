@@ -2,6 +2,7 @@
 
 mod carry;
 
+use super::call::{Again, Attempt, Call};
 use super::{CONSULT_PATH, NODE, PATH, read, written};
 use crate::head::{RequestHead, ResponseHead};
 use crate::http1::rules;
@@ -10,12 +11,11 @@ use crate::machine::Machine as _;
 use crate::note::Note;
 use crate::outbox::Outbox;
 use crate::reason::Reason;
-use crate::routing::{EndpointId, HEADER, Place};
+use crate::routing::{EndpointId, HEADER, Place, Tried};
 use crate::rpc::{self, Reset, Word};
 use crate::seed::Seed;
 use crate::server::counts::Counts;
 use crate::server::entry::Event;
-use crate::server::flow::Flow;
 use crate::server::letter::{CallId, Sought};
 use crate::server::porch::{Porch, Visit};
 use crate::server::proxy::Action;
@@ -75,19 +75,6 @@ enum Stage {
     /// The link is open. Nothing is called by it from here, so no call is tagged.
     Tunnel(Box<tunnel::Machine<CallId>>),
     Closed,
-}
-
-/// A call of the other node's.
-#[derive(Debug)]
-struct Call {
-    /// Where it goes, once that is known and until it is over there.
-    place: Option<Place>,
-    /// The request's body.
-    up: Flow,
-    /// The response's.
-    down: Flow,
-    /// The callee has answered in full and wants no more, which is said behind the answer.
-    sated: Option<Reset>,
 }
 
 impl Relay {
@@ -261,10 +248,10 @@ impl Relay {
         match endpoint {
             Ok(endpoint) => {
                 head.fields.retain(|name, _| !rules::is_pico(name));
-                let (up, down) = (Flow::new(end, 0), Flow::new(false, 0));
-                self.calls.insert(stream, Call { place: None, up, down, sated: None });
+                let again = Again { endpoint: endpoint.clone(), head: head.clone(), end };
+                self.calls.insert(stream, Call::new(again));
                 let call = self.call_id(stream);
-                let sought = Sought { call, endpoint, avoid: None, head, end };
+                let sought = Sought { call, endpoint, tried: None, head, end };
                 self.actions.push_back(Action::Begin(sought));
             }
             Err(reason) => {
@@ -274,6 +261,14 @@ impl Relay {
         }
     }
 
+    /// A tunnel did not take a call: it may go to another one.
+    fn begin_again(&mut self, stream: StreamId, place: Place, again: Again) {
+        self.leave(stream);
+        let Again { endpoint, head, end } = again;
+        let (call, tried) = (self.call_id(stream), Some(Tried { place, stale: false }));
+        self.actions.push_back(Action::Begin(Sought { call, endpoint, tried, head, end }));
+    }
+
     /// A call goes to a tunnel of ours, or there is none for it.
     fn placed(&mut self, stream: StreamId, place: Option<Place>) {
         match (self.calls.get_mut(&stream), place) {
@@ -281,8 +276,13 @@ impl Relay {
                 call.place = Some(place);
                 self.flush_up(stream);
             }
-            (Some(_), None) => {
-                let reset = Reset { reason: Reason::NotMine, started: false };
+            (Some(call), None) => {
+                let reset = match call.attempt {
+                    Attempt::Second(first) => first,
+                    Attempt::First(_) | Attempt::Begun => {
+                        Reset { reason: Reason::NotMine, started: false }
+                    }
+                };
                 self.say(stream, Word::Reset(reset));
                 self.end(stream, false);
             }
