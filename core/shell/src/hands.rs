@@ -326,8 +326,11 @@ impl<P: Platform, L> Hands<P, L> {
     fn letter(&mut self) -> Option<Input<L>> {
         self.todo.pop_front();
         let mut letters = Vec::new();
-        if let Some(letterbox) = self.post.letterbox(self.me) {
-            letterbox.collect(&mut letters);
+        if let Some(letterbox) = self.post.letterbox(self.me)
+            && !letterbox.collect(&mut letters)
+        {
+            self.done = true;
+            return None;
         }
         self.letters = letters.into_iter();
         self.letters.next().map(Input::Letter)

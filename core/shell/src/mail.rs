@@ -24,6 +24,8 @@ pub(crate) struct Letterbox<L> {
 struct State<L> {
     letters: Vec<L>,
     closed: bool,
+    /// The owner is to end at once.
+    cut: bool,
 }
 
 impl<L> Post<L> {
@@ -43,6 +45,17 @@ impl<L> Post<L> {
         match self.0.get(place) {
             Some(letterbox) => letterbox.deliver(letters),
             None => letters.clear(),
+        }
+    }
+
+    /// Ends all machines at once, wherever they are: their sockets close as if the process had
+    /// been killed, and nothing that waits is said.
+    pub fn cut(&self) {
+        for letterbox in self.0.iter() {
+            let mut state = letterbox.lock();
+            state.cut = true;
+            drop(state);
+            letterbox.bell.wake_by_ref();
         }
     }
 
@@ -67,13 +80,16 @@ impl<L> Letterbox<L> {
     fn new() -> Self {
         let ready = Arc::default();
         let bell = Spur::waker(Token::Mail, &ready);
-        let state = Mutex::new(State { letters: Vec::new(), closed: false });
+        let state = Mutex::new(State { letters: Vec::new(), closed: false, cut: false });
         Self { ready, bell, state }
     }
 
-    /// Exchanges what has arrived for the empty vector `spare`.
-    pub(crate) fn collect(&self, spare: &mut Vec<L>) {
-        mem::swap(&mut self.lock().letters, spare);
+    /// Exchanges what has arrived for the empty vector `spare`. Returns whether the owner may go
+    /// on.
+    pub(crate) fn collect(&self, spare: &mut Vec<L>) -> bool {
+        let mut state = self.lock();
+        mem::swap(&mut state.letters, spare);
+        !state.cut
     }
 
     /// Throws away what waits and what will still come.

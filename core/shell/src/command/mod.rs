@@ -90,7 +90,7 @@ fn command(runtime: &'static str) -> Command {
         .subcommand(agent_command())
         .subcommand(
             Command::new("demo")
-                .about("Show it all in one process: a node, agents, a service, and requests")
+                .about("Show it all in one process: three nodes, agents, a service, and requests")
                 .after_help(DEMO)
                 .arg(
                     Arg::new("once")

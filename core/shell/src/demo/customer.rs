@@ -53,17 +53,17 @@ impl Customer {
         Self { post, events, to, replies: BTreeMap::new(), count: 0 }
     }
 
-    /// Sends a request for `endpoint` and returns its number.
+    /// Talks to another proxy from now on.
+    pub(super) fn turn_to(&mut self, to: SocketAddr) {
+        self.to = to;
+    }
+
+    /// Sends a request for `demo` and returns its number.
     pub(super) fn send(&mut self, method: Method, target: &str, body: Option<&[u8]>) -> u64 {
         self.send_to("demo", method, target, body, false)
     }
 
-    /// Asks for an upgrade.
-    pub(super) fn upgrade(&mut self, target: &str) -> u64 {
-        self.send_to("demo", Method::GET, target, None, true)
-    }
-
-    /// Sends a request for any endpoint.
+    /// Sends a request for any endpoint, which may ask for an upgrade.
     pub(super) fn send_to(
         &mut self,
         endpoint: &str,
