@@ -1,5 +1,7 @@
 //! Everything around the machines that no runtime needs to know.
 
+#[cfg(unix)]
+mod cluster;
 mod crew;
 mod datagrams;
 mod demo;

@@ -4,11 +4,15 @@
 //! byte, the end of a process) and bounded by [`PATIENCE`], and every process dies with the value
 //! that stands for it. So the tests hold on a busy machine and leave nothing behind.
 
+mod load;
+mod local;
 mod pattern;
 mod process;
 mod service;
 mod wire;
 
+pub use load::{Load, Pace, Tally};
+pub use local::{Local, Row};
 pub use pattern::{Check, Pattern};
 pub use process::{Ended, Process};
 pub use service::{Service, Upgrades};
@@ -141,22 +145,38 @@ impl Server {
 pub struct Agent {
     /// The process.
     pub process: Process,
+    node: usize,
 }
 
 impl Agent {
     /// Starts `pico agent http` towards `service`, and waits until it is online.
     pub fn start(runtime: &Runtime, server: &Server, endpoint: &str, service: &str) -> Self {
-        let url = format!("http://{}", server.upstream);
+        Self::towards(runtime, server.upstream, endpoint, service)
+    }
+
+    /// The same, towards whatever listens for agents at `to`.
+    pub fn towards(runtime: &Runtime, to: SocketAddr, endpoint: &str, service: &str) -> Self {
+        let url = format!("http://{to}");
         let process = runtime.run(&["agent", "http", endpoint, service, "--connect.url", &url]);
-        let mut agent = Self { process };
+        let mut agent = Self { process, node: 0 };
         agent.wait_until_online();
         agent
     }
 
+    /// The number in the name of the node at which it has last come online, such as 2 of
+    /// `node-2`; 0 if there is none.
+    pub fn node(&self) -> usize {
+        self.node
+    }
+
     /// Waits for the agent to say once more that it is online.
     pub fn wait_until_online(&mut self) {
-        self.process.wait_for_next("word that it is online", |line| {
-            line.to_ascii_lowercase().contains("online").then_some(())
+        self.node = self.process.wait_for_next("word that it is online", |line| {
+            // The log says it too.
+            let mut words = line.strip_prefix("Status ")?.split_whitespace().skip(1);
+            let online = words.next() == Some("online");
+            let name = words.nth(1).and_then(|name| name.strip_prefix("node-"));
+            online.then(|| name.and_then(|at| at.parse().ok()).unwrap_or(0))
         });
     }
 }

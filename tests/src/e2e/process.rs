@@ -1,8 +1,8 @@
 //! A child process that dies with its guard, and what it says.
 
 use super::PATIENCE;
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::io::{BufRead, BufReader, Read, Write as _};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 
@@ -11,6 +11,7 @@ use std::thread;
 pub struct Process {
     name: String,
     child: Child,
+    input: Option<ChildStdin>,
     lines: Receiver<Line>,
     seen: Vec<Line>,
 }
@@ -35,12 +36,28 @@ pub struct Ended {
 impl Process {
     /// Starts `command` without an input and with both outputs read.
     pub fn start(name: &str, command: &mut Command) -> Self {
-        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::begin(name, command.stdin(Stdio::null()))
+    }
+
+    /// The same with an input, for [`tell`](Self::tell).
+    pub fn start_with_input(name: &str, command: &mut Command) -> Self {
+        Self::begin(name, command.stdin(Stdio::piped()))
+    }
+
+    fn begin(name: &str, command: &mut Command) -> Self {
+        let command = command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let (sender, lines) = channel();
         read(child.stdout.take().expect("it is piped"), sender.clone(), Line::Out);
         read(child.stderr.take().expect("it is piped"), sender, Line::Err);
-        Self { name: name.to_owned(), child, lines, seen: Vec::new() }
+        let input = child.stdin.take();
+        Self { name: name.to_owned(), child, input, lines, seen: Vec::new() }
+    }
+
+    /// Types a line.
+    pub fn tell(&mut self, line: &str) {
+        let input = self.input.as_mut().expect("it was started with an input");
+        writeln!(input, "{line}").expect("it takes what is typed");
     }
 
     /// Waits for a line of either output from which `found` makes something. Lines that came

@@ -3,6 +3,8 @@
 pub mod agent;
 pub mod server;
 
+#[cfg(unix)]
+use crate::cluster;
 use crate::config::{self, Logs, Refusal};
 use crate::demo;
 use crate::log;
@@ -51,7 +53,15 @@ pub fn main<P: Platform>() -> ExitCode {
 
 fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
     match matches.subcommand() {
-        Some(("server", matches)) => server::run::<P>(config::Server::load(matches)?),
+        Some(("server", matches)) => {
+            #[cfg(unix)]
+            if let Some(parent) = matches.get_one::<u32>("parent") {
+                cluster::die_with(*parent)?;
+            }
+            server::run::<P>(config::Server::load(matches)?)
+        }
+        #[cfg(unix)]
+        Some(("cluster", matches)) => cluster::run::<P>(&config::Cluster::load(matches)?),
         Some(("agent", matches)) => agent::run::<P>(agent_settings(matches)?),
         Some(("demo", matches)) => demo::run::<P>(matches.get_flag("once"), Logs::quiet()),
         Some(_) | None => Err(Refusal("expected a command; see pico --help".into()).into()),
@@ -74,7 +84,7 @@ fn agent_settings(matches: &ArgMatches) -> Result<config::Agent, Refusal> {
 }
 
 fn command(runtime: &'static str) -> Command {
-    Command::new("pico")
+    let pico = Command::new("pico")
         .version(format!("{} ({runtime})", env!("CARGO_PKG_VERSION")))
         .about("A reverse proxy for services that nobody can dial")
         .propagate_version(true)
@@ -98,7 +108,12 @@ fn command(runtime: &'static str) -> Command {
                         .action(ArgAction::SetTrue)
                         .help("Exit after the checks, also on a terminal"),
                 ),
-        )
+        );
+    #[cfg(unix)]
+    let pico = pico
+        .mut_subcommand("server", |server| server.arg(cluster::parent()))
+        .subcommand(cluster::command());
+    pico
 }
 
 fn agent_command() -> Command {

@@ -4,12 +4,16 @@
 //! its line in `--help` follow from the row.
 
 mod agent;
+#[cfg(unix)]
+mod cluster;
 mod server;
 mod value;
 mod yaml;
 
 pub use agent::Agent;
 pub(crate) use agent::listener;
+#[cfg(unix)]
+pub(crate) use cluster::{Cluster, KEYS as CLUSTER_KEYS};
 pub use server::Server;
 pub use value::{Format, Level, Logs};
 

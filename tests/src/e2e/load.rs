@@ -1,0 +1,106 @@
+//! A steady stream of requests, and what became of them.
+
+use super::PATIENCE;
+use super::wire::{Body, Head, bound};
+use std::io::{self, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+/// Requests at a steady rate, by clients that keep their connections for as long as they may.
+#[derive(Debug)]
+pub struct Load {
+    clients: Vec<(Sender<()>, JoinHandle<Tally>)>,
+}
+
+/// What became of the requests of a load.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Those that were answered with 200 and the name of a service.
+    pub answered: usize,
+    /// What happened to each of the others, in words.
+    pub failed: Vec<String>,
+}
+
+/// How a load asks.
+#[derive(Clone, Copy, Debug)]
+pub struct Pace {
+    /// Requests in a second, all clients together. A machine that is busy makes fewer of them.
+    pub per_second: u32,
+    /// Clients.
+    pub clients: u32,
+    /// The method: what may be run twice is tried again where it failed.
+    pub method: &'static str,
+}
+
+impl Load {
+    /// Begins to ask for `endpoint` at `to`, where every answer is to be one of `names`.
+    pub fn start(to: SocketAddr, endpoint: &str, names: &[&str], pace: Pace) -> Self {
+        let gap = Duration::from_secs(1) * pace.clients / pace.per_second;
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let body = if pace.method == "POST" { "content-length: 3\r\n\r\nabc" } else { "\r\n" };
+        let request = format!(
+            "{} / HTTP/1.1\r\nhost: load\r\nx-pico-endpoint: {endpoint}\r\n{body}",
+            pace.method
+        );
+        let clients = (0..pace.clients).map(|_| {
+            let (names, request) = (names.clone(), request.clone());
+            let (sender, stop) = channel();
+            let thread = thread::spawn(move || {
+                let mut tally = Tally::default();
+                let mut conn = None;
+                while stop.recv_timeout(gap) == Err(RecvTimeoutError::Timeout) {
+                    match ask(&mut conn, to, &request) {
+                        Ok((200, text)) if names.contains(&text) => tally.answered += 1,
+                        Ok((status, text)) => tally.failed.push(format!("{status} {text}")),
+                        Err(error) => {
+                            conn = None;
+                            tally.failed.push(error.to_string());
+                        }
+                    }
+                }
+                tally
+            });
+            (sender, thread)
+        });
+        Self { clients: clients.collect() }
+    }
+
+    /// Ends it, once every request that is under way is over.
+    pub fn stop(self) -> Tally {
+        let (senders, threads): (Vec<_>, Vec<_>) = self.clients.into_iter().unzip();
+        drop(senders);
+        let tallies = threads.into_iter().map(|thread| thread.join().expect("no panic"));
+        tallies.fold(Tally::default(), |mut all, one| {
+            all.answered += one.answered;
+            all.failed.extend(one.failed);
+            all
+        })
+    }
+}
+
+/// Makes a request, on the connection that there is or on a new one.
+fn ask(
+    conn: &mut Option<BufReader<TcpStream>>,
+    to: SocketAddr,
+    request: &str,
+) -> io::Result<(u16, String)> {
+    let stream = match conn {
+        Some(stream) => stream,
+        None => {
+            let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+            bound(&stream);
+            conn.insert(BufReader::new(stream))
+        }
+    };
+    stream.get_mut().write_all(request.as_bytes())?;
+    let head = Head::read(stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
+    let mut text = String::new();
+    Body::of_response(&head, "GET", stream)?.read_to_string(&mut text)?;
+    if head.get("connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
+        *conn = None;
+    }
+    let status = head.word(1).parse();
+    Ok((status.map_err(|_| io::Error::from(io::ErrorKind::InvalidData))?, text))
+}
