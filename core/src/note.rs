@@ -1,6 +1,7 @@
 //! What machines tell people: facts, not sentences, so that the shell can write them as text or
 //! as JSON.
 
+use crate::gossip;
 use crate::host::Fault;
 use crate::reason::Reason;
 use alloc::string::String;
@@ -80,9 +81,19 @@ pub enum Note {
     NodeGone {
         /// What it was called.
         node: String,
-        /// Whether it was found dead; otherwise it has left.
-        dead: bool,
+        /// How it went.
+        why: Gone,
     },
+    /// The node knows nobody else, though it was told where others may be: said again and again,
+    /// once for each such place.
+    Alone {
+        /// The place, as it was written.
+        seed: String,
+        /// Why nobody was found there.
+        why: Missing,
+    },
+    /// Nobody was found in time, and the node ends, as it was told to.
+    Deserted,
     /// A worker's link to another node is up.
     LinkUp {
         /// What the node is called.
@@ -124,6 +135,46 @@ pub enum Note {
         /// Calls that did not end in time.
         cut: usize,
     },
+}
+
+/// How a node is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gone {
+    /// It was found dead.
+    Dead,
+    /// It has said so.
+    Left,
+    /// It has begun anew, and is there again.
+    Restarted,
+}
+
+/// Why no other node was found at a place.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Missing {
+    /// The name could not be looked up.
+    #[error("the name cannot be looked up: {0}")]
+    Name(Fault),
+    /// Nobody answers there.
+    #[error("nobody answers there: {0}")]
+    Silent(Fault),
+    /// A node answers there, of the cluster of this name.
+    #[error("a node of another cluster answers there: cluster.name {0:?}")]
+    Stranger(String),
+    /// Something else answers there.
+    #[error("what answers there is no node of this cluster")]
+    Other,
+    /// It is this node.
+    #[error("it is this node itself")]
+    Oneself,
+}
+
+impl From<gossip::Missed> for Missing {
+    fn from(missed: gossip::Missed) -> Self {
+        match missed {
+            gossip::Missed::Oneself => Self::Oneself,
+            gossip::Missed::Stranger(cluster) => Self::Stranger(cluster),
+        }
+    }
 }
 
 /// Why a tunnel is down.

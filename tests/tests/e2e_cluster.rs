@@ -105,7 +105,7 @@ fn when_a_node_drains_no_request_is_lost(on: Pair) {
 }
 
 fn of_two_nodes_of_one_name_the_older_one_ends(on: Pair) {
-    let entry = node(on.server, "n1", &[]);
+    let mut entry = node(on.server, "n1", &[]);
     let older = node(on.agent, "twin", &[&entry]);
     // Generations are counted in milliseconds.
     let newer = node(on.server, "twin", &[&entry, &older]);
@@ -113,6 +113,7 @@ fn of_two_nodes_of_one_name_the_older_one_ends(on: Pair) {
     assert_eq!(ended.status.code(), Some(1), "{ended:?}");
     let told = ended.stderr.iter().any(|line| line.contains("cluster.node-id"));
     assert!(told, "{ended:?}");
+    entry.process.wait_for("the restart", |line| line.contains("has restarted").then_some(()));
     let service = Service::start("by the newer one");
     let _agent = Agent::start(on.agent, &newer, "web", &service.target());
     wait_until_served(entry.proxy, "web");

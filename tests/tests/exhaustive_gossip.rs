@@ -188,6 +188,7 @@ impl Net {
                     Action::Answer { ask, bytes } => self.answer(ask, bytes),
                     Action::Left => self.left = Some(self.now),
                     Action::Member { .. } | Action::Serves { .. } | Action::Ready { .. } => {}
+                    Action::Missed { .. } => panic!("nobody looks for others"),
                     Action::Namesake(_) => panic!("nobody has a namesake"),
                 }
             }

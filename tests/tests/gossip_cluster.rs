@@ -2,9 +2,9 @@
 
 use core::time::Duration;
 use pico_core::Instant;
-use pico_core::gossip::Pace;
+use pico_core::gossip::{Pace, State};
 use pico_sim::case::{Case, Chance, Fault, Link, Shape, Span, Traffic};
-use pico_sim::gossip::{Cluster, Order};
+use pico_sim::gossip::{Cluster, Order, Told};
 
 fn case(nodes: usize, seed: u64) -> Case {
     let link = Link { latency: Span::millis(1), jitter: Span::millis(0), ..Link::default() };
@@ -103,4 +103,62 @@ fn a_cluster_that_was_cut_in_two_grows_together() {
         println!("{nodes} nodes: {took:?}");
         assert!(took.is_some(), "{:?}", cluster.differs());
     }
+}
+
+#[test]
+fn nodes_that_start_together_have_all_caught_up_soon() {
+    for (nodes, loss) in [(2, 0), (10, 0), (40, 10)] {
+        let mut case = case(nodes, 8);
+        case.link.loss = Chance::percent(loss);
+        let mut cluster = Cluster::whole(&case, Pace::default());
+        cluster.pass(Pace::default().catch_up);
+        for at in 0..nodes {
+            let told = &cluster.peer(at).told;
+            assert!(told.iter().any(|(_, told)| *told == Told::Ready(true)), "{at}: {told:?}");
+        }
+    }
+}
+
+#[test]
+fn where_datagrams_do_not_get_through_consultations_do_it_all() {
+    let mut case = case(6, 9);
+    let (only, flaps) = (Traffic::Datagrams, None);
+    let (from, to) = ("all".to_owned(), "all".to_owned());
+    let (at, lasts) = (Span::millis(0), Span::secs(3_600));
+    case.faults = vec![Fault::Cut { from, to, both: true, only, at, lasts, flaps }];
+    let mut cluster = Cluster::whole(&case, Pace::default());
+    for at in 0..6 {
+        cluster.serve(at, &format!("web-{at}"), 1);
+    }
+    assert!(cluster.until(MINUTE, Cluster::agrees).is_some(), "{:?}", cluster.differs());
+    cluster.pass(10 * MINUTE);
+    assert_eq!(cluster.false_deaths(), 0);
+    cluster.crash(4);
+    assert!(cluster.until(MINUTE, Cluster::agrees).is_some(), "{:?}", cluster.differs());
+    cluster.order(3, Order::Leave);
+    let left = |cluster: &Cluster| cluster.up().len() == 4 && cluster.agrees();
+    assert!(cluster.until(MINUTE, left).is_some(), "{:?}", cluster.differs());
+    let boot = cluster.boot(3);
+    let told = &cluster.peer(0).told;
+    assert!(told.iter().any(|(_, told)| *told == Told::Member(boot, State::Left)), "{told:?}");
+}
+
+#[test]
+fn a_partition_heals_where_datagrams_do_not_get_through() {
+    let mut case = case(4, 10);
+    case.shape.zones = 2;
+    let cut = |from: &str, to: &str, only, at, lasts| {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        Fault::Cut { from, to, both: true, only, at, lasts, flaps: None }
+    };
+    case.faults = vec![
+        cut("all", "all", Traffic::Datagrams, Span::millis(0), Span::secs(3_600)),
+        cut("zone-0", "zone-1", Traffic::Streams, Span::secs(60), Span::secs(120)),
+    ];
+    let mut cluster = Cluster::whole(&case, Pace::default());
+    cluster.pass(3 * MINUTE);
+    assert!(!cluster.agrees(), "they were cut in two");
+    let took = cluster.until(5 * MINUTE, |cluster| cluster.agrees() && cluster.trusts());
+    println!("{took:?}");
+    assert!(took.is_some(), "{:?}", cluster.differs());
 }

@@ -2,7 +2,7 @@
 
 use crate::config::{Format, Level, Logs};
 use crate::driver::Notes;
-use pico_core::note::{Note, Request, Why};
+use pico_core::note::{Gone, Note, Request, Why};
 use std::io::{self, Write};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -208,8 +208,11 @@ fn event(note: &Note) {
             warn!(%endpoint, %service, %fault, "service unreachable");
         }
         Note::NodeFound { node, addr } => info!(%node, %addr, "node found"),
-        Note::NodeGone { node, dead: true } => warn!(%node, "node is dead"),
-        Note::NodeGone { node, dead: false } => info!(%node, "node has left"),
+        Note::NodeGone { node, why: Gone::Dead } => warn!(%node, "node is dead"),
+        Note::NodeGone { node, why: Gone::Left } => info!(%node, "node has left"),
+        Note::NodeGone { node, why: Gone::Restarted } => info!(%node, "node has restarted"),
+        Note::Alone { seed, why } => warn!(%seed, %why, "alone: no other node was found"),
+        Note::Deserted => error!("no node of cluster.join was found in time"),
         Note::LinkUp { node } => info!(%node, "link up"),
         Note::LinkDown { node, broken: true } => warn!(%node, "link lost"),
         Note::LinkDown { node, broken: false } => info!(%node, "link closed"),
@@ -273,6 +276,8 @@ fn line(note: &Note) -> Option<String> {
         | Note::Refused { .. }
         | Note::NodeFound { .. }
         | Note::NodeGone { .. }
+        | Note::Alone { .. }
+        | Note::Deserted
         | Note::LinkUp { .. }
         | Note::LinkDown { .. }
         | Note::Joined { .. }

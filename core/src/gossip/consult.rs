@@ -3,8 +3,8 @@
 
 use super::catch_up::Known;
 use super::hear::{Letter, Source};
-use super::machine::{Action, Key, Machine};
-use super::wire::{Message, Messages};
+use super::machine::{Action, Key, Machine, Missed};
+use super::wire::{self, Message, Messages};
 use crate::id::{AskId, Boot};
 use bytes::Bytes;
 use core::net::SocketAddr;
@@ -20,6 +20,8 @@ pub(super) enum Consult {
     Join,
     /// To follow a log.
     Fetch(Boot),
+    /// To learn who is at an address.
+    Knock,
     /// To say the last word.
     Farewell,
     /// To answer an answer, and so often more.
@@ -30,6 +32,7 @@ pub(super) enum Consult {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Open {
     of: Boot,
+    addr: SocketAddr,
     why: Consult,
 }
 
@@ -47,7 +50,7 @@ impl Machine {
         }
         self.asked += 1;
         let (ask, to) = (AskId(self.asked), letter.to);
-        self.consults.insert(ask, Open { of: to, why });
+        self.consults.insert(ask, Open { of: to, addr, why });
         self.after(Key::Consult(ask), self.settings.pace.consult);
         let bytes = letter.into_bytes().freeze();
         self.act(Action::Consult { ask, to, addr, bytes });
@@ -70,10 +73,20 @@ impl Machine {
         self.consult(letter, Consult::Farewell);
     }
 
+    /// Asks who is at an address by a consultation: datagrams may not get through.
+    pub(super) fn consult_anyone(&mut self, addr: SocketAddr) {
+        let mut letter = self.letter(Boot(0), None);
+        self.say(&mut letter, &Message::Member(self.me.clone()));
+        self.say(&mut letter, &Message::Ping { seq: 0, target: Boot(0) });
+        self.consult_at(letter, addr, Consult::Knock);
+    }
+
     /// Another node consults us: answers in any case, so that it need not wait.
     pub(super) fn consulted(&mut self, ask: AskId, bytes: &[u8]) {
         let Some((boot, messages)) = self.open(bytes) else {
-            return self.act(Action::Answer { ask, bytes: Bytes::new() });
+            // Whoever looks for another cluster here learns which one this is.
+            let bytes = self.letter(Boot(0), None).into_bytes().freeze();
+            return self.act(Action::Answer { ask, bytes });
         };
         let source = Source { boot, addr: None };
         let mut reply = self.letter(boot, None);
@@ -85,14 +98,18 @@ impl Machine {
 
     /// A consultation was answered, or was not.
     pub(super) fn answered(&mut self, ask: AskId, answer: Option<&Bytes>) {
-        let Some(Open { of, why }) = self.consults.remove(&ask) else { return };
+        let Some(Open { of, addr, why }) = self.consults.remove(&ask) else { return };
         self.agenda.forget(Key::Consult(ask));
-        let answer = answer.and_then(|bytes| self.open(bytes)).filter(|(boot, _)| *boot == of);
+        if let (Consult::Knock, Some(bytes)) = (why, answer) {
+            self.look_who_answers(addr, bytes);
+        }
+        let meant = |boot: Boot| boot == of || why == Consult::Knock;
+        let answer = answer.and_then(|bytes| self.open(bytes)).filter(|(boot, _)| meant(*boot));
         if let Consult::Fetch(boot) = why {
             let messages = answer.map(|(_, messages)| messages.filter_map(Result::ok).collect());
             return self.fetch_heard(of, boot, messages);
         }
-        let Some((_, messages)) = answer else {
+        let Some((of, messages)) = answer else {
             if why == Consult::Join {
                 self.join_failed();
             }
@@ -109,13 +126,29 @@ impl Machine {
         if let Some(known) = known {
             self.told(of, known);
         }
+        if why == Consult::Knock {
+            self.found(source);
+        }
         self.go_on(reply, why);
+    }
+
+    /// Says so if whoever answers at an address is no other node of this cluster.
+    fn look_who_answers(&mut self, addr: SocketAddr, bytes: &[u8]) {
+        let Ok((envelope, _)) = wire::open(bytes) else { return };
+        let why = if envelope.cluster != self.settings.cluster {
+            Missed::Stranger(envelope.cluster.into())
+        } else if envelope.from == self.me.boot {
+            Missed::Oneself
+        } else {
+            return;
+        };
+        self.act(Action::Missed { addr, why });
     }
 
     /// Answers an answer, if there is anything to say, a few times at most.
     fn go_on(&mut self, reply: Letter, why: Consult) {
         let times = match why {
-            Consult::Ping | Consult::Heads | Consult::Join => FOLLOW_UPS,
+            Consult::Ping | Consult::Heads | Consult::Join | Consult::Knock => FOLLOW_UPS,
             Consult::More(times) => times,
             Consult::Fetch(_) | Consult::Farewell => 0,
         };

@@ -86,9 +86,13 @@ impl Machine {
         for seed in seeds.iter().cycle().skip(at).take(count) {
             self.knock(*seed, Boot(0));
         }
+        if let Some(seed) = seeds.get(at) {
+            self.consult_anyone(*seed);
+        }
         if let Some(known) = self.members.some_dead(&mut self.dice) {
             let (addr, boot) = (known.member.addr, known.member.boot);
             self.knock(addr, boot);
+            self.consult_ping(boot, addr);
         }
         self.ask_again();
     }
@@ -126,11 +130,10 @@ impl Machine {
 
     /// Somebody has answered who was not known to live.
     pub(super) fn found(&mut self, from: Source) {
-        let namesake = self.join.doubt.as_ref().is_some_and(|doubt| doubt.boot == from.boot);
-        if let (true, Some(addr)) = (namesake, from.addr) {
-            self.join.doubt = None;
+        let namesake = |doubt: &mut Doubt| doubt.boot == from.boot;
+        if let Some(doubt) = self.join.doubt.take_if(namesake) {
             self.agenda.forget(Key::Namesake);
-            return self.act(Action::Namesake(addr));
+            return self.act(Action::Namesake(from.addr.unwrap_or(doubt.addr)));
         }
         self.met(from);
     }
@@ -154,6 +157,7 @@ impl Machine {
         doubt.left = doubt.left.saturating_sub(1);
         let (addr, boot) = (doubt.addr, doubt.boot);
         self.knock(addr, boot);
+        self.consult_anyone(addr);
         self.after(Key::Namesake, DOUBT_EVERY);
     }
 

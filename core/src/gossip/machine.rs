@@ -15,6 +15,7 @@ use crate::seed::{Dice, Seed};
 use crate::time::{Instant, Monotonic};
 use crate::timers::Agenda;
 use alloc::collections::{BTreeMap, VecDeque};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::{Bytes, BytesMut};
@@ -110,10 +111,26 @@ pub enum Action {
         /// Whether it all arrived.
         complete: bool,
     },
+    /// Whoever answers at this address is no other node of this cluster.
+    Missed {
+        /// The address.
+        addr: SocketAddr,
+        /// Who it is.
+        why: Missed,
+    },
     /// Another process with this node's name is alive, and this one has to end.
     Namesake(SocketAddr),
     /// This node has left.
     Left,
+}
+
+/// Who answers where another node of the cluster was looked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Missed {
+    /// This node.
+    Oneself,
+    /// A node of the cluster of this name.
+    Stranger(String),
 }
 
 /// What gossip did so far, as counts.

@@ -31,7 +31,7 @@ mod suspicion;
 pub mod wire;
 
 pub use held::Held;
-pub use machine::{Action, CONSULT_MAX, Counts, HEALTH_MAX, Input, Machine};
+pub use machine::{Action, CONSULT_MAX, Counts, HEALTH_MAX, Input, Machine, Missed};
 pub use member::{Member, NOTE_PROGRAM, NodeId, Rank, State};
 pub use settings::{Pace, Settings};
 pub use wire::Malformed;

@@ -27,7 +27,7 @@ pub(super) struct Replicas {
 #[derive(Debug)]
 pub(super) struct Entry {
     replica: Replica,
-    /// When ops were asked for last.
+    /// While ops were asked for and may still come: until when.
     wanted: Option<Instant>,
     /// How far others are said to know it.
     goal: u64,
@@ -83,12 +83,13 @@ impl Replicas {
 }
 
 impl Entry {
-    /// The question for what is missing, unless it was asked just now.
-    fn ask(&mut self, now: Instant, boot: Boot) -> Option<Message> {
-        if self.wanted.is_some_and(|at| now < at + WANT_AGAIN) {
+    /// The question for what is missing, unless it was asked just now: an answer should be here
+    /// `within` that time.
+    fn ask(&mut self, now: Instant, boot: Boot, within: Duration) -> Option<Message> {
+        if self.wanted.is_some_and(|until| now < until) {
             return None;
         }
-        self.wanted = Some(now);
+        self.wanted = Some(now + within);
         Some(Message::Want { boot, after: self.replica.head() })
     }
 }
@@ -142,23 +143,32 @@ impl Machine {
     /// Asks for the ops up to `goal`, which others know, unless somebody was asked just now.
     pub(super) fn want(&mut self, boot: Boot, goal: u64, reply: &mut Letter) {
         let now = self.clock.now();
+        let within = self.wait_for_ops(reply.to);
         let Some(entry) = self.replicas.all.get_mut(&boot) else { return };
         entry.goal = entry.goal.max(goal);
         self.replicas.behind.insert(boot);
-        if let Some(message) = entry.ask(now, boot) {
+        if let Some(message) = entry.ask(now, boot, within) {
             self.say(reply, &message);
         }
         self.want_round();
     }
 
+    /// How long ops may take that a member is asked for.
+    fn wait_for_ops(&self, from: Boot) -> Duration {
+        let rtt = self.members.get(from).and_then(|known| known.rtt);
+        rtt.map_or(WANT_MAX, |rtt| rtt * 4).clamp(WANT_MIN, WANT_MAX)
+    }
+
     /// Asks others for ops that did not come. Says whether any are missing.
     pub(super) fn want_again(&mut self) -> bool {
         let now = self.now();
+        let to = self.members.some(&mut self.dice, 1, |known| !known.is_deaf()).pop();
+        let within = to.map_or(WANT_MAX, |to| self.wait_for_ops(to));
         let behind: Vec<Boot> = self.replicas.behind.iter().take(WANTS).copied().collect();
         let mut wants = Vec::new();
         for boot in behind {
             let Some(entry) = self.replicas.all.get_mut(&boot) else { continue };
-            let want = entry.ask(now, boot);
+            let want = entry.ask(now, boot, within);
             entry.vain += u32::from(want.is_some());
             entry.asked += u32::from(want.is_some());
             if entry.vain > VAIN_MAX || entry.asked > ASKED_MAX {
@@ -169,17 +179,14 @@ impl Machine {
             }
             wants.extend(want);
         }
-        if !wants.is_empty() {
-            let some = self.members.some(&mut self.dice, 1, |known| !known.is_deaf());
-            for to in some {
-                let Some(known) = self.members.get(to) else { continue };
-                let addr = known.member.addr;
-                let mut letter = self.letter(to, Some(addr));
-                for want in &wants {
-                    self.say(&mut letter, want);
-                }
-                self.send(letter);
+        let known = to.filter(|_| !wants.is_empty()).and_then(|to| self.members.get(to));
+        if let Some(known) = known {
+            let (to, addr) = (known.member.boot, known.member.addr);
+            let mut letter = self.letter(to, Some(addr));
+            for want in &wants {
+                self.say(&mut letter, want);
             }
+            self.send(letter);
         }
         !self.replicas.behind.is_empty()
     }
@@ -342,8 +349,9 @@ impl Machine {
     }
 }
 
-/// How soon ops of one log are asked for again.
-const WANT_AGAIN: Duration = Duration::from_millis(200);
+/// How soon ops of one log are asked for again: after four round trips, within these bounds.
+const WANT_MIN: Duration = Duration::from_millis(50);
+const WANT_MAX: Duration = Duration::from_millis(200);
 /// How often ops are asked for in vain.
 const VAIN_MAX: u32 = 16;
 /// How often they are asked for before the goal is given up: more than a ring of ops takes.

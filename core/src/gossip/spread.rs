@@ -13,7 +13,7 @@ use alloc::vec::Vec;
 pub(super) struct Spread {
     /// Logs with ops that nobody was sent yet, and behind which number these are.
     fresh: BTreeMap<Boot, u64>,
-    /// Heads that are news: in how many rounds they are still to be sent.
+    /// Heads that are news.
     heads: BTreeMap<Boot, News>,
     /// The same, the newest first.
     order: BTreeMap<u64, Boot>,
@@ -26,7 +26,10 @@ pub(super) struct Spread {
 #[derive(Clone, Copy, Debug)]
 struct News {
     at: u64,
+    /// In how many rounds it is still to be sent.
     left: u64,
+    /// Behind which number the ops are that made it news.
+    before: u64,
 }
 
 impl Spread {
@@ -62,10 +65,10 @@ impl Spread {
         }
     }
 
-    fn announce(&mut self, boot: Boot, left: u64) {
+    fn announce(&mut self, boot: Boot, left: u64, before: u64) {
         self.serial += 1;
         let at = u64::MAX - self.serial;
-        if let Some(old) = self.heads.insert(boot, News { at, left }) {
+        if let Some(old) = self.heads.insert(boot, News { at, left, before }) {
             self.order.remove(&old.at);
         }
         self.order.insert(at, boot);
@@ -76,7 +79,7 @@ impl Machine {
     /// A log has grown from `before` on: that is to be passed on.
     pub(super) fn spread_ops(&mut self, boot: Boot, before: u64) {
         let times = self.times();
-        self.spread.announce(boot, times);
+        self.spread.announce(boot, times, before);
         self.want_round();
         let fresh = self.directory(boot).is_some_and(|replica| replica.head() > before);
         if fresh {
@@ -116,10 +119,23 @@ impl Machine {
         }
     }
 
-    /// The heads that are news, the newest first.
+    /// The heads that are news, the newest first, and as many of the ops behind them as are few.
     fn say_news(&mut self, letter: &mut Letter) {
-        for heads in self.news().chunks(HEADS_OF_MESSAGE).take(NEWS_MESSAGES) {
+        let news = self.news();
+        for heads in news.chunks(HEADS_OF_MESSAGE).take(NEWS_MESSAGES) {
             self.say(letter, &Message::Heads { scope: Scope::Some, heads: heads.to_vec() });
+        }
+        // Whoever lacks them need not ask, which is two more packets that may be lost.
+        let mut left = ROUND_OPS_BYTES.min(letter.room());
+        for head in news {
+            let Some(news) = self.spread.heads.get(&head.boot) else { continue };
+            for message in self.ops_after(head.boot, news.before, left) {
+                let Message::Ops { ops, .. } = &message else { continue };
+                let bytes: usize = ops.iter().map(super::directory::Op::wire_bytes).sum();
+                let Some(rest) = left.checked_sub(bytes + OPS_HEADER) else { return };
+                left = rest;
+                self.say(letter, &message);
+            }
         }
     }
 
@@ -193,5 +209,7 @@ const NEWS_MESSAGES: usize = 6;
 const PUSH_SAVED: core::time::Duration = core::time::Duration::from_millis(100);
 /// Bytes of a message of ops beside the ops.
 const OPS_HEADER: usize = 20;
+/// Bytes of ops in one round, for each member: they fill up a datagram that is sent anyway.
+const ROUND_OPS_BYTES: usize = 400;
 /// Datagrams of one push to one member.
 const PUSH_DATAGRAMS: usize = 64;

@@ -27,13 +27,22 @@ pub(super) struct Bench {
     /// How often each is run; the one in the middle counts
     #[arg(long, default_value = "5")]
     runs: NonZeroUsize,
-    /// What is measured: load; or of gossip alone convergence, detection, heal, join, churn,
-    /// slow-nodes, idle
+    /// What is measured: load; or of gossip alone convergence, suspicion, detection, heal,
+    /// join, churn, slow-nodes, false-deaths, idle
     #[arg(long, default_value = "load")]
     scenario: String,
     /// Nodes that gossip
     #[arg(long, value_delimiter = ',', default_value = "10,100")]
     nodes: Vec<usize>,
+    /// Endpoints of each node that another joins
+    #[arg(long, default_value_t = 1_000)]
+    endpoints: usize,
+    /// Changes of endpoints a second, all over the cluster, of churn
+    #[arg(long, default_value_t = 500)]
+    changes: u64,
+    /// How long slow nodes, idle ones, or those that may hold each other dead are watched
+    #[arg(long, value_name = "SPAN", default_value = "5m")]
+    watch: Span,
     /// How much of what nodes send each other is lost, as a part of 1
     #[arg(long, value_delimiter = ',', default_value = "0", value_parser = chance)]
     loss: Vec<Chance>,
@@ -41,7 +50,9 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn carry_out(self, context: &Context) -> Result<Verdict, Refusal> {
-        if let Some(what) = gossip::Scenario::of(&self.scenario) {
+        let (endpoints, changes, watch) = (self.endpoints, self.changes, self.watch.0);
+        let sizes = gossip::Sizes { endpoints, changes, watch };
+        if let Some(what) = gossip::Scenario::of(&self.scenario, &sizes) {
             return gossip::carry_out(context, what, &self.nodes, &self.loss, self.runs.get());
         }
         if self.scenario != "load" {

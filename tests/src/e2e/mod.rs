@@ -122,9 +122,13 @@ pub struct Server {
 impl Server {
     /// Starts a node with these further arguments, and waits until its ports are bound.
     pub fn start(runtime: &Runtime, args: &[&str]) -> Self {
-        let ports =
-            ["proxy", "upstream", "admin", "gossip"].map(|port| format!("--{port}.bind-addr"));
-        let mut all = vec!["server"];
+        Self::start_at(runtime, "127.0.0.1:0", args)
+    }
+
+    /// The same, with its gossip port at this address.
+    pub fn start_at(runtime: &Runtime, gossip: &str, args: &[&str]) -> Self {
+        let mut all = vec!["server", "--gossip.bind-addr", gossip];
+        let ports = ["proxy", "upstream", "admin"].map(|port| format!("--{port}.bind-addr"));
         all.extend(ports.iter().flat_map(|port| [port.as_str(), "127.0.0.1:0"]));
         all.extend(args);
         let mut process = runtime.run(&all);

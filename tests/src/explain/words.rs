@@ -4,7 +4,7 @@ use crate::actors::{Abort, Arrival, Body, End, Outcome, Pace, Parting, Plan, Rec
 use crate::case::{Answer, Fault, Kind, Link, Traffic, Way};
 use core::fmt::{Arguments, Write as _};
 use pico_core::Instant;
-use pico_core::note::{Note, Why};
+use pico_core::note::{Gone, Note, Why};
 
 /// What a request is to be, and what its service is to do.
 pub fn plan(plan: &Plan, endpoint: &str) -> Vec<String> {
@@ -229,8 +229,11 @@ pub fn note(note: &Note) -> Option<String> {
             format!("cannot reach its service at {service}: {fault}")
         }
         Note::NodeFound { node, .. } => format!("has found {node}"),
-        Note::NodeGone { node, dead: true } => format!("holds {node} dead"),
-        Note::NodeGone { node, dead: false } => format!("has heard that {node} left"),
+        Note::NodeGone { node, why: Gone::Dead } => format!("holds {node} dead"),
+        Note::NodeGone { node, why: Gone::Left } => format!("has heard that {node} left"),
+        Note::NodeGone { node, why: Gone::Restarted } => format!("sees that {node} restarted"),
+        Note::Alone { seed, why } => format!("finds nobody at {seed}: {why}"),
+        Note::Deserted => "has found nobody in time, and ends".into(),
         Note::LinkUp { node } => format!("has a link to {node}"),
         Note::LinkDown { node, broken: true } => format!("has lost its link to {node}"),
         Note::LinkDown { node, broken: false } => format!("has closed its link to {node}"),

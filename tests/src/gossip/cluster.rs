@@ -1,6 +1,6 @@
 //! Many peers in one world.
 
-use super::peer::{Order, Peer, Told};
+use super::peer::{HEADERS, Order, Peer, Told};
 use crate::case::{Case, Member, Role};
 use crate::kernel::{Place, SeatId, Trace, World};
 use core::net::SocketAddr;
@@ -146,6 +146,10 @@ impl Cluster {
         let boots: BTreeSet<Boot> = up.iter().map(|at| self.boot(*at)).collect();
         for at in up {
             let peer = self.peer(at);
+            let held = peer.gossip.held();
+            if held.members - held.gone + 1 != boots.len() {
+                return Some(format!("node-{at} knows {} of {}", held.members, boots.len()));
+            }
             let mut live: BTreeSet<Boot> = peer
                 .gossip
                 .members()
@@ -216,5 +220,3 @@ pub fn door(at: usize) -> SocketAddr {
 pub const GENERATION: u64 = 1_700_000_000_000;
 /// How often it is looked whether something holds.
 const LOOK: Duration = Duration::from_millis(5);
-/// Bytes of the headers of a datagram.
-const HEADERS: u64 = 28;

@@ -15,6 +15,8 @@ pub enum Subject {
     Convergence,
     /// How long until every node holds one dead that has crashed.
     Detection,
+    /// How long until the first one suspects it.
+    Suspicion,
     /// How long until all is as it was, after the cluster was cut in two for this long.
     Heal(Duration),
     /// How long a node takes to be ready in a cluster of so many endpoints a node.
@@ -55,6 +57,8 @@ pub struct Sample {
     pub spans: Vec<Duration>,
     /// Bytes that each node sent in a second meanwhile, headers of IP and UDP included.
     pub bytes_s: u64,
+    /// Bytes that a node which joined has sent and received until it was ready.
+    pub bytes: u64,
     /// Members who were said to be dead and were not.
     pub false_deaths: usize,
 }
@@ -64,10 +68,18 @@ pub fn measure(subject: Subject, setting: &Setting) -> Option<Sample> {
     match subject {
         Subject::Convergence => converge(setting),
         Subject::Detection => detect(setting),
+        Subject::Suspicion => suspect(setting),
         Subject::Heal(lasts) => heal(setting, lasts),
         Subject::Join(endpoints) => join(setting, endpoints),
         Subject::Churn(rate) => churn(setting, rate),
     }
+}
+
+/// How many times anybody was held dead in so long who was not.
+pub fn false_deaths(setting: &Setting, lasts: Duration) -> usize {
+    let mut cluster = Cluster::whole(&setting.case(), Pace::default());
+    cluster.pass(lasts);
+    cluster.false_deaths()
 }
 
 /// Bytes a second that each node of a cluster sends in which nothing happens.
@@ -133,6 +145,22 @@ fn detect(setting: &Setting) -> Option<Sample> {
     Some(sample(vec![took], &cluster))
 }
 
+fn suspect(setting: &Setting) -> Option<Sample> {
+    let mut cluster = Cluster::whole(&setting.case(), Pace::default());
+    cluster.pass(SETTLE);
+    let who = pick(setting);
+    let boot = cluster.boot(who);
+    cluster.crash(who);
+    let took = cluster.until(PATIENCE, |cluster| {
+        let suspects = |at| {
+            let mut members = cluster.peer(at).gossip.members();
+            members.any(|member| member.boot == boot && member.state == State::Suspect)
+        };
+        cluster.up().into_iter().any(suspects)
+    })?;
+    Some(sample(vec![took], &cluster))
+}
+
 fn heal(setting: &Setting, lasts: Duration) -> Option<Sample> {
     let mut case = setting.case();
     let (from, to) = ("zone-0".to_owned(), "zone-1".to_owned());
@@ -153,8 +181,6 @@ fn heal(setting: &Setting, lasts: Duration) -> Option<Sample> {
 fn join(setting: &Setting, endpoints: usize) -> Option<Sample> {
     let last = setting.nodes - 1;
     let smaller = Setting { nodes: last, ..*setting };
-    let mut case = setting.case();
-    case.shape.nodes = last;
     let mut cluster = Cluster::whole(&smaller.case(), Pace::default());
     for at in 0..last {
         for number in 0..endpoints {
@@ -164,8 +190,11 @@ fn join(setting: &Setting, endpoints: usize) -> Option<Sample> {
     cluster.until(PATIENCE, Cluster::agrees)?;
     cluster.start(last, &[0, 1, 2]);
     let took = cluster.until(PATIENCE, |cluster| cluster.peer(last).gossip.is_ready())?;
+    let whole = Told::Ready(true);
+    cluster.peer(last).told.iter().find(|(_, told)| *told == whole)?;
+    let bytes = cluster.peer(last).bytes();
     cluster.until(PATIENCE, Cluster::agrees)?;
-    Some(sample(vec![took], &cluster))
+    Some(Sample { bytes, ..sample(vec![took], &cluster) })
 }
 
 fn churn(setting: &Setting, rate: u64) -> Option<Sample> {
@@ -223,7 +252,7 @@ fn narrow(number: u64) -> usize {
 }
 
 fn sample(spans: Vec<Duration>, cluster: &Cluster) -> Sample {
-    Sample { spans, bytes_s: 0, false_deaths: cluster.false_deaths() }
+    Sample { spans, bytes_s: 0, bytes: 0, false_deaths: cluster.false_deaths() }
 }
 
 /// Until what came with the start has died down.

@@ -42,6 +42,8 @@ pub struct Peer {
     pub gossip: Gossip,
     /// What it was told, and when by its own clock.
     pub told: Vec<(Instant, Told)>,
+    /// Bytes of consultations that it has sent and received, without any headers.
+    pub consulted_bytes: u64,
     /// What each member serves, as it was told change by change.
     pub routes: BTreeMap<Boot, BTreeMap<EndpointId, u8>>,
     conns: ConnMap<Talk>,
@@ -75,6 +77,7 @@ impl Peer {
         Self {
             gossip,
             told: Vec::new(),
+            consulted_bytes: 0,
             routes: BTreeMap::new(),
             conns: ConnMap::new(),
             ids: ConnIds::new(Side::Dialed),
@@ -83,6 +86,13 @@ impl Peer {
             actions: VecDeque::new(),
             now: Instant::ZERO,
         }
+    }
+
+    /// Bytes that it has sent and received, with the headers of datagrams.
+    pub fn bytes(&self) -> u64 {
+        let counts = self.gossip.counts();
+        let datagrams = counts.sent + counts.received;
+        counts.sent_bytes + counts.received_bytes + datagrams * HEADERS + self.consulted_bytes
     }
 
     fn drain(&mut self) {
@@ -113,6 +123,7 @@ impl Peer {
                 }
             }
             Action::Ready { complete } => self.note(Told::Ready(complete)),
+            Action::Missed { .. } => {}
             Action::Namesake(_) => {
                 self.note(Told::Namesake);
                 self.actions.push_back(host::Action::Done);
@@ -143,6 +154,7 @@ impl Peer {
     fn put(&mut self, conn: ConnId, bytes: &[u8]) {
         let Some(talk) = self.conns.get_mut(conn) else { return };
         let len = u32::try_from(bytes.len()).expect("consultations are short");
+        self.consulted_bytes += u64::from(len);
         talk.outbox.put(&len.to_be_bytes());
         talk.outbox.put(bytes);
         talk.told.tell(conn, Some(&talk.outbox), ROOM, &mut self.actions);
@@ -155,6 +167,7 @@ impl Peer {
         let len = u32::from_be_bytes(*head) as usize;
         assert!(len <= CONSULT_MAX, "a consultation of {len} bytes");
         let Some(body) = rest.get(..len).map(Bytes::copy_from_slice) else { return };
+        self.consulted_bytes += body.len() as u64;
         let role = std::mem::replace(&mut talk.role, Role::Over);
         match role {
             Role::Asks(ask) => {
@@ -261,3 +274,5 @@ impl Host for Peer {
 
 /// Bytes that are taken at once.
 const ROOM: usize = 64 * 1024;
+/// Bytes of the headers of a datagram.
+pub(super) const HEADERS: u64 = 28;

@@ -345,7 +345,7 @@ impl Subject for Gossip {
                     assert!(old.unwrap_or(0) != weight, "{endpoint} has changed to what it was");
                 }
             }
-            Action::Ready { .. } | Action::Namesake(_) | Action::Left => {}
+            Action::Ready { .. } | Action::Missed { .. } | Action::Namesake(_) | Action::Left => {}
         }
     }
 

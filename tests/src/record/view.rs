@@ -189,6 +189,8 @@ fn timeless(note: &Note) -> Note {
         | Note::ServiceUnreachable { .. }
         | Note::NodeFound { .. }
         | Note::NodeGone { .. }
+        | Note::Alone { .. }
+        | Note::Deserted
         | Note::LinkUp { .. }
         | Note::LinkDown { .. }
         | Note::Joined { .. }

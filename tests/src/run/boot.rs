@@ -139,7 +139,7 @@ impl Run {
         let hosts = self.case.shape.hosts();
         let nodes = hosts.iter().filter(|host| host.role == Role::Node).take(3);
         let join = nodes.map(|node| (node.ip().to_string(), GOSSIP)).collect();
-        Some(Membership { gossip, join })
+        Some(Membership { gossip, join, abort: false })
     }
 
     fn agent_seat(&mut self, member: Member, process: ProcessId, name: &str) -> SeatId {

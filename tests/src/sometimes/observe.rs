@@ -199,6 +199,8 @@ fn notes(run: &Run, reached: &mut Reached) {
             | Note::ServiceUnreachable { .. }
             | Note::NodeFound { .. }
             | Note::NodeGone { .. }
+            | Note::Alone { .. }
+            | Note::Deserted
             | Note::LinkUp { .. }
             | Note::LinkDown { .. }
             | Note::Joined { .. }

@@ -76,7 +76,7 @@ impl Rig {
             notes: Vec::new(),
             pace: Pace::default(),
         };
-        let membership = Membership { gossip, join: Vec::new() };
+        let membership = Membership { gossip, join: Vec::new(), abort: false };
         let (shared, seed) = (Arc::new(settings.clone()), Seed::from_u64(6));
         Self::of(workers, settings, Node::among(START, workers, shared, membership, &seed))
     }

@@ -17,8 +17,7 @@ use pico_core::note::Note;
 use pico_core::server::{Letter, Membership, Node, Worker};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 /// A node whose ports are bound and that is ready to run.
 pub struct Plan {
@@ -38,27 +37,44 @@ pub struct Plan {
 pub(super) fn run<P: Platform>(server: Server) -> Result<(), Failure> {
     log::start(server.logs);
     crew::raise_descriptors();
-    let (notes, namesake) = watch(log::events());
+    let (notes, end) = watch(log::events());
+    let within = server.join_timeout;
     let plan = Plan::bind(server, notes)?;
     for (port, bound) in plan.ports() {
         tracing::info!(port, address = %bound.local_addr()?, "listening");
     }
     log::flush();
     plan.run::<P>(true)?;
-    if namesake.load(Ordering::Relaxed) {
-        let why = "another node of the cluster has the same cluster.node-id, and booted later";
-        return Err(io::Error::other(why).into());
-    }
-    Ok(())
+    let why = match end.get() {
+        None => return Ok(()),
+        Some(End::Namesake) => {
+            "another node of the cluster has the same cluster.node-id, and booted later".into()
+        }
+        Some(End::Deserted) => {
+            format!("cluster.abort-if-join-fails: nobody at cluster.join was found in {within:?}")
+        }
+    };
+    Err(io::Error::other(why).into())
 }
 
-/// The same notes, and whether one of them said that another node has this one's name.
-fn watch(notes: Notes) -> (Notes, Arc<AtomicBool>) {
-    let seen = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&seen);
+/// Why a node ends though nobody has asked it to.
+#[derive(Clone, Copy)]
+enum End {
+    /// Another one has its name.
+    Namesake,
+    /// It is alone.
+    Deserted,
+}
+
+/// The same notes, and the first of them that says why the node ends.
+fn watch(notes: Notes) -> (Notes, Arc<OnceLock<End>>) {
+    let seen = Arc::new(OnceLock::new());
+    let first = Arc::clone(&seen);
     let watching: Notes = Arc::new(move |note| {
-        if matches!(note, Note::Namesake { .. }) {
-            flag.store(true, Ordering::Relaxed);
+        if let Note::Namesake { .. } = note {
+            first.get_or_init(|| End::Namesake);
+        } else if let Note::Deserted = note {
+            first.get_or_init(|| End::Deserted);
         }
         notes(note);
     });
@@ -186,7 +202,7 @@ fn membership(server: &Server, bound: SocketAddr) -> Result<Membership, Failure>
         id,
         addr,
         notes: vec![(NOTE_PROGRAM, env!("CARGO_PKG_VERSION").into())],
-        pace: Pace::default(),
+        pace: Pace { catch_up: server.join_timeout, ..Pace::default() },
     };
-    Ok(Membership { gossip, join: server.join.clone() })
+    Ok(Membership { gossip, join: server.join.clone(), abort: server.abort })
 }

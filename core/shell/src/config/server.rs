@@ -1,15 +1,17 @@
 //! The keys of `pico server`.
 
 use super::value::{
-    AGES, address, count, duration, format, level, name, permille, places, positive, reachable,
-    size, timeout,
+    AGES, address, count, duration, flag, format, level, name, permille, places, positive,
+    reachable, size, timeout,
 };
 use super::{Key, Keys, Logs, Refusal};
 use clap::ArgMatches;
 use pico_core::Limits;
+use pico_core::gossip::Pace;
 use pico_core::server::Settings;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// How one node is set up.
 #[derive(Clone, Debug)]
@@ -26,6 +28,10 @@ pub struct Server {
     pub gossip_advertised: Option<SocketAddr>,
     /// Where other nodes may be found: hosts and ports.
     pub join: Vec<(String, u16)>,
+    /// Whether the node ends if nobody is found there.
+    pub abort: bool,
+    /// How long it may take to catch up with whoever is found.
+    pub join_timeout: Duration,
     /// Whether nodes may speak to each other in the clear, beyond this machine.
     pub insecure: bool,
     /// Whether somebody has named the node.
@@ -92,6 +98,8 @@ impl Default for Server {
             gossip: loopback(8004),
             gossip_advertised: None,
             join: Vec::new(),
+            abort: false,
+            join_timeout: Pace::default().catch_up,
             insecure: false,
             named: false,
             workers: u16::try_from(cores.min(WORKERS_MAX)).unwrap_or(1),
@@ -282,13 +290,22 @@ pub(crate) static KEYS: Keys<Server> = Keys {
             },
         },
         Key {
+            name: "cluster.join-timeout",
+            value: "DURATION",
+            help: "For joining; then the node is ready with what it knows [default: 10s]",
+            set: |s, text| positive(text).map(|found| s.join_timeout = found),
+        },
+        Key {
+            name: "cluster.abort-if-join-fails",
+            value: "true|false",
+            help: "End with 1 if nobody was found in that time [default: false]",
+            set: |s, text| flag(text).map(|found| s.abort = found),
+        },
+        Key {
             name: "cluster.insecure",
             value: "true|false",
             help: "Let nodes speak in the clear beyond this machine [default: false]",
-            set: |s, text| {
-                let wrong = |_| format!("expected true or false, not {text:?}");
-                text.parse().map(|found| s.insecure = found).map_err(wrong)
-            },
+            set: |s, text| flag(text).map(|found| s.insecure = found),
         },
         Key {
             name: "drain-delay",

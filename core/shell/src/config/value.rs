@@ -100,6 +100,11 @@ pub(super) fn size(text: &str) -> Result<usize, String> {
     number.checked_mul(unit).filter(|bytes| *bytes <= GIB_64).ok_or_else(wrong)
 }
 
+/// `true` or `false`.
+pub(super) fn flag(text: &str) -> Result<bool, String> {
+    text.parse().map_err(|_| format!("expected true or false, not {text:?}"))
+}
+
 /// A number from 1 to `max`.
 pub(super) fn count(text: &str, max: usize) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=max).contains(number));

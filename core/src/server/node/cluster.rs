@@ -1,13 +1,14 @@
 //! A node among others: its gossip, what it makes of it, and what it asks others.
 
 use super::errand::{Errand, Progress};
+use super::seeds::Seeds;
 use crate::gossip::{self, Machine as Gossip, State};
 use crate::host::{Action, Address, Fault, Wire};
 use crate::http1::client;
 use crate::id::{AskId, Boot, ConnId, ConnIds, ConnMap, Side, WorkerId};
 use crate::limits::Limits;
 use crate::machine::Machine as _;
-use crate::note::Note;
+use crate::note::{Gone, Missing, Note};
 use crate::outbox::Outbox;
 use crate::routing::{Change, EndpointId, Peer, Peers, Place, Standing, Upstream};
 use crate::seed::Seed;
@@ -28,6 +29,8 @@ pub struct Membership {
     pub gossip: gossip::Settings,
     /// Where others may be found: names or addresses, and ports. A node without any is the first.
     pub join: Vec<(String, u16)>,
+    /// Whether the node ends if it finds nobody there in the time that it may take to catch up.
+    pub abort: bool,
 }
 
 /// A node among others.
@@ -43,19 +46,9 @@ pub(super) struct Cluster {
     asked: BTreeMap<AskId, (WorkerId, ConnId)>,
     asks: u64,
     seeds: Seeds,
+    abort: bool,
     consult: Duration,
     limits: Arc<Limits>,
-}
-
-/// Where others may be found.
-#[derive(Debug)]
-struct Seeds {
-    join: Vec<(String, u16)>,
-    /// What is being looked up, as numbers of `join`.
-    open: BTreeMap<AskId, usize>,
-    found: BTreeMap<usize, Vec<SocketAddr>>,
-    /// When the names are looked up again.
-    again: Instant,
 }
 
 /// What gossip means for the node.
@@ -67,6 +60,8 @@ pub(super) enum Event {
     Ready,
     /// Another process has this node's name.
     Namesake,
+    /// Nobody was found in time, without whom the node is not to run.
+    Deserted,
     /// All who matter know that the node has left.
     Left,
 }
@@ -78,13 +73,13 @@ impl Cluster {
         limits: Arc<Limits>,
         seed: &Seed,
     ) -> Self {
-        let Membership { gossip, join } = membership;
+        let Membership { gossip, join, abort } = membership;
         let consult = gossip.pace.consult;
         let mut gossip = Gossip::new(now, gossip, seed);
         if join.is_empty() {
             gossip.handle(now, gossip::Input::Seeds(Vec::new()));
         }
-        let seeds = Seeds { join, open: BTreeMap::new(), found: BTreeMap::new(), again: now };
+        let seeds = Seeds::new(now, join);
         Self {
             gossip,
             peers: Peers::new(),
@@ -94,6 +89,7 @@ impl Cluster {
             asked: BTreeMap::new(),
             asks: 0,
             seeds,
+            abort,
             consult,
             limits,
         }
@@ -145,9 +141,10 @@ impl Cluster {
     }
 
     /// A connection is gone, or never was.
-    pub(super) fn lost(&mut self, now: Instant, conn: ConnId) {
+    pub(super) fn lost(&mut self, now: Instant, conn: ConnId, fault: Fault) {
         if let Some(errand) = self.errands.remove(conn) {
             self.ids.release(conn);
+            self.seeds.missed(errand.addr, Missing::Silent(fault));
             self.gossip.handle(now, gossip::Input::Answered { ask: errand.ask, answer: None });
         }
     }
@@ -158,16 +155,8 @@ impl Cluster {
         ask: AskId,
         result: Result<Vec<SocketAddr>, Fault>,
     ) {
-        let Some(which) = self.seeds.open.remove(&ask) else { return };
-        // What cannot be looked up now is where it was.
-        if let Ok(found) = result {
-            self.seeds.found.insert(which, found);
-        }
-        if self.seeds.open.is_empty() {
-            let found: Vec<SocketAddr> = self.seeds.found.values().flatten().copied().collect();
-            if !found.is_empty() {
-                self.gossip.handle(now, gossip::Input::Seeds(found));
-            }
+        if let Some(seeds) = self.seeds.resolved(now, ask, result) {
+            self.gossip.handle(now, gossip::Input::Seeds(seeds));
         }
     }
 
@@ -181,18 +170,15 @@ impl Cluster {
         }
     }
 
-    /// Looks names up, if it is time.
-    fn look_up(&mut self, now: Instant, actions: &mut VecDeque<Action<Letter>>) {
-        if self.seeds.join.is_empty() || now < self.seeds.again {
-            return;
-        }
-        self.seeds.again = now + LOOK_UP_EVERY;
-        self.seeds.open.clear();
-        for (which, (host, port)) in self.seeds.join.iter().enumerate() {
+    /// Looks names up, if it is time, and tells if nobody is found.
+    fn look_around(&mut self, now: Instant, actions: &mut VecDeque<Action<Letter>>) {
+        let me = self.gossip.me();
+        let alone = self.peers.is_empty() && me.state == State::Alive;
+        let notes = self.seeds.lament(now, alone, me.addr);
+        actions.extend(notes.into_iter().map(Action::Note));
+        while let Some((host, port)) = self.seeds.next(now, AskId(self.asks + 1)) {
             self.asks += 1;
-            let ask = AskId(self.asks);
-            self.seeds.open.insert(ask, which);
-            actions.push_back(Action::Resolve { ask, host: host.clone(), port: *port });
+            actions.push_back(Action::Resolve { ask: AskId(self.asks), host, port });
         }
     }
 
@@ -203,7 +189,7 @@ impl Cluster {
         actions: &mut VecDeque<Action<Letter>>,
     ) -> Vec<Event> {
         let mut events = Vec::new();
-        self.look_up(now, actions);
+        self.look_around(now, actions);
         self.run_errands(now, actions);
         while let Some(action) = self.gossip.poll() {
             match action {
@@ -230,11 +216,8 @@ impl Cluster {
                 gossip::Action::Serves { boot, changes } => {
                     events.extend(changes.into_iter().map(|op| Event::Route(route(boot, op))));
                 }
-                gossip::Action::Ready { complete } => {
-                    let nodes = self.peers.len() + 1;
-                    actions.push_back(Action::Note(Note::Joined { nodes, complete }));
-                    events.push(Event::Ready);
-                }
+                gossip::Action::Ready { complete } => events.push(self.ready(complete, actions)),
+                gossip::Action::Missed { addr, why } => self.seeds.missed(addr, why.into()),
                 gossip::Action::Namesake(peer) => {
                     actions.push_back(Action::Note(Note::Namesake { peer }));
                     events.push(Event::Namesake);
@@ -243,6 +226,18 @@ impl Cluster {
             }
         }
         events
+    }
+
+    /// The node has caught up, or stopped waiting for that.
+    fn ready(&mut self, complete: bool, actions: &mut VecDeque<Action<Letter>>) -> Event {
+        if self.abort && self.peers.is_empty() && !self.seeds.is_empty() {
+            let why = self.seeds.why(self.gossip.me().addr).into_iter();
+            actions.extend(why.chain([Note::Deserted]).map(Action::Note));
+            return Event::Deserted;
+        }
+        let nodes = self.peers.len() + 1;
+        actions.push_back(Action::Note(Note::Joined { nodes, complete }));
+        Event::Ready
     }
 
     fn member(
@@ -258,9 +253,16 @@ impl Cluster {
             State::Leaving => Standing::Leaving,
             State::Suspect => Standing::Suspect,
             State::Dead | State::Left => {
-                let dead = member.state == State::Dead;
                 self.peers.remove(&member.boot);
-                return actions.push_back(Action::Note(Note::NodeGone { node: id(), dead }));
+                let last = self.gossip.last_of(&member.id).map(|last| last.boot);
+                let why = if member.state == State::Dead {
+                    Gone::Dead
+                } else if last.is_some_and(|last| last != member.boot) {
+                    Gone::Restarted
+                } else {
+                    Gone::Left
+                };
+                return actions.push_back(Action::Note(Note::NodeGone { node: id(), why }));
             }
         };
         if !known {
@@ -284,6 +286,9 @@ impl Cluster {
                 }
             };
             if let Some(answer) = over {
+                if answer.is_none() {
+                    self.seeds.missed(errand.addr, errand.missing());
+                }
                 self.errands.remove(conn);
                 self.ids.release(conn);
                 actions.push_back(Action::Close(conn));
@@ -306,8 +311,7 @@ impl Cluster {
 
     pub(super) fn deadline(&self) -> Option<Instant> {
         let errands = self.errands.iter().map(|(_, errand)| errand.deadline());
-        let names = (!self.seeds.join.is_empty()).then_some(self.seeds.again);
-        errands.chain(names).chain(self.gossip.deadline()).min()
+        errands.chain(self.seeds.deadline()).chain(self.gossip.deadline()).min()
     }
 }
 
@@ -319,6 +323,3 @@ fn route(boot: Boot, op: gossip::directory::Op) -> Change {
         weight => Change::Put(op.endpoint, Upstream { place, weight: u32::from(weight) }),
     }
 }
-
-/// How often names of seeds are looked up.
-const LOOK_UP_EVERY: Duration = Duration::from_secs(30);

@@ -3,11 +3,12 @@
 
 use crate::gossip::CONSULT_MAX;
 use crate::head::{Fields, RequestHead};
-use crate::host::Told;
+use crate::host::{Fault, Told};
 use crate::http1::client;
 use crate::id::AskId;
 use crate::limits::Limits;
 use crate::machine::Machine as _;
+use crate::note::Missing;
 use crate::outbox::Outbox;
 use crate::server::link::CONSULT_PATH;
 use crate::time::Instant;
@@ -22,11 +23,13 @@ use http::Method;
 pub(super) struct Errand {
     pub(super) ask: AskId,
     pub(super) told: Told,
-    addr: SocketAddr,
+    pub(super) addr: SocketAddr,
     question: Bytes,
     /// Once the connection is there.
     http: Option<client::Machine>,
     answer: BytesMut,
+    /// Whether anything was answered.
+    heard: bool,
     /// Whether the answer is a good one, as far as it has come.
     good: bool,
     /// When it has taken too long.
@@ -53,6 +56,7 @@ impl Errand {
             question,
             http: None,
             answer: BytesMut::new(),
+            heard: false,
             good: false,
             due,
         }
@@ -93,6 +97,7 @@ impl Errand {
         loop {
             match http.poll() {
                 Some(client::Action::Response { head, end }) => {
+                    self.heard = true;
                     self.good = head.status == http::StatusCode::OK;
                     if end && !head.status.is_informational() {
                         return Progress::Over(None);
@@ -116,6 +121,11 @@ impl Errand {
                 None => return Progress::On,
             }
         }
+    }
+
+    /// Why it came to nothing.
+    pub(super) const fn missing(&self) -> Missing {
+        if self.heard { Missing::Other } else { Missing::Silent(Fault::TimedOut) }
     }
 
     pub(super) fn outbox(&self) -> Option<&Outbox> {

@@ -3,6 +3,7 @@
 mod balance;
 mod cluster;
 mod errand;
+mod seeds;
 
 pub use cluster::Membership;
 
@@ -187,7 +188,7 @@ impl Node {
                 Event::Ready => self.ready(),
                 // One that drains ends anyway, and in good order.
                 Event::Namesake if matches!(self.life, Life::Draining(_)) => {}
-                Event::Namesake => self.part(),
+                Event::Namesake | Event::Deserted => self.part(),
                 Event::Left => {
                     if let Life::Leaving(cut) = self.life {
                         self.over(cut);
@@ -306,9 +307,9 @@ impl Machine for Node {
             }
             Input::Eof { conn } => return self.socket(conn, client::Input::Eof),
             Input::Sent { conn, count } => return self.socket(conn, client::Input::Sent(count)),
-            Input::Lost { conn, .. } | Input::Unreachable { conn, .. } => {
+            Input::Lost { conn, fault } | Input::Unreachable { conn, fault } => {
                 if let Some(cluster) = &mut self.cluster {
-                    cluster.lost(now, conn);
+                    cluster.lost(now, conn, fault);
                 }
                 return;
             }

@@ -158,6 +158,8 @@ impl Worker {
             | Note::ServiceUnreachable { .. }
             | Note::NodeFound { .. }
             | Note::NodeGone { .. }
+            | Note::Alone { .. }
+            | Note::Deserted
             | Note::LinkUp { .. }
             | Note::LinkDown { .. }
             | Note::Joined { .. }

@@ -2,8 +2,10 @@
 
 use super::super::{Context, Refusal, Verdict};
 use crate::case::Chance;
-use crate::gossip::measure::{Setting, Subject, idle, measure, slow_nodes};
+use crate::gossip::measure::{Setting, Subject, false_deaths, idle, measure, slow_nodes};
+use core::f64::consts::E;
 use core::time::Duration;
+use pico_core::gossip;
 use serde_json::json;
 
 /// What is measured of gossip.
@@ -11,23 +13,38 @@ use serde_json::json;
 pub(super) enum Scenario {
     /// As [`measure`] does it.
     Spans(Subject),
-    /// Bytes a second in which nothing happens.
-    Idle,
-    /// Healthy nodes that are held dead while others are slow.
-    SlowNodes,
+    /// Bytes a second in which nothing happens for so long.
+    Idle(Duration),
+    /// Healthy nodes that are held dead while others are slow for so long.
+    SlowNodes(Duration),
+    /// Nodes that are held dead in so long and are not.
+    FalseDeaths(Duration),
+}
+
+/// How much there is of what is measured.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sizes {
+    /// Endpoints of each node that is there when another joins.
+    pub(super) endpoints: usize,
+    /// Changes a second.
+    pub(super) changes: u64,
+    /// How long it is watched what happens by itself.
+    pub(super) watch: Duration,
 }
 
 impl Scenario {
     /// The one that is called so.
-    pub(super) fn of(name: &str) -> Option<Self> {
+    pub(super) fn of(name: &str, sizes: &Sizes) -> Option<Self> {
         Some(match name {
             "convergence" => Self::Spans(Subject::Convergence),
             "detection" => Self::Spans(Subject::Detection),
+            "suspicion" => Self::Spans(Subject::Suspicion),
             "heal" => Self::Spans(Subject::Heal(CUT)),
-            "join" => Self::Spans(Subject::Join(ENDPOINTS)),
-            "churn" => Self::Spans(Subject::Churn(CHANGES)),
-            "idle" => Self::Idle,
-            "slow-nodes" => Self::SlowNodes,
+            "join" => Self::Spans(Subject::Join(sizes.endpoints)),
+            "churn" => Self::Spans(Subject::Churn(sizes.changes)),
+            "idle" => Self::Idle(sizes.watch),
+            "slow-nodes" => Self::SlowNodes(sizes.watch),
+            "false-deaths" => Self::FalseDeaths(sizes.watch),
             _ => return None,
         })
     }
@@ -44,9 +61,27 @@ impl Scenario {
             Subject::Detection => [4_500, 6_000, 8_500],
             Subject::Heal(_) => [15_000, 20_000, 45_000],
             Subject::Churn(_) => [2_000; 3],
-            Subject::Join(_) => return None,
+            Subject::Suspicion | Subject::Join(_) => return None,
         };
         row.get(at).copied()
+    }
+
+    /// What theory says of it, in milliseconds, as a check on the simulator itself: rumours of
+    /// push and pull take log2 N + ln N rounds (Karp et al., 2000), here of the 20 ms for which
+    /// ops are gathered; somebody probes one that is dead within e / (e - 1) periods (SWIM,
+    /// section 3), and suspects it as soon as the probe has failed.
+    fn theory(self, nodes: usize) -> Option<u64> {
+        let Self::Spans(subject) = self else { return None };
+        let pace = gossip::Pace::default();
+        let n = f64::from(u32::try_from(nodes).ok()?);
+        let span = match subject {
+            Subject::Convergence => pace.push.mul_f64(n.log2() + n.ln()),
+            Subject::Suspicion => pace.period.mul_f64(E / (E - 1.0)) + pace.probe,
+            Subject::Detection | Subject::Heal(_) | Subject::Join(_) | Subject::Churn(_) => {
+                return None;
+            }
+        };
+        u64::try_from(span.as_millis()).ok()
     }
 }
 
@@ -67,16 +102,23 @@ pub(super) fn carry_out(
             match scenario {
                 Scenario::Spans(subject) => {
                     let target = scenario.target(*nodes, *loss);
-                    tell_spans(context, subject, &settings, target)?;
+                    let theory = scenario.theory(*nodes);
+                    tell_spans(context, subject, &settings, target, theory)?;
                 }
-                Scenario::Idle => {
-                    let setting = Setting { nodes: *nodes, loss: *loss, seed: 0 };
-                    tell_number(context, "bytes/s of each", &setting, idle(&setting, MINUTE))?;
+                Scenario::Idle(lasts) => {
+                    let most = idle_target(*nodes);
+                    let of = |setting: &Setting| idle(setting, lasts);
+                    tell_number(context, "bytes/s of each", &settings, of, most)?;
                 }
-                Scenario::SlowNodes => {
-                    let setting = Setting { nodes: *nodes, loss: *loss, seed: 0 };
-                    let wrong = slow_nodes(&setting, *nodes / 8, MINUTE * 5);
-                    tell_number(context, "healthy held dead", &setting, wrong as u64)?;
+                Scenario::SlowNodes(lasts) => {
+                    let of = |setting: &Setting| slow_nodes(setting, *nodes / 8, lasts) as u64;
+                    tell_number(context, "healthy held dead", &settings, of, Some(0))?;
+                }
+                Scenario::FalseDeaths(lasts) => {
+                    let of = |setting: &Setting| false_deaths(setting, lasts) as u64;
+                    let hours = lasts.as_secs() * *nodes as u64 * runs as u64 / 3_600;
+                    let what = format!("held dead in {hours} node-hours");
+                    tell_number(context, &what, &settings, of, Some(0))?;
                 }
             }
         }
@@ -89,6 +131,7 @@ fn tell_spans(
     subject: Subject,
     settings: &[Setting],
     target: Option<u64>,
+    theory: Option<u64>,
 ) -> Result<(), Refusal> {
     let Some(Setting { nodes, loss, .. }) = settings.first().copied() else { return Ok(()) };
     let samples: Vec<_> = settings.iter().filter_map(|setting| measure(subject, setting)).collect();
@@ -97,18 +140,17 @@ fn tell_spans(
     spans.sort();
     let at = |part: usize| spans.get(spans.len() * part / 100).copied().unwrap_or_default();
     let [median, late] = [at(50), at(99)].map(|span| u64::try_from(span.as_millis()).unwrap_or(0));
-    let bytes = samples.iter().map(|sample| sample.bytes_s).max().unwrap_or_default();
+    let bytes_s = samples.iter().map(|sample| sample.bytes_s).max().unwrap_or_default();
+    let bytes = samples.iter().map(|sample| sample.bytes).max().unwrap_or_default();
     let met = target.map(|target| unfinished == 0 && late <= target);
     let text = || {
-        let told = match (target, met) {
-            (Some(target), Some(true)) => format!("  target {target} ms: met"),
-            (Some(target), _) => format!("  target {target} ms: MISSED"),
-            (None, _) => String::new(),
-        };
-        let sent = if bytes > 0 { format!("  {bytes} bytes/s of each") } else { String::new() };
+        let told = told(target.map(|target| format!("{target} ms")), met);
+        let sent = if bytes_s > 0 { format!("  {bytes_s} bytes/s of each") } else { String::new() };
+        let joined = if bytes > 0 { format!("  {bytes} bytes to join") } else { String::new() };
+        let theory = theory.map_or(String::new(), |span| format!("  in theory {span} ms"));
         format!(
             "{nodes} nodes, loss {}: {median} ms (median), {late} ms (99 %), \
-             {} spans, {unfinished} without end{sent}{told}",
+             {} spans, {unfinished} without end{sent}{joined}{theory}{told}",
             percent(loss),
             spans.len()
         )
@@ -121,7 +163,9 @@ fn tell_spans(
             "without_end": unfinished,
             "median_ms": median,
             "p99_ms": late,
-            "bytes_s": bytes,
+            "bytes_s": bytes_s,
+            "bytes": bytes,
+            "theory_ms": theory,
             "target_ms": target,
             "met": met,
         })
@@ -129,33 +173,53 @@ fn tell_spans(
     context.say(text, value)
 }
 
+/// The most bytes a second that are promised of a cluster in which nothing happens.
+fn idle_target(nodes: usize) -> Option<u64> {
+    let rows = [(10, 800), (100, 1_200), (1_000, 1_500)];
+    rows.into_iter().find(|(of, _)| *of == nodes).map(|(_, most)| most)
+}
+
+/// Tells the highest of what came of all runs.
 fn tell_number(
     context: &Context,
     what: &str,
-    setting: &Setting,
-    number: u64,
+    settings: &[Setting],
+    of: impl Fn(&Setting) -> u64,
+    target: Option<u64>,
 ) -> Result<(), Refusal> {
-    let Setting { nodes, loss, .. } = *setting;
-    let text = || format!("{nodes} nodes, loss {}: {number} {what}", percent(loss));
+    let Some(Setting { nodes, loss, .. }) = settings.first().copied() else { return Ok(()) };
+    let number = settings.iter().map(of).max().unwrap_or_default();
+    let met = target.map(|target| number <= target);
+    let text = || {
+        let told = told(target.map(|target| target.to_string()), met);
+        format!("{nodes} nodes, loss {}: {number} {what}{told}", percent(loss))
+    };
     let value = || {
         json!({
             "nodes": nodes,
             "loss_millionths": loss.millionths(),
+            "runs": settings.len(),
             "what": what,
             "number": number,
+            "target": target,
+            "met": met,
         })
     };
     context.say(text, value)
+}
+
+/// What was promised, and whether that was kept.
+fn told(target: Option<String>, met: Option<bool>) -> String {
+    match (target, met) {
+        (Some(target), Some(true)) => format!("  target {target}: met"),
+        (Some(target), _) => format!("  target {target}: MISSED"),
+        (None, _) => String::new(),
+    }
 }
 
 fn percent(loss: Chance) -> String {
     format!("{} %", loss.millionths() / 10_000)
 }
 
-const MINUTE: Duration = Duration::from_mins(1);
 /// How long a cluster is cut in two before it heals.
 const CUT: Duration = Duration::from_mins(2);
-/// Endpoints of each node that is there when another joins.
-const ENDPOINTS: usize = 1_000;
-/// Changes a second.
-const CHANGES: u64 = 500;
