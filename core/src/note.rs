@@ -125,6 +125,15 @@ pub enum Note {
         /// Where the other is.
         peer: SocketAddr,
     },
+    /// Somebody does not speak as the nodes of a cluster with these keys do.
+    Untrusted {
+        /// Who, or who says so.
+        peer: SocketAddr,
+        /// How that was seen.
+        why: Distrust,
+        /// How often it was seen and not told since the last time: of anybody.
+        untold: u64,
+    },
     /// A drain has begun, with so many calls under way.
     Draining {
         /// Calls under way.
@@ -175,6 +184,29 @@ impl From<gossip::Missed> for Missing {
             gossip::Missed::Stranger(cluster) => Self::Stranger(cluster),
         }
     }
+}
+
+/// By what it is seen that somebody does not have the keys of the cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum Distrust {
+    /// A datagram does not open.
+    #[error("what it sends does not open: another cluster.keys or cluster.name?")]
+    Datagram,
+    /// It does not even begin as others do.
+    #[error("it speaks in the clear: without cluster.keys?")]
+    Clear,
+    /// Its first words on a connection do not open.
+    #[error("another cluster.keys or cluster.name")]
+    Key,
+    /// It has not finished its handshake in time.
+    #[error("no handshake in time")]
+    Late,
+    /// It went away instead of finishing the handshake.
+    #[error("it ended the handshake: another cluster.keys or cluster.name, or none?")]
+    Cut,
+    /// What it sent after the handshake does not open.
+    #[error("what it sent was changed on its way")]
+    Forged,
 }
 
 /// Why a tunnel is down.

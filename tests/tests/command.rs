@@ -12,6 +12,8 @@ use std::thread;
 
 pico_sim::on_each_runtime!(
     what_is_wrong_is_one_line_and_exit_code_2,
+    what_is_wrong_with_a_key_is_one_line_that_does_not_show_it,
+    a_key_is_made_that_a_server_takes,
     a_port_in_use_is_one_line_and_exit_code_2,
     the_version_names_the_runtime_and_help_has_examples,
     a_log_that_nobody_reads_stops_nobody,
@@ -47,8 +49,9 @@ fn what_is_wrong_is_one_line_and_exit_code_2(on: &'static Runtime) {
         ),
         (
             &["server", "--gossip.bind-addr", "0.0.0.0:0"],
-            "pico: gossip.bind-addr: what nodes say to each other is not encrypted: bind it to \
-             loopback, not 0.0.0.0:0, or say cluster.insecure: true if the network is private\n",
+            "pico: gossip.bind-addr: without cluster.keys what nodes say to each other is not \
+             encrypted: give a key, bind it to loopback, not 0.0.0.0:0, or say cluster.insecure: \
+             true if the network is private\n",
         ),
         (
             &["server", "--grace-period", "5"],
@@ -65,6 +68,64 @@ fn what_is_wrong_is_one_line_and_exit_code_2(on: &'static Runtime) {
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty(), "{arguments:?}");
     }
+}
+
+fn what_is_wrong_with_a_key_is_one_line_that_does_not_show_it(on: &'static Runtime) {
+    const SHORT: &str = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0";
+    const KEY: &str = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=";
+    let expected = "expected 32 bytes in base64 (44 characters) or in hexadecimal (64 digits)";
+    let keys = file(on, "keys", &format!("# of the cluster\n{KEY}\n\n  {SHORT}\n"));
+    let keys = keys.to_str().unwrap();
+    let none = file(on, "no-keys", "# none\n");
+    let none = none.to_str().unwrap();
+    let yaml = file(on, "keys.yaml", &format!("cluster:\n  keys:\n    - {KEY}\n    - {SHORT}\n"));
+    let yaml = yaml.to_str().unwrap();
+    let many = [KEY; 9].join(",");
+    let cases: &[(&[&str], String)] = &[
+        (&["--cluster.keys", SHORT], format!("--cluster.keys: {expected}")),
+        (&["--cluster.keys", &format!("{KEY},{SHORT}")], format!("--cluster.keys: {expected}")),
+        (&["--config", yaml], format!("{yaml}:2: cluster.keys: {expected}")),
+        (&["--cluster.keys-file", keys], format!("cluster.keys-file: {keys}:4: {expected}")),
+        (&["--cluster.keys-file", none], format!("cluster.keys-file: there is no key in {none}")),
+        (&["--cluster.keys", &many], "cluster.keys: expected at most 8 keys".into()),
+        (
+            &["--cluster.keys", KEY, KEY],
+            "unexpected argument, which looks like a key; see pico server --help".into(),
+        ),
+    ];
+    for (arguments, told) in cases {
+        let output = pico(on, &["server"]).args(*arguments).output().unwrap();
+        let seen = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(seen, format!("pico: {told}\n"), "{arguments:?}");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+    let mut help = pico(on, &["server", "--help"]);
+    let help = help.env("PICO_CLUSTER_KEYS", SHORT).output().unwrap();
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    assert!(help.contains("--cluster.keys-file") && !help.contains(SHORT), "{help}");
+    let mut wrong = pico(on, &["server"]);
+    let wrong = wrong.env("PICO_CLUSTER_KEYS", SHORT).output().unwrap();
+    let told = format!("pico: PICO_CLUSTER_KEYS: {expected}\n");
+    assert_eq!(String::from_utf8_lossy(&wrong.stderr), told);
+}
+
+fn a_key_is_made_that_a_server_takes(on: &'static Runtime) {
+    let made = || {
+        let output = pico(on, &["keygen"]).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty());
+        String::from_utf8(output.stdout).unwrap().trim_end().to_owned()
+    };
+    let (one, other) = (made(), made());
+    assert_eq!(one.len(), 44);
+    assert_ne!(one, other);
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let keys = ["server", "--cluster.keys", &one, "--cluster.keys", &other];
+    let rest = ["--gossip.bind-addr", "0.0.0.0:0", "--proxy.bind-addr", &address];
+    let output = pico(on, &keys).args(rest).output().unwrap();
+    // It came as far as its ports.
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.starts_with("pico: proxy.bind-addr: cannot listen at"), "{told}");
 }
 
 fn a_port_in_use_is_one_line_and_exit_code_2(on: &'static Runtime) {

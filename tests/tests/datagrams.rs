@@ -4,6 +4,7 @@
 use pico_core::host::{Action, Address, DATAGRAM_MAX, Host, Input};
 use pico_core::id::{ConnId, WorkerId};
 use pico_core::{Instant, Machine, Outbox};
+use pico_shell::wire::Wires;
 use pico_shell::{Clock, Driver, Platform, Post, Wiring, listen};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -147,6 +148,7 @@ fn start<P: Platform>(before: &[u8]) -> (Running, UdpSocket, Receiver<usize>) {
         me: ME,
         ports: Vec::new(),
         datagrams: Some(datagrams),
+        wires: Wires::plain(),
         notes: Arc::new(|_| {}),
     };
     let thread = std::thread::spawn(move || {

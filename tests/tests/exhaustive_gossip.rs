@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use core::net::SocketAddr;
 use core::time::Duration;
 use pico_core::gossip::wire::{Envelope, Message, Standing};
-use pico_core::gossip::{Action, Input, Machine, Member, NodeId, Pace, Settings, State};
+use pico_core::gossip::{Action, Input, Machine, Member, NodeId, Pace, Ring, Settings, State};
 use pico_core::id::{AskId, Boot};
 use pico_core::{Instant, Machine as _, Seed};
 use pico_sim::choices::Choices;
@@ -28,6 +28,7 @@ fn name(node: usize) -> NodeId {
 fn machine(now: Instant, node: usize) -> Machine {
     let settings = Settings {
         cluster: "pico".into(),
+        keys: Ring::default(),
         boot: boot(node),
         generation: 10,
         id: name(node),
@@ -189,7 +190,7 @@ impl Net {
                     Action::Left => self.left = Some(self.now),
                     Action::Member { .. } | Action::Serves { .. } | Action::Ready { .. } => {}
                     Action::Missed { .. } => panic!("nobody looks for others"),
-                    Action::Namesake(_) => panic!("nobody has a namesake"),
+                    Action::Namesake(_) | Action::Unopened(_) => panic!("nobody is strange"),
                 }
             }
         }

@@ -25,6 +25,7 @@ hold! {
     the_laws_hold_for_an_http_server: fuzz::http1_server,
     the_laws_hold_for_a_tunnel: fuzz::rpc,
     a_header_block_means_the_same_when_sent_on: fuzz::rpc_blocks,
+    the_ends_of_a_wire_under_keys_agree: fuzz::wire,
     the_laws_hold_for_a_websocket_client: fuzz::ws_client,
     the_laws_hold_for_a_websocket_server: fuzz::ws_server,
 }

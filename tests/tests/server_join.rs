@@ -39,6 +39,7 @@ impl Rig {
     fn new(join: &[&str], abort: bool) -> Self {
         let now = Instant::from_nanos(1);
         let gossip = gossip::Settings {
+            keys: gossip::Ring::default(),
             cluster: "pico".into(),
             boot: Boot(1),
             generation: 1,

@@ -13,6 +13,7 @@ use crate::log;
 use crate::mail::Post;
 use crate::platform::{Platform, Timer as _};
 use crate::ready::{Spur, Token};
+use crate::wire::Wires;
 use pico_core::host::{Address, Host, Port};
 use pico_core::note::Note;
 use pico_core::{Instant, settle};
@@ -35,6 +36,8 @@ pub struct Wiring<L> {
     pub ports: Vec<(Port, TcpListener)>,
     /// A bound, non-blocking socket for its datagrams, if it speaks in such.
     pub datagrams: Option<UdpSocket>,
+    /// How what is said on its connections is protected.
+    pub wires: Wires,
     /// Where its notes go.
     pub notes: Notes,
 }
@@ -63,7 +66,7 @@ impl<P: Platform, H: Host> Driver<P, H> {
     /// Connects `host`. Call it on the thread that will poll the driver, within the platform's
     /// `block_on`.
     pub fn new(host: H, wiring: Wiring<H::Letter>) -> io::Result<Self> {
-        let Wiring { clock, post, me, ports, datagrams, notes } = wiring;
+        let Wiring { clock, post, me, ports, datagrams, wires, notes } = wiring;
         let ready = match post.letterbox(me) {
             Some(letterbox) => Arc::clone(&letterbox.ready),
             None => return Err(io::Error::other("this machine has no letterbox")),
@@ -75,7 +78,7 @@ impl<P: Platform, H: Host> Driver<P, H> {
         let datagrams = datagrams.map(|bound| Datagrams::open(bound, &ready)).transpose()?;
         let waker = Spur::waker(Token::Alarm, &ready);
         let alarm = Alarm { timer: P::timer(), set: None, waker };
-        let hands = Hands::new(ready, post.clone(), me, doors, datagrams, notes);
+        let hands = Hands::new(ready, post.clone(), me, doors, datagrams, wires, notes);
         Ok(Self { host, hands, alarm, clock, post, spurs: Vec::new() })
     }
 

@@ -3,13 +3,15 @@
 use crate::datagrams::Datagrams;
 use crate::door::Door;
 use crate::driver::Notes;
-use crate::link::{Brought, Link, Look, fault};
+use crate::link::{Brought, Link, Look, Origin, fault};
 use crate::mail::{Post, place};
 use crate::platform::Platform;
 use crate::ready::{Ready, Spur, Token};
+use crate::wire::{Trust, Wire, Wires};
 use bytes::BytesMut;
 use pico_core::host::{Action, Address, Fault, Host, Input, Port};
 use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side};
+use pico_core::note::{Distrust, Note};
 use pico_core::{Instant, Outbox, Turn};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
@@ -45,6 +47,8 @@ pub(crate) struct Hands<P: Platform, L> {
     /// Whose slots are free from the next turn on: until then the machine may hold them.
     freed: Vec<ConnId>,
     links: ConnMap<Link<P>>,
+    wires: Wires,
+    trust: Trust,
     dirty: VecDeque<ConnId>,
     /// Those for which the machine had no room in this turn.
     stopped: Vec<ConnId>,
@@ -68,6 +72,7 @@ impl<P: Platform, L> Hands<P, L> {
         me: Address,
         doors: Vec<Door<P>>,
         datagrams: Option<Datagrams<P>>,
+        wires: Wires,
         notes: Notes,
     ) -> Self {
         let mut todo: VecDeque<Token> = (0..doors.len()).map(Token::Accept).collect();
@@ -90,6 +95,8 @@ impl<P: Platform, L> Hands<P, L> {
             ids: ConnIds::new(Side::Accepted),
             freed: Vec::new(),
             links: ConnMap::new(),
+            wires,
+            trust: Trust::default(),
             dirty: VecDeque::new(),
             stopped: Vec::new(),
             asks: BTreeMap::new(),
@@ -111,6 +118,10 @@ impl<P: Platform, L> Hands<P, L> {
         for conn in self.freed.drain(..) {
             self.ids.release(conn);
         }
+        while let Some(conn) = self.trust.late(now) {
+            self.distrust(conn, Some(Distrust::Late));
+            self.forget(conn);
+        }
         if self.closed_until.is_some_and(|until| until <= now) {
             self.open_doors();
         }
@@ -122,7 +133,8 @@ impl<P: Platform, L> Hands<P, L> {
 
     /// When what the system refused may be tried again.
     pub(crate) fn again(&self) -> Option<Instant> {
-        self.closed_until.into_iter().chain(self.deaf_until).min()
+        let refused = self.closed_until.into_iter().chain(self.deaf_until);
+        refused.chain(self.trust.deadline()).min()
     }
 
     /// Moves what was put off to the next turn, and says whether there is any.
@@ -149,8 +161,11 @@ impl<P: Platform, L> Hands<P, L> {
 
     fn forget(&mut self, conn: ConnId) {
         if let Some(link) = self.links.remove(conn) {
-            if link.accepted {
+            if let Origin::Accepted(..) = link.origin() {
                 self.freed.push(conn);
+            }
+            if !link.is_known() {
+                self.trust.forget(conn);
             }
             drop(link);
             if self.closed_until.is_some() {
@@ -195,15 +210,7 @@ impl<P: Platform, L> Hands<P, L> {
     fn broken(&mut self, token: Token, fault: Fault) -> Option<Input<L>> {
         self.todo.pop_front();
         match token {
-            Token::Read(conn) | Token::Write(conn) => {
-                let dialing = self.links.get(conn)?.is_dialing();
-                self.forget(conn);
-                Some(if dialing {
-                    Input::Unreachable { conn, fault }
-                } else {
-                    Input::Lost { conn, fault }
-                })
-            }
+            Token::Read(conn) | Token::Write(conn) => self.lose(conn, fault),
             Token::Accept(_) => {
                 self.closed_until = Some(self.now + PAUSE);
                 None
@@ -213,6 +220,29 @@ impl<P: Platform, L> Hands<P, L> {
                 None
             }
             Token::Ask(_) | Token::Alarm | Token::Mail => None,
+        }
+    }
+
+    /// A connection broke. A machine hears only of those that it knows, or asked for.
+    fn lose(&mut self, conn: ConnId, fault: Fault) -> Option<Input<L>> {
+        self.distrust(conn, None);
+        let link = self.links.get(conn)?;
+        let (known, origin) = (link.is_known(), link.origin());
+        self.forget(conn);
+        match origin {
+            Origin::Dialled(_) if !known => Some(Input::Unreachable { conn, fault }),
+            Origin::Accepted(..) if !known => None,
+            Origin::Dialled(_) | Origin::Accepted(..) => Some(Input::Lost { conn, fault }),
+        }
+    }
+
+    /// Tells people, now and then, who is not trusted, if anybody.
+    fn distrust(&mut self, conn: ConnId, why: Option<Distrust>) {
+        let Some(link) = self.links.get_mut(conn) else { return };
+        let Some(why) = why.or_else(|| link.distrust()) else { return };
+        let (Origin::Dialled(peer) | Origin::Accepted(_, peer)) = link.origin();
+        if let Some(untold) = self.trust.tell(self.now) {
+            (self.notes)(Note::Untrusted { peer, why, untold });
         }
     }
 
@@ -236,14 +266,19 @@ impl<P: Platform, L> Hands<P, L> {
                     return Look::Some(Input::Unlistened(port));
                 }
                 Poll::Ready(Ok((stream, peer))) => {
-                    let conn = self.ids.issue();
-                    let link = Link::accepted(conn, stream, &self.ready);
-                    if matches!(door.port(), Port::Upstream | Port::Gossip) {
+                    let (conn, port) = (self.ids.issue(), door.port());
+                    let wire = self.wires.accepted(port);
+                    let link = Link::accepted(conn, stream, (port, peer), wire, &self.ready);
+                    if matches!(port, Port::Upstream | Port::Gossip) {
                         link.limit_unsent();
                     }
+                    let known = link.is_known();
                     self.links.insert(conn, link);
                     self.todo.push_back(Token::Read(conn));
-                    return Look::Some(Input::Accepted { conn, port: door.port(), peer });
+                    if known {
+                        return Look::Some(Input::Accepted { conn, port, peer });
+                    }
+                    self.trust.begin(self.now, conn);
                 }
                 // One that was reset before we came to it; the next may be well.
                 Poll::Ready(Err(error)) if fault(&error) == Fault::Reset => {}
@@ -260,13 +295,20 @@ impl<P: Platform, L> Hands<P, L> {
         if link.is_paused() {
             self.stopped.push(conn);
         }
+        if link.has_sealed() {
+            self.soil(conn);
+        }
         match found {
             Look::Some(Brought::Bytes(bytes)) => Look::Some(Input::Received { conn, bytes }),
             Look::Some(Brought::Eof) => Look::Some(Input::Eof { conn }),
-            Look::Some(Brought::Connected(peer)) => {
+            Look::Some(Brought::Open(Origin::Dialled(peer))) => {
                 // What the machine wrote while it was dialled is still to be sent.
                 self.soil(conn);
                 Look::Some(Input::Connected { conn, peer })
+            }
+            Look::Some(Brought::Open(Origin::Accepted(port, peer))) => {
+                self.trust.forget(conn);
+                Look::Some(Input::Accepted { conn, port, peer })
             }
             Look::Nothing => Look::Nothing,
             Look::Later => Look::Later,
@@ -361,8 +403,7 @@ impl<P: Platform, L> Hands<P, L> {
                     self.todo.push_back(Token::Read(conn));
                     return None;
                 }
-                self.forget(conn);
-                Some(Input::Lost { conn, fault })
+                self.lose(conn, fault)
             }
         }
     }
@@ -389,8 +430,8 @@ impl<P: Platform, L> Hands<P, L> {
         }
     }
 
-    fn dial(&mut self, conn: ConnId, to: SocketAddr) {
-        let link = Link::dialing(conn, Box::pin(P::connect(to)), to, &self.ready);
+    fn dial(&mut self, conn: ConnId, to: SocketAddr, wire: Wire) {
+        let link = Link::dialing(conn, Box::pin(P::connect(to)), to, wire, &self.ready);
         self.links.insert(conn, link);
         self.todo.push_back(Token::Read(conn));
     }
@@ -434,7 +475,10 @@ impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
 
     fn act(&mut self, host: &H, action: Action<H::Letter>) {
         match action {
-            Action::Dial { conn, to, .. } => self.dial(conn, to),
+            Action::Dial { conn, to, wire } => {
+                let wire = self.wires.dialled(wire);
+                self.dial(conn, to, wire);
+            }
             Action::Resolve { ask, host, port } => self.resolve(ask, host, port),
             Action::Write(conn) => self.soil(conn),
             Action::Read(conn) => {

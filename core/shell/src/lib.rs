@@ -19,6 +19,7 @@ pub mod driver;
 pub mod listen;
 pub mod log;
 pub mod platform;
+pub mod wire;
 
 pub use clock::Clock;
 pub use command::main;

@@ -2,10 +2,12 @@
 
 use crate::platform::{Platform, READ_MAX, Stream};
 use crate::ready::{Ready, Spur, Token};
+use crate::wire::{Heard, Noise, Wire};
 use bytes::BytesMut;
 use pico_core::Outbox;
-use pico_core::host::Fault;
+use pico_core::host::{Fault, Port};
 use pico_core::id::ConnId;
+use pico_core::note::Distrust;
 use std::future::Future;
 use std::io::{self, ErrorKind, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -17,10 +19,12 @@ use std::time::Duration;
 /// A connection and what its driver knows of it.
 pub(crate) struct Link<P: Platform> {
     socket: Socket<P>,
+    wire: Wire,
     reader: Waker,
     writer: Waker,
-    /// Whether the driver counted it, and must give its identity back.
-    pub(crate) accepted: bool,
+    origin: Origin,
+    /// Whether the machine was told of it.
+    known: bool,
     reading: Reading,
     finish: Finish,
     /// The peer has cut what we write; what it had sent before is still to be read.
@@ -31,8 +35,18 @@ pub(crate) struct Link<P: Platform> {
 }
 
 enum Socket<P: Platform> {
-    Dialing(Dial<P>, SocketAddr),
+    Dialing(Dial<P>),
     Open(P::Stream),
+}
+
+/// Who began it.
+#[derive(Clone, Copy)]
+pub(crate) enum Origin {
+    /// The machine, which dialled there.
+    Dialled(SocketAddr),
+    /// Somebody there, by one of our ports: the driver counted it, and must give its identity
+    /// back.
+    Accepted(Port, SocketAddr),
 }
 
 pub(crate) type Dial<P> =
@@ -78,27 +92,50 @@ pub(crate) enum Look<T> {
 pub(crate) enum Brought {
     Bytes(BytesMut),
     Eof,
-    Connected(SocketAddr),
+    /// It is there; the machine is to be told.
+    Open(Origin),
 }
 
 impl<P: Platform> Link<P> {
-    /// A connection that was accepted.
-    pub(crate) fn accepted(conn: ConnId, stream: P::Stream, ready: &Arc<Ready>) -> Self {
+    /// A connection that was accepted by this port.
+    pub(crate) fn accepted(
+        conn: ConnId,
+        stream: P::Stream,
+        by: (Port, SocketAddr),
+        wire: Wire,
+        ready: &Arc<Ready>,
+    ) -> Self {
         set_up(&stream);
-        Self::new(conn, Socket::Open(stream), true, ready)
+        let origin = Origin::Accepted(by.0, by.1);
+        let known = wire.is_open();
+        Self { known, ..Self::new(conn, Socket::Open(stream), origin, wire, ready) }
     }
 
     /// A connection that is being dialled.
-    pub(crate) fn dialing(conn: ConnId, dial: Dial<P>, to: SocketAddr, ready: &Arc<Ready>) -> Self {
-        Self::new(conn, Socket::Dialing(dial, to), false, ready)
+    pub(crate) fn dialing(
+        conn: ConnId,
+        dial: Dial<P>,
+        to: SocketAddr,
+        wire: Wire,
+        ready: &Arc<Ready>,
+    ) -> Self {
+        Self::new(conn, Socket::Dialing(dial), Origin::Dialled(to), wire, ready)
     }
 
-    fn new(conn: ConnId, socket: Socket<P>, accepted: bool, ready: &Arc<Ready>) -> Self {
+    fn new(
+        conn: ConnId,
+        socket: Socket<P>,
+        origin: Origin,
+        wire: Wire,
+        ready: &Arc<Ready>,
+    ) -> Self {
         Self {
             socket,
+            wire,
             reader: Spur::waker(Token::Read(conn), ready),
             writer: Spur::waker(Token::Write(conn), ready),
-            accepted,
+            origin,
+            known: false,
             reading: Reading::On,
             finish: Finish::No,
             cut: None,
@@ -109,17 +146,84 @@ impl<P: Platform> Link<P> {
 
     /// Dials on, or reads into `buffer` if `room` allows it.
     pub(crate) fn look(&mut self, turn: u64, room: usize, buffer: &mut BytesMut) -> Look<Brought> {
-        match &mut self.socket {
-            Socket::Dialing(..) => self.dial(),
-            Socket::Open(_) => self.read(turn, room, buffer),
+        if let Socket::Dialing(dial) = &mut self.socket {
+            match dial.as_mut().poll(&mut Context::from_waker(&self.reader)) {
+                Poll::Pending => return Look::Nothing,
+                Poll::Ready(Err(error)) => return Look::Broken(fault(&error)),
+                Poll::Ready(Ok(stream)) => {
+                    set_up(&stream);
+                    limit_unsent(&stream);
+                    self.socket = Socket::Open(stream);
+                }
+            }
+        }
+        if let Wire::Noise(_) = self.wire {
+            return self.listen(turn, room, buffer);
+        }
+        if !self.known {
+            self.known = true;
+            return Look::Some(Brought::Open(self.origin));
+        }
+        self.read(turn, room, buffer)
+    }
+
+    /// Reads on a wire that is sealed. A handshake is no concern of the machine's, nor of its
+    /// room.
+    fn listen(&mut self, turn: u64, room: usize, buffer: &mut BytesMut) -> Look<Brought> {
+        let room = if self.known { room } else { READ_MAX };
+        loop {
+            let Wire::Noise(noise) = &mut self.wire else { return Look::Nothing };
+            match if room > 0 { noise.poll() } else { Ok(None) } {
+                Ok(Some(Heard::Open)) => {
+                    self.known = true;
+                    return Look::Some(Brought::Open(self.origin));
+                }
+                Ok(Some(Heard::Bytes(bytes))) => return Look::Some(Brought::Bytes(bytes)),
+                Ok(Some(Heard::End)) => {
+                    self.reading = Reading::Over;
+                    return Look::Some(Brought::Eof);
+                }
+                Ok(None) => {}
+                Err(_) => return Look::Broken(Fault::Reset),
+            }
+            match self.read(turn, room, buffer) {
+                Look::Some(Brought::Bytes(bytes)) => {
+                    if let Wire::Noise(noise) = &mut self.wire {
+                        noise.hear(bytes);
+                    }
+                }
+                // A FIN that was not announced under the keys.
+                Look::Some(Brought::Eof) => return Look::Broken(Fault::Reset),
+                rest @ (Look::Some(_) | Look::Nothing | Look::Later | Look::Broken(_)) => {
+                    return rest;
+                }
+            }
         }
     }
 
-    /// Whether it is still being dialled.
-    pub(crate) fn is_dialing(&self) -> bool {
-        match self.socket {
-            Socket::Dialing(..) => true,
-            Socket::Open(_) => false,
+    /// Whether the machine was told of it.
+    pub(crate) const fn is_known(&self) -> bool {
+        self.known
+    }
+
+    /// Who began it.
+    pub(crate) const fn origin(&self) -> Origin {
+        self.origin
+    }
+
+    /// Whether the wire itself has something to send, such as its part of a handshake.
+    pub(crate) fn has_sealed(&self) -> bool {
+        match &self.wire {
+            Wire::Plain => false,
+            Wire::Noise(noise) => !noise.outbox().is_empty(),
+        }
+    }
+
+    /// Why the other is not trusted, if that is why the connection is broken.
+    pub(crate) fn distrust(&mut self) -> Option<Distrust> {
+        match (&self.socket, &mut self.wire) {
+            (Socket::Dialing(_), _) | (_, Wire::Plain) => None,
+            (Socket::Open(_), Wire::Noise(noise)) => noise.cut(),
         }
     }
 
@@ -151,7 +255,7 @@ impl<P: Platform> Link<P> {
             Socket::Open(stream) if self.finish != Finish::Done => {
                 let _ = stream.socket().set_linger(Some(Duration::ZERO));
             }
-            Socket::Open(_) | Socket::Dialing(..) => {}
+            Socket::Open(_) | Socket::Dialing(_) => {}
         }
     }
 
@@ -160,21 +264,6 @@ impl<P: Platform> Link<P> {
     pub(crate) fn stop_writing(&mut self, fault: Fault, room: usize) -> bool {
         self.cut = Some(fault);
         fault == Fault::Reset && room > 0 && self.reading == Reading::On
-    }
-
-    fn dial(&mut self) -> Look<Brought> {
-        let Socket::Dialing(dial, to) = &mut self.socket else { return Look::Nothing };
-        let to = *to;
-        match dial.as_mut().poll(&mut Context::from_waker(&self.reader)) {
-            Poll::Pending => Look::Nothing,
-            Poll::Ready(Err(error)) => Look::Broken(fault(&error)),
-            Poll::Ready(Ok(stream)) => {
-                set_up(&stream);
-                limit_unsent(&stream);
-                self.socket = Socket::Open(stream);
-                Look::Some(Brought::Connected(to))
-            }
-        }
     }
 
     fn read(&mut self, turn: u64, room: usize, buffer: &mut BytesMut) -> Look<Brought> {
@@ -217,43 +306,62 @@ impl<P: Platform> Link<P> {
     }
 
     /// Writes what the socket takes of `outbox` in one call, and the FIN after the last byte if
-    /// it was asked for. Returns how many bytes were taken.
+    /// it was asked for. Returns how many bytes were taken: by the socket, or by a wire that has
+    /// sealed them and hands them to the socket before it takes more.
     pub(crate) fn write(&mut self, turn: u64, outbox: Option<&Outbox>) -> Look<usize> {
-        let Socket::Open(stream) = &mut self.socket else { return Look::Nothing };
         if self.cut.is_some() {
             return Look::Nothing;
         }
-        let context = &mut Context::from_waker(&self.writer);
-        let Some(outbox) = outbox.filter(|outbox| !outbox.is_empty()) else {
-            // A FIN that cannot be sent is one that the peer's reset, still to be read, explains.
-            if self.finish == Finish::Asked {
-                let _ = stream.socket().shutdown(Shutdown::Write);
-                self.finish = Finish::Done;
-            }
+        let outbox = outbox.filter(|outbox| !outbox.is_empty());
+        let Self { socket: Socket::Open(stream), spent, writer, .. } = self else {
             return Look::Nothing;
         };
-        self.spent.begin(turn);
-        if self.spent.written >= TURN {
-            return Look::Later;
-        }
-        let mut slices = [IoSlice::new(&[]); SLICES];
-        let mut count = 0;
-        for (slice, piece) in slices.iter_mut().zip(outbox.pieces()) {
-            *slice = IoSlice::new(piece);
-            count += 1;
-        }
-        let slices = slices.get(..count).unwrap_or_default();
-        loop {
-            return match stream.poll_write(context, slices) {
-                Poll::Pending => Look::Nothing,
-                Poll::Ready(Ok(0)) => Look::Broken(Fault::Other),
-                Poll::Ready(Ok(count)) => {
-                    self.spent.written += count;
-                    Look::Some(count)
-                }
-                Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => continue,
-                Poll::Ready(Err(error)) => Look::Broken(fault(&error)),
+        let Wire::Noise(noise) = &mut self.wire else {
+            let Some(outbox) = outbox else {
+                self.fin();
+                return Look::Nothing;
             };
+            return offer(stream, writer, (spent, turn), outbox);
+        };
+        let mut flush = |noise: &mut Noise| {
+            while !noise.outbox().is_empty() {
+                match offer(stream, writer, (spent, turn), noise.outbox()) {
+                    Look::Some(count) => noise.sent(count),
+                    rest @ (Look::Nothing | Look::Later | Look::Broken(_)) => return Some(rest),
+                }
+            }
+            None
+        };
+        if let Some(rest) = flush(noise) {
+            return rest;
+        }
+        if let Some(outbox) = outbox {
+            let taken = noise.seal(outbox);
+            return match flush(noise) {
+                Some(Look::Broken(fault)) => Look::Broken(fault),
+                Some(_) | None if taken > 0 => Look::Some(taken),
+                Some(_) | None => Look::Nothing,
+            };
+        }
+        if self.finish != Finish::Asked {
+            return Look::Nothing;
+        }
+        noise.finish();
+        if let Some(rest) = flush(noise) {
+            return rest;
+        }
+        self.fin();
+        Look::Nothing
+    }
+
+    /// Sends the FIN, if it was asked for. One that cannot be sent is one that the peer's reset,
+    /// still to be read, explains.
+    fn fin(&mut self) {
+        if let Socket::Open(stream) = &self.socket
+            && self.finish == Finish::Asked
+        {
+            let _ = stream.socket().shutdown(Shutdown::Write);
+            self.finish = Finish::Done;
         }
     }
 
@@ -261,8 +369,41 @@ impl<P: Platform> Link<P> {
     pub(crate) fn limit_unsent(&self) {
         match &self.socket {
             Socket::Open(stream) => limit_unsent(stream),
-            Socket::Dialing(..) => {}
+            Socket::Dialing(_) => {}
         }
+    }
+}
+
+/// Offers bytes to a socket, in one call.
+fn offer<S: Stream>(
+    stream: &mut S,
+    writer: &Waker,
+    (spent, turn): (&mut Spent, u64),
+    outbox: &Outbox,
+) -> Look<usize> {
+    spent.begin(turn);
+    if spent.written >= TURN {
+        return Look::Later;
+    }
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let mut count = 0;
+    for (slice, piece) in slices.iter_mut().zip(outbox.pieces()) {
+        *slice = IoSlice::new(piece);
+        count += 1;
+    }
+    let slices = slices.get(..count).unwrap_or_default();
+    let context = &mut Context::from_waker(writer);
+    loop {
+        return match stream.poll_write(context, slices) {
+            Poll::Pending => Look::Nothing,
+            Poll::Ready(Ok(0)) => Look::Broken(Fault::Other),
+            Poll::Ready(Ok(count)) => {
+                spent.written += count;
+                Look::Some(count)
+            }
+            Poll::Ready(Err(error)) if error.kind() == ErrorKind::Interrupted => continue,
+            Poll::Ready(Err(error)) => Look::Broken(fault(&error)),
+        };
     }
 }
 

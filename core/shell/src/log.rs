@@ -223,6 +223,7 @@ fn event(note: &Note) {
         Note::Rebalancing { held, share } => {
             info!(held, share, "holds more than its share: agents are asked to move");
         }
+        Note::Untrusted { peer, why, untold } => warn!(%peer, %why, untold, "not trusted"),
         Note::Namesake { peer } => error!(%peer, "another node has the same cluster.node-id"),
         Note::Draining { calls } => info!(calls, "draining"),
         Note::Drained { cut } => info!(cut, "drained"),
@@ -282,6 +283,7 @@ fn line(note: &Note) -> Option<String> {
         | Note::LinkDown { .. }
         | Note::Joined { .. }
         | Note::Rebalancing { .. }
+        | Note::Untrusted { .. }
         | Note::Namesake { .. } => return None,
     })
 }

@@ -73,7 +73,8 @@ impl Machine {
         self.consult(letter, Consult::Farewell);
     }
 
-    /// Asks who is at an address by a consultation: datagrams may not get through.
+    /// Asks who is at an address by a consultation: datagrams may not get through, and where it
+    /// is the keys that do not fit, a connection shows it.
     pub(super) fn consult_anyone(&mut self, addr: SocketAddr) {
         let mut letter = self.letter(Boot(0), None);
         self.say(&mut letter, &Message::Member(self.me.clone()));
@@ -88,7 +89,7 @@ impl Machine {
             let bytes = self.letter(Boot(0), None).into_bytes().freeze();
             return self.act(Action::Answer { ask, bytes });
         };
-        let source = Source { boot, addr: None };
+        let source = Source { boot, addr: None, ours: true };
         let mut reply = self.letter(boot, None);
         self.hear(source, messages, &mut reply);
         self.add_news(&mut reply);
@@ -120,7 +121,7 @@ impl Machine {
         }
         self.reached_by_consultation(of, ask);
         let known = (why == Consult::Join).then(|| known(messages.clone()));
-        let source = Source { boot: of, addr: None };
+        let source = Source { boot: of, addr: None, ours: true };
         let mut reply = self.letter(of, None);
         self.hear(source, messages, &mut reply);
         if let Some(known) = known {

@@ -2,11 +2,13 @@
 
 use super::machine::{Action, Machine};
 use super::member::{Member, State};
+use super::seal::{self, Opened, Unopened};
 use super::wire::{self, Envelope, Message, Messages, Standing};
 use crate::host::DATAGRAM_MAX;
 use crate::id::Boot;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use core::net::SocketAddr;
+use core::time::Duration;
 
 /// Who says something.
 #[derive(Clone, Copy, Debug)]
@@ -14,6 +16,9 @@ pub(super) struct Source {
     pub(super) boot: Boot,
     /// Where its datagram came from; `None` in a consultation.
     pub(super) addr: Option<SocketAddr>,
+    /// Whether it was said to this boot. What was sealed for whoever is at an address may have
+    /// been said to an earlier one, long ago.
+    pub(super) ours: bool,
 }
 
 /// Messages for one node: datagrams that are sent as they fill, or one consultation.
@@ -21,7 +26,11 @@ pub(super) struct Source {
 pub(super) struct Letter {
     pub(super) to: Boot,
     addr: Option<SocketAddr>,
+    /// Whether it is for whoever is there.
+    anyone: bool,
     bytes: BytesMut,
+    /// How long the bytes may get.
+    max: usize,
     /// Bytes of what comes before the messages.
     start: usize,
     /// Datagrams that it may still fill.
@@ -33,12 +42,16 @@ pub(super) struct Letter {
 impl Letter {
     /// How many bytes of messages still fit into what was begun.
     pub(super) fn room(&self) -> usize {
-        let max = if self.addr.is_some() { DATAGRAM_MAX } else { super::CONSULT_MAX };
-        max.saturating_sub(self.bytes.len())
+        self.max.saturating_sub(self.bytes.len())
     }
 
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.len() == self.start
+    }
+
+    /// Seals it for whoever is at its address.
+    pub(super) const fn for_anyone(&mut self) {
+        self.anyone = true;
     }
 
     pub(super) const fn is_datagram(&self) -> bool {
@@ -59,8 +72,13 @@ impl Letter {
 
     /// How many bytes of messages it would take in all.
     pub(super) fn budget(&self) -> usize {
-        let more = if self.is_datagram() { self.left.saturating_mul(DATAGRAM_MAX) } else { 0 };
+        let more = if self.is_datagram() { self.left.saturating_mul(self.max) } else { 0 };
         self.room().saturating_add(more)
+    }
+
+    /// For whom it is sealed.
+    fn recipient(&self) -> Boot {
+        if self.anyone { Boot(0) } else { self.to }
     }
 
     pub(super) fn into_bytes(self) -> BytesMut {
@@ -69,11 +87,14 @@ impl Letter {
 }
 
 impl Machine {
-    pub(super) fn datagram(&mut self, from: SocketAddr, bytes: &[u8]) {
-        let Some((boot, messages)) = self.open(bytes) else { return };
+    pub(super) fn datagram(&mut self, from: SocketAddr, bytes: Bytes) {
+        let length = bytes.len();
+        let Some((bytes, ours)) = self.unseal(from, bytes) else { return };
+        let opened = if self.seal.is_some() { self.inside(&bytes) } else { self.open(&bytes) };
+        let Some((boot, messages)) = opened else { return };
         self.counts.received += 1;
-        self.counts.received_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        let source = Source { boot, addr: Some(from) };
+        self.counts.received_bytes += u64::try_from(length).unwrap_or(u64::MAX);
+        let source = Source { boot, addr: Some(from), ours };
         let mut reply = self.letter(boot, Some(from));
         let home = self.members.get(boot).is_some_and(|known| known.member.addr == from);
         if !home {
@@ -82,6 +103,35 @@ impl Machine {
         }
         self.hear(source, messages, &mut reply);
         self.send(reply);
+    }
+
+    /// What is in the seal of a datagram, if this cluster seals them, and whether it is for us.
+    fn unseal(&mut self, from: SocketAddr, bytes: Bytes) -> Option<(Bytes, bool)> {
+        let Some(seal) = &mut self.seal else { return Some((bytes, true)) };
+        match seal.open(&bytes) {
+            Ok(Opened { bytes, ours }) => Some((bytes, ours)),
+            Err(Unopened::Replayed) => {
+                self.counts.replayed += 1;
+                None
+            }
+            Err(Unopened::Strange { anyone }) => {
+                self.counts.unopened += 1;
+                if anyone && self.quiet <= self.now() {
+                    self.quiet = self.now() + QUIET;
+                    self.act(Action::Unopened(from));
+                }
+                None
+            }
+        }
+    }
+
+    /// What was sealed.
+    fn inside<'b>(&mut self, bytes: &'b [u8]) -> Option<(Boot, Messages<'b>)> {
+        let Ok((from, messages)) = wire::inside(bytes) else {
+            self.counts.malformed += 1;
+            return None;
+        };
+        (from != self.me.boot).then_some((from, messages))
     }
 
     /// What is in a datagram or a consultation of this cluster.
@@ -116,6 +166,9 @@ impl Machine {
     }
 
     fn heard(&mut self, from: Source, message: Message, reply: &mut Letter) {
+        if !from.ours && !self.counts_for_anyone(&message) {
+            return;
+        }
         let stranger = from.addr.is_some() && self.members.get(from.boot).is_none();
         match message {
             Message::Root(_) | Message::Heads { .. } | Message::Want { .. } if stranger => {}
@@ -135,6 +188,14 @@ impl Machine {
             // Only ever in the answer to a consultation of ours, where they are looked for.
             Message::Page { .. } | Message::Joining => {}
         }
+    }
+
+    /// What may be said to whoever is at an address: who are you, and what is held of you. Nothing
+    /// that is old can be in it; the rest is said to the one who answers.
+    fn counts_for_anyone(&self, message: &Message) -> bool {
+        let me = self.me.boot;
+        matches!(message, Message::Ping { .. })
+            || matches!(message, Message::Standing(standing) if standing.boot == me)
     }
 
     fn pinged(&mut self, from: Source, seq: u64, target: Boot, reply: &mut Letter) {
@@ -166,9 +227,19 @@ impl Machine {
     /// Begins a letter. Whoever is held suspect or dead is told so before anything else.
     pub(super) fn letter(&mut self, to: Boot, addr: Option<SocketAddr>) -> Letter {
         let mut bytes = BytesMut::new();
-        Envelope { cluster: &self.settings.cluster, from: self.me.boot }.put(&mut bytes);
-        let start = bytes.len();
-        Letter { to, addr, bytes, start, left: REPLY_DATAGRAMS, dear: DEAR }
+        let sealed = self.seal.is_some() && addr.is_some();
+        if sealed {
+            wire::put_inside(self.me.boot, &mut bytes);
+        } else {
+            Envelope { cluster: &self.settings.cluster, from: self.me.boot }.put(&mut bytes);
+        }
+        let max = match addr {
+            Some(_) if sealed => DATAGRAM_MAX - seal::OVERHEAD,
+            Some(_) => DATAGRAM_MAX,
+            None => super::CONSULT_MAX,
+        };
+        let (start, anyone) = (bytes.len(), to == Boot(0));
+        Letter { to, addr, anyone, bytes, max, start, left: REPLY_DATAGRAMS, dear: DEAR }
     }
 
     /// What `to` has to hear before anything else: that it is held suspect, dead or gone.
@@ -189,8 +260,7 @@ impl Machine {
     pub(super) fn say(&mut self, letter: &mut Letter, message: &Message) {
         let before = letter.bytes.len();
         message.put(&mut letter.bytes);
-        let max = if letter.addr.is_some() { DATAGRAM_MAX } else { super::CONSULT_MAX };
-        if letter.bytes.len() <= max {
+        if letter.bytes.len() <= letter.max {
             return;
         }
         let Some(addr) = letter.addr else { return letter.bytes.truncate(before) };
@@ -202,8 +272,8 @@ impl Machine {
         let mut next = BytesMut::from(letter.bytes.get(..letter.start).unwrap_or_default());
         next.extend_from_slice(&tail);
         let full = core::mem::replace(&mut letter.bytes, next);
-        self.send_datagram(addr, full);
-        if letter.bytes.len() > DATAGRAM_MAX {
+        self.send_datagram(addr, letter.recipient(), full);
+        if letter.bytes.len() > letter.max {
             letter.bytes.truncate(letter.start);
         }
     }
@@ -215,7 +285,7 @@ impl Machine {
             return;
         }
         self.add_news(&mut letter);
-        self.send_datagram(addr, letter.bytes);
+        self.send_datagram(addr, letter.recipient(), letter.bytes);
     }
 
     /// Adds an accusation, or else what is new about others.
@@ -234,10 +304,14 @@ impl Machine {
         }
     }
 
-    fn send_datagram(&mut self, to: SocketAddr, bytes: BytesMut) {
+    fn send_datagram(&mut self, to: SocketAddr, recipient: Boot, bytes: BytesMut) {
+        let bytes = match &mut self.seal {
+            Some(seal) => seal.seal(recipient, &bytes),
+            None => bytes.freeze(),
+        };
         self.counts.sent += 1;
         self.counts.sent_bytes += u64::try_from(bytes.len()).unwrap_or(u64::MAX);
-        self.act(Action::Datagram { to, bytes: bytes.freeze() });
+        self.act(Action::Datagram { to, bytes });
     }
 
     /// How often each thing that is new is sent.
@@ -246,6 +320,8 @@ impl Machine {
     }
 }
 
+/// How long nothing is said of what does not open, after something was.
+pub const QUIET: Duration = Duration::from_mins(1);
 /// Datagrams that answer one, beside the first.
 const REPLY_DATAGRAMS: usize = 16;
 /// Answers in one letter that go through all members.

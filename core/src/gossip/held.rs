@@ -1,6 +1,7 @@
 //! How much a node holds, and how much it holds at most.
 
 use super::machine::Machine;
+use super::seal::{SENDERS_MAX, Seal};
 use super::{consult, join, members, probe, replicas, rumours};
 
 /// Things that gossip holds, by kind. Whatever comes in, none is above [`MOST`](Self::MOST).
@@ -32,6 +33,8 @@ pub struct Held {
     pub doubtful: usize,
     /// Heads, and logs with ops, that are to be passed on.
     pub news: usize,
+    /// Senders of whom it is remembered what was opened already.
+    pub senders: usize,
     /// Timers.
     pub timers: usize,
 }
@@ -52,6 +55,7 @@ impl Held {
         relays: probe::RELAYS_MAX,
         doubtful: join::DOUBTFUL_MAX,
         news: 2 * (members::MEMBERS_MAX + 1),
+        senders: SENDERS_MAX,
         // Those of the whole node, and one for each of these.
         timers: 9
             + probe::PROBES_MAX
@@ -61,7 +65,7 @@ impl Held {
     };
 
     /// Each kind, by its name in `spec/gossip.md`, and how many there are.
-    pub fn parts(&self) -> [(&'static str, usize); 14] {
+    pub fn parts(&self) -> [(&'static str, usize); 15] {
         [
             ("members", self.members),
             ("gone", self.gone),
@@ -76,6 +80,7 @@ impl Held {
             ("relays", self.relays),
             ("doubtful", self.doubtful),
             ("news", self.news),
+            ("senders", self.senders),
             ("timers", self.timers),
         ]
     }
@@ -106,6 +111,7 @@ impl Machine {
             relays,
             doubtful: self.join.doubtful(),
             news: self.spread.len(),
+            senders: self.seal.as_ref().map_or(0, Seal::senders),
             timers: self.agenda.len(),
         }
     }

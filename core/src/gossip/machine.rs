@@ -6,6 +6,7 @@ use super::members::Members;
 use super::probe::Probes;
 use super::replicas::Replicas;
 use super::rumours::Rumours;
+use super::seal::Seal;
 use super::settings::Settings;
 use super::spread::Spread;
 use super::wire::{CLUSTER_MAX, RISING_MAX, VERSION};
@@ -120,6 +121,9 @@ pub enum Action {
     },
     /// Another process with this node's name is alive, and this one has to end.
     Namesake(SocketAddr),
+    /// What comes from this address is not sealed as it is here. Said of whatever comes first, and
+    /// then not for [a while](super::QUIET).
+    Unopened(SocketAddr),
     /// This node has left.
     Left,
 }
@@ -148,6 +152,10 @@ pub struct Counts {
     pub strange: u64,
     /// What could not be read, or not to its end.
     pub malformed: u64,
+    /// Datagrams that did not open: of another cluster or key, changed, or for an earlier boot.
+    pub unopened: u64,
+    /// Datagrams that had been opened before, or were too old to tell.
+    pub replayed: u64,
     /// Members that this node itself found dead.
     pub deaths: u64,
     /// Suspicions that this node itself raised.
@@ -191,6 +199,10 @@ pub(super) enum Key {
 #[derive(Debug)]
 pub struct Machine {
     pub(super) settings: Settings,
+    /// Unless the cluster has no keys.
+    pub(super) seal: Option<Seal>,
+    /// Until when nothing is said of what does not open.
+    pub(super) quiet: Instant,
     pub(super) me: Member,
     pub(super) dice: Dice,
     pub(super) clock: Monotonic,
@@ -239,7 +251,10 @@ impl Machine {
             id: settings.id.clone(),
             notes: settings.notes.clone(),
         };
+        let Settings { keys, cluster, boot, .. } = &settings;
         let mut machine = Self {
+            seal: Seal::new(keys, cluster, *boot, seed),
+            quiet: now,
             me,
             dice: seed.fork("gossip").roll(),
             clock,
@@ -392,7 +407,7 @@ impl crate::Machine for Machine {
             return;
         }
         match input {
-            Input::Datagram { from, bytes } => self.datagram(from, &bytes),
+            Input::Datagram { from, bytes } => self.datagram(from, bytes.freeze()),
             Input::Asked { ask, bytes } => self.consulted(ask, &bytes),
             Input::Answered { ask, answer } => self.answered(ask, answer.as_ref()),
             Input::Seeds(seeds) => self.sow(seeds),

@@ -337,6 +337,12 @@ impl Machine {
         if probe.nacks < probe.helpers {
             self.worse();
         }
+        // Perhaps another boot is there, for which what was sealed for this one does not open.
+        if let Some(addr) = self.members.get(boot).map(|known| known.member.addr)
+            && self.seal.is_some()
+        {
+            self.knock(addr, boot);
+        }
         self.suspect(boot);
     }
 
@@ -345,7 +351,10 @@ impl Machine {
         let now = self.now();
         let seq = self.probes.ask(Asked { of: at, at: now, why: Why::Contact });
         let mut letter = self.letter(at, Some(addr));
-        self.say(&mut letter, &Message::Member(self.me.clone()));
+        letter.for_anyone();
+        if self.seal.is_none() {
+            self.say(&mut letter, &Message::Member(self.me.clone()));
+        }
         self.say(&mut letter, &Message::Ping { seq, target: at });
         self.send(letter);
     }

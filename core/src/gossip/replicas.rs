@@ -385,6 +385,7 @@ mod tests {
         };
         let settings = Settings {
             cluster: "pico".into(),
+            keys: crate::gossip::Ring::default(),
             boot: Boot(1),
             generation: 1,
             id: NodeId::parse(b"one").unwrap(),
@@ -395,7 +396,7 @@ mod tests {
         let mut machine = Machine::new(Instant::ZERO, settings, &Seed::from_u64(1));
         machine.replicas.entries_max = 10;
         machine.learn(&member);
-        let from = Source { boot: Boot(2), addr: None };
+        let from = Source { boot: Boot(2), addr: None, ours: true };
         for first in 1..100 {
             let endpoint = alloc::format!("endpoint-{first}").parse().unwrap();
             let mut reply = machine.letter(Boot(2), None);

@@ -1,5 +1,6 @@
 //! What an operator, or a test, decides about gossip.
 
+use super::keys::Ring;
 use super::member::NodeId;
 use crate::id::Boot;
 use alloc::string::String;
@@ -12,6 +13,8 @@ use core::time::Duration;
 pub struct Settings {
     /// The cluster's name: 1 to 64 bytes. Whoever says another is not listened to.
     pub cluster: String,
+    /// The cluster's keys. Without any, datagrams are not sealed.
+    pub keys: Ring,
     /// This run of the node.
     pub boot: Boot,
     /// When it booted, in milliseconds since 1970.

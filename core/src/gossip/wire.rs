@@ -188,6 +188,18 @@ pub fn open(bytes: &[u8]) -> Result<(Envelope<'_>, Messages<'_>), Malformed> {
     Ok((Envelope { cluster, from }, Messages(cursor)))
 }
 
+/// Begins what is sealed: the cluster is known by its keys.
+pub fn put_inside(from: Boot, out: &mut BytesMut) {
+    out.put_u64(from.0);
+}
+
+/// Reads who says what was sealed, and says what follows it.
+pub fn inside(bytes: &[u8]) -> Result<(Boot, Messages<'_>), Malformed> {
+    let mut cursor = Cursor::new(bytes);
+    let from = boot(&mut cursor)?;
+    Ok((from, Messages(cursor)))
+}
+
 /// Messages, one after the other. Types that are unknown are skipped; what cannot be read ends
 /// it with an error.
 #[derive(Clone)]

@@ -23,6 +23,8 @@ pub struct Shape {
     pub lanes: usize,
     /// Zones; the hosts of each kind are dealt to them in turn, an agent's service with it.
     pub zones: usize,
+    /// Whether nodes have a key, under which they speak to each other.
+    pub keys: bool,
     /// Whether a load balancer stands before the nodes. Otherwise clients and agents find them by
     /// name.
     pub balancer: bool,
@@ -48,6 +50,7 @@ impl Default for Shape {
             clients: 2,
             lanes: 3,
             zones: 1,
+            keys: false,
             balancer: false,
             retires_late: Span::secs(3),
             drain_delay: Span::secs(5),

@@ -36,7 +36,8 @@ impl Case {
     pub fn swarm(seed: u64, swarm: &Swarm) -> Self {
         let root = Seed::from_u64(seed).fork("case");
         let mut dice = root.fork("shape").roll();
-        let shape = shape(&mut dice, &swarm.most);
+        let mut shape = shape(&mut dice, &swarm.most);
+        shape.keys = shape.nodes > 1 && root.fork("keys").roll().chance(1, 2);
         let load = load(&mut root.fork("load").roll(), &swarm.load);
         let stormy = swarm.faults > 0;
         let link = link(&mut root.fork("link").roll(), stormy);

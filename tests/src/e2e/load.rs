@@ -86,14 +86,12 @@ fn ask(
     to: SocketAddr,
     request: &str,
 ) -> io::Result<(u16, String)> {
-    let stream = match conn {
-        Some(stream) => stream,
-        None => {
-            let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
-            bound(&stream);
-            conn.insert(BufReader::new(stream))
-        }
-    };
+    if conn.is_none() {
+        let stream = TcpStream::connect_timeout(&to, PATIENCE)?;
+        bound(&stream);
+        *conn = Some(BufReader::new(stream));
+    }
+    let stream = conn.as_mut().ok_or(io::ErrorKind::NotConnected)?;
     stream.get_mut().write_all(request.as_bytes())?;
     let head = Head::read(stream)?.ok_or(io::ErrorKind::UnexpectedEof)?;
     let mut text = String::new();

@@ -241,6 +241,7 @@ pub fn note(note: &Note) -> Option<String> {
             format!("holds {held} upstreams, its share is {share}: it asks some to move")
         }
         Note::Joined { nodes, .. } => format!("is ready, and knows {nodes} nodes"),
+        Note::Untrusted { peer, why, .. } => format!("does not trust {peer}: {why}"),
         Note::Namesake { .. } => "has a namesake, and ends".into(),
         Note::Draining { calls } => format!("drains, with {calls} calls under way"),
         Note::Drained { cut } => format!("has drained; {cut} calls were cut off"),

@@ -11,6 +11,7 @@ pub(crate) mod http1_text;
 mod rpc;
 mod rpc_wire;
 mod talker;
+mod wire;
 mod ws;
 
 use crate::{laws, model};
@@ -19,12 +20,13 @@ use crate::{laws, model};
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 17] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("agent", agent),
     ("chain", chain),
     ("endpoint", endpoint),
     ("gossip", gossip),
     ("gossip_packets", gossip_packets),
+    ("gossip_sealed", gossip_sealed),
     ("http1_client", http1_client),
     ("http1_model", http1_model),
     ("http1_relay", http1_relay),
@@ -34,6 +36,7 @@ pub const TARGETS: [(&str, Target); 17] = [
     ("rpc_model", rpc_model),
     ("tunnel", tunnel),
     ("tunnel_model", tunnel_model),
+    ("wire", wire),
     ("worker", worker),
     ("ws_client", ws_client),
     ("ws_server", ws_server),
@@ -62,6 +65,12 @@ pub fn gossip(data: &[u8]) {
 /// The bytes are a datagram of gossip: what is read of it can be written and read again.
 pub fn gossip_packets(data: &[u8]) {
     gossip::packets(data);
+}
+
+/// The gossip of one node in a cluster with keys, and what is sealed, altered and sent again.
+pub fn gossip_sealed(data: &[u8]) {
+    laws::hold::<laws::sealed::Sealed>(data);
+    gossip::sealed(data);
 }
 
 /// An HTTP/1 connection to a service.
@@ -107,6 +116,11 @@ pub fn tunnel(data: &[u8]) {
 /// Two tunnels that are each other's peer, held against the model of one.
 pub fn tunnel_model(data: &[u8]) {
     model::rpc::pair::play::<pico_core::tunnel::Machine<u64>>(data);
+}
+
+/// Two ends of a connection under keys, whose bytes are cut anywhere and sometimes changed.
+pub fn wire(data: &[u8]) {
+    wire::play(data);
 }
 
 /// A worker among clients, agents and another worker.

@@ -20,6 +20,8 @@ pub struct Cluster {
     /// What a peer serves, as it was told to.
     pub truth: BTreeMap<Boot, BTreeMap<EndpointId, u8>>,
     pace: Pace,
+    /// The keys of those that start from now on.
+    pub keys: gossip::Ring,
     lives: u64,
 }
 
@@ -27,7 +29,8 @@ impl Cluster {
     /// A world without anybody, for as many peers as the case has nodes.
     pub fn new(case: &Case, pace: Pace) -> Self {
         let world = World::new(case, Trace::default());
-        Self { world, seats: BTreeMap::new(), truth: BTreeMap::new(), pace, lives: 0 }
+        let (seats, truth, keys) = (BTreeMap::new(), BTreeMap::new(), gossip::Ring::default());
+        Self { world, seats, truth, pace, keys, lives: 0 }
     }
 
     /// The same, with everybody up, each told of the first three, and all of them found.
@@ -59,6 +62,7 @@ impl Cluster {
         let addr = door(at);
         let settings = Settings {
             cluster: "test".into(),
+            keys: self.keys.clone(),
             boot,
             generation,
             id: NodeId::parse(id.as_bytes()).expect("a fine name"),
@@ -71,6 +75,7 @@ impl Cluster {
         let seat = self.world.seat(place, id, make);
         self.world.listen(addr, Port::Gossip, vec![seat]);
         self.world.bind(addr, seat);
+        self.world.protect(seat, &self.keys, "test");
         self.seats.insert(at, seat);
         self.truth.insert(boot, BTreeMap::new());
         let seeds = seeds.iter().map(|seed| door(*seed)).collect();

@@ -122,6 +122,7 @@ impl Peer {
                     };
                 }
             }
+            Action::Unopened(_) => {}
             Action::Ready { complete } => self.note(Told::Ready(complete)),
             Action::Missed { .. } => {}
             Action::Namesake(_) => {

@@ -2,24 +2,26 @@
 //! for it.
 
 use super::net::{Caller, Datagram, Read, Socket};
-use super::seat::{Conn, Delivery, Desk, Line};
+use super::sealed::Flushed;
+use super::seat::{Conn, Delivery, Desk, Line, Origin};
 use super::world::{Event, Outside};
 use crate::draw::Draw as _;
 use core::any::Any;
 use core::fmt::Debug;
 use core::net::SocketAddr;
 use core::time::Duration;
-use pico_core::host::{Action, Address, DATAGRAM_MAX, Fault, Host, Input};
-use pico_core::id::{AskId, ConnId, Side};
+use pico_core::host::{self, Action, Address, DATAGRAM_MAX, Fault, Host, Input};
+use pico_core::id::{AskId, ConnId};
 use pico_core::{Instant, Outbox, Turn};
+use pico_shell::wire::Wire;
 
 /// One turn of one host.
 pub(super) struct Hands<'a, L> {
-    now: Instant,
-    desk: &'a mut Desk<L>,
-    out: &'a mut Outside,
+    pub(super) now: Instant,
+    pub(super) desk: &'a mut Desk<L>,
+    pub(super) out: &'a mut Outside,
     /// The turn's number, which all that it sends bears.
-    turn: u64,
+    pub(super) turn: u64,
     left: usize,
     pub(super) inputs: u64,
     pub(super) bytes: u64,
@@ -59,7 +61,7 @@ where
     fn act(&mut self, host: &H, action: Action<H::Letter>) {
         self.out.trace.action(&self.desk.name, &action);
         match action {
-            Action::Dial { conn, to, .. } => self.dial(conn, to),
+            Action::Dial { conn, to, wire } => self.dial(conn, to, wire),
             Action::Resolve { ask, host, port } => self.resolve(ask, &host, port),
             Action::Write(conn) => self.wake(conn, |held| held.writing = true),
             Action::Read(conn) => self.desk.soil(conn),
@@ -91,12 +93,20 @@ impl<L: Debug + 'static> Hands<'_, L> {
         if self.desk.backlog.is_empty() || !self.desk.lots.chance(chance, of) {
             return None;
         }
-        let Caller { socket, peer, port, cause } = self.desk.backlog.pop_front()?;
-        let conn = self.desk.ids.issue();
-        self.desk.conns.insert(conn, Conn::new(Side::Accepted, Line::Open(socket)));
-        self.out.net.accept(socket, (self.desk.id, conn));
-        self.desk.soil(conn);
-        Some((Input::Accepted { conn, port, peer }, cause))
+        while let Some(Caller { socket, peer, port, cause }) = self.desk.backlog.pop_front() {
+            let conn = self.desk.ids.issue();
+            let wire = self.desk.wires.accepted(port);
+            let held = Conn::new(Origin::Accepted(port, peer), Line::Open(socket), wire);
+            let known = held.known;
+            self.desk.conns.insert(conn, held);
+            self.out.net.accept(socket, (self.desk.id, conn));
+            self.desk.soil(conn);
+            if known {
+                return Some((Input::Accepted { conn, port, peer }, cause));
+            }
+            self.desk.trust.begin(self.now, conn);
+        }
+        None
     }
 
     fn receive(&mut self) -> Option<(Input<L>, u64)> {
@@ -141,12 +151,19 @@ impl<L: Debug + 'static> Hands<'_, L> {
         None
     }
 
-    fn read(&mut self, host: &impl Host<Letter = L>, conn: ConnId) -> Option<(Input<L>, u64)> {
+    pub(super) fn read(
+        &mut self,
+        host: &impl Host<Letter = L>,
+        conn: ConnId,
+    ) -> Option<(Input<L>, u64)> {
         let held = self.desk.conns.get_mut(conn)?;
         let socket = held.socket()?;
+        if let Wire::Noise(_) = held.wire {
+            return self.listen(host, conn);
+        }
         if held.ended || host.room(conn) == 0 {
             let fault = held.cut?;
-            return Some((self.lost(conn, socket, fault), 0));
+            return self.lost(conn, socket, fault, 0);
         }
         let lots = &mut self.desk.lots;
         let most = if lots.chance(1, 4) { lots.piece(READ_MAX) } else { READ_MAX };
@@ -160,13 +177,16 @@ impl<L: Debug + 'static> Hands<'_, L> {
                 held.ended = true;
                 Some((Input::Eof { conn }, cause))
             }
-            Read::Lost(fault, cause) => Some((self.lost(conn, socket, fault), cause)),
+            Read::Lost(fault, cause) => self.lost(conn, socket, fault, cause),
         }
     }
 
     fn write(&mut self, host: &impl Host<Letter = L>, conn: ConnId) -> Option<(Input<L>, u64)> {
         let held = self.desk.conns.get_mut(conn)?;
         let socket = held.socket()?;
+        if let Wire::Noise(_) = held.wire {
+            return self.write_sealed(host, conn);
+        }
         let Some(outbox) = host.outbox(conn).filter(|outbox| !outbox.is_empty()) else {
             held.writing = false;
             self.finish(conn);
@@ -190,16 +210,22 @@ impl<L: Debug + 'static> Hands<'_, L> {
         }
     }
 
-    fn finish(&mut self, conn: ConnId) {
+    pub(super) fn finish(&mut self, conn: ConnId) {
         let Some(held) = self.desk.conns.get_mut(conn) else { return };
-        if let Some(socket) = held.socket()
-            && std::mem::take(&mut held.finishing)
-        {
-            self.out.net.finish(self.now, socket, self.turn, &mut self.out.events);
+        let Some(socket) = held.socket().filter(|_| held.finishing) else { return };
+        if let Wire::Noise(noise) = &mut held.wire {
+            noise.finish();
+            if self.flush(conn) != Flushed::All {
+                return;
+            }
         }
+        if let Some(held) = self.desk.conns.get_mut(conn) {
+            held.finishing = false;
+        }
+        self.out.net.finish(self.now, socket, self.turn, &mut self.out.events);
     }
 
-    fn close(&mut self, conn: ConnId) {
+    pub(super) fn close(&mut self, conn: ConnId) {
         let Some(held) = self.desk.drop_conn(conn) else { return };
         match held.line {
             Line::Dialling(dialling) => self.out.net.cancel(dialling),
@@ -209,10 +235,22 @@ impl<L: Debug + 'static> Hands<'_, L> {
         }
     }
 
-    fn lost(&mut self, conn: ConnId, socket: Socket, fault: Fault) -> Input<L> {
-        self.desk.drop_conn(conn);
+    /// A connection broke. A machine hears only of those that it knows, or asked for.
+    pub(super) fn lost(
+        &mut self,
+        conn: ConnId,
+        socket: Socket,
+        fault: Fault,
+        cause: u64,
+    ) -> Option<(Input<L>, u64)> {
+        self.distrust(conn, None);
+        let held = self.desk.drop_conn(conn)?;
         self.out.net.close(self.now, socket, self.turn, &mut self.out.events);
-        Input::Lost { conn, fault }
+        match held.origin {
+            Origin::Dialled(_) if !held.known => Some((Input::Unreachable { conn, fault }, cause)),
+            Origin::Accepted(..) if !held.known => None,
+            Origin::Dialled(_) | Origin::Accepted(..) => Some((Input::Lost { conn, fault }, cause)),
+        }
     }
 
     fn wake(&mut self, conn: ConnId, change: impl FnOnce(&mut Conn)) {
@@ -222,11 +260,13 @@ impl<L: Debug + 'static> Hands<'_, L> {
         }
     }
 
-    fn dial(&mut self, conn: ConnId, to: SocketAddr) {
+    fn dial(&mut self, conn: ConnId, to: SocketAddr, wire: host::Wire) {
         let from = (self.desk.home.process, (self.desk.id, conn));
         let Outside { net, events, .. } = &mut *self.out;
         let dialling = net.dial(self.now, from, to, self.turn, events);
-        self.desk.conns.insert(conn, Conn::new(Side::Dialed, Line::Dialling(dialling)));
+        let wire = self.desk.wires.dialled(wire);
+        let held = Conn::new(Origin::Dialled(to), Line::Dialling(dialling), wire);
+        self.desk.conns.insert(conn, held);
     }
 
     fn resolve(&mut self, ask: AskId, host: &str, port: u16) {
@@ -257,7 +297,7 @@ impl<L: Debug + 'static> Hands<'_, L> {
 /// The most inputs from sockets in one turn.
 const TURN_MAX: usize = 32;
 /// A driver's read buffer.
-const READ_MAX: usize = 64 * 1024;
+pub(super) const READ_MAX: usize = 64 * 1024;
 /// How long a letter takes at most between two threads.
 const LETTER_MAX: Duration = Duration::from_micros(200);
 /// How long looking up a name takes at most.

@@ -19,6 +19,7 @@ mod faults;
 mod hands;
 mod lots;
 mod net;
+mod sealed;
 mod seat;
 mod slab;
 mod trace;

@@ -12,6 +12,7 @@ use core::net::SocketAddr;
 use pico_core::host::{Address, Fault, Host, Input, Port};
 use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side};
 use pico_core::{Instant, Outbox, settle};
+use pico_shell::wire::{Trust, Wire, Wires};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A host with everything that a driver keeps for it.
@@ -46,13 +47,21 @@ pub(super) struct Desk<L> {
     pub(super) datagrams: VecDeque<Datagram>,
     datagram_bytes: usize,
     pub(super) done: bool,
+    /// How what is said on its connections is protected, and who has yet to show its keys.
+    pub(super) wires: Wires,
+    pub(super) trust: Trust,
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 #[derive(Debug)]
 pub(super) struct Conn {
-    side: Side,
+    pub(super) origin: Origin,
     pub(super) line: Line,
+    pub(super) wire: Wire,
+    /// The machine was told of it.
+    pub(super) known: bool,
+    /// The turn from which came what was read last.
+    pub(super) cause: u64,
     /// It is on the list of those that are ready.
     ready: bool,
     pub(super) writing: bool,
@@ -60,6 +69,13 @@ pub(super) struct Conn {
     /// The peer has cut what we write; what it had sent before is still to be read.
     pub(super) cut: Option<Fault>,
     pub(super) ended: bool,
+}
+
+/// Who began a connection.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Origin {
+    Dialled(SocketAddr),
+    Accepted(Port, SocketAddr),
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -91,6 +107,8 @@ pub(super) struct Turned {
 pub(super) trait AnySeat {
     /// Gives the machine a UDP socket.
     fn bind(&mut self, addr: SocketAddr);
+    /// Gives its driver the keys of its cluster.
+    fn protect(&mut self, wires: Wires);
     fn deliver(&mut self, delivery: Delivery);
     fn turn(&mut self, now: Instant, out: &mut Outside) -> Turned;
     /// The driver has ended, with its machine: its sockets are let go.
@@ -133,6 +151,8 @@ impl<H: Host> Seat<H> {
             datagrams: VecDeque::new(),
             datagram_bytes: 0,
             done: false,
+            wires: Wires::plain(),
+            trust: Trust::default(),
         };
         Self { host, desk }
     }
@@ -146,13 +166,19 @@ where
         self.desk.bound = Some(addr);
     }
 
+    fn protect(&mut self, wires: Wires) {
+        self.desk.wires = wires;
+    }
+
     fn deliver(&mut self, delivery: Delivery) {
         let desk = &mut self.desk;
         match delivery {
             Delivery::Knocked(Knocked::Connected { conn, socket, peer, cause, .. }) => {
                 if let Some(held) = desk.conns.get_mut(conn) {
                     held.line = Line::Open(socket);
-                    desk.inbox.push_back((Input::Connected { conn, peer }, cause));
+                    if held.known {
+                        desk.inbox.push_back((Input::Connected { conn, peer }, cause));
+                    }
                     desk.soil(conn);
                 }
             }
@@ -181,13 +207,16 @@ where
         }
         let clock = desk.clock;
         let mut hands = Hands::new(now, desk, out);
+        hands.part_with_the_late();
         let deadline = settle(&mut self.host, clock.local(now), &mut hands);
         let (spent, inputs, bytes) = (hands.is_spent(), hands.inputs, hands.bytes);
         // Only what exceeds a turn's share is left to the next one: whatever else `settle` leaves
         // undone waits for an event, as it would in a real driver.
         let desk = &self.desk;
         let more = spent && !(desk.ready.is_empty() && desk.datagrams.is_empty());
-        let next = if more { Some(now) } else { deadline.map(|at| clock.world(at).max(now)) };
+        let deadline = deadline.map(|at| clock.world(at).max(now));
+        let deadline = deadline.into_iter().chain(desk.trust.deadline()).min();
+        let next = if more { Some(now) } else { deadline };
         Turned { next, inputs, bytes }
     }
 
@@ -215,7 +244,8 @@ where
     }
 
     fn connections(&self) -> usize {
-        self.desk.conns.len()
+        let told = |held: &Conn| held.known || matches!(held.origin, Origin::Dialled(_));
+        self.desk.conns.iter().filter(|(_, held)| told(held)).count()
     }
 
     fn conns(&self) -> Vec<ConnId> {
@@ -241,8 +271,20 @@ where
 }
 
 impl Conn {
-    pub(super) const fn new(side: Side, line: Line) -> Self {
-        Self { side, line, ready: false, writing: false, finishing: false, cut: None, ended: false }
+    pub(super) fn new(origin: Origin, line: Line, wire: Wire) -> Self {
+        let known = wire.is_open();
+        Self {
+            origin,
+            line,
+            wire,
+            known,
+            cause: 0,
+            ready: false,
+            writing: false,
+            finishing: false,
+            cut: None,
+            ended: false,
+        }
     }
 
     /// Its socket, once it has one.
@@ -292,8 +334,11 @@ impl<L> Desk<L> {
     /// Forgets a connection, and gives its number back if we counted it.
     pub(super) fn drop_conn(&mut self, conn: ConnId) -> Option<Conn> {
         let held = self.conns.remove(conn)?;
-        if held.side == Side::Accepted {
+        if let Origin::Accepted(..) = held.origin {
             self.freed.push(conn);
+        }
+        if !held.known {
+            self.trust.forget(conn);
         }
         Some(held)
     }

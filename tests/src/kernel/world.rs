@@ -15,10 +15,12 @@ use core::any::Any;
 use core::fmt::Debug;
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
+use pico_core::gossip::Ring;
 use pico_core::host::{Address, Host, Port};
 use pico_core::id::ConnId;
 use pico_core::note::Note;
 use pico_core::{Instant, Seed};
+use pico_shell::wire::Wires;
 use std::collections::BTreeMap;
 
 /// A simulated world: hosts, the net between them, and time.
@@ -198,6 +200,12 @@ impl World {
     pub fn bind(&mut self, addr: SocketAddr, seat: SeatId) {
         self.seats[seat.0].seat.bind(addr);
         self.out.net.bind(addr, seat);
+    }
+
+    /// Gives the driver of a machine the keys of its cluster, by which it speaks to other nodes.
+    pub fn protect(&mut self, seat: SeatId, keys: &Ring, cluster: &str) {
+        let seed = self.seed.fork_at("wires", seat.0 as u64);
+        self.seats[seat.0].seat.protect(Wires::of(keys, cluster, seed));
     }
 
     /// Gives a host name its addresses, instead of those that it had.

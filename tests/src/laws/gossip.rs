@@ -9,7 +9,7 @@ use core::time::Duration;
 use pico_core::gossip::directory::{Op, Replica};
 use pico_core::gossip::wire::{self, Envelope, Head, Message, Scope, Standing};
 use pico_core::gossip::{
-    Action, CONSULT_MAX, Held, Input, Machine, Member, NodeId, Pace, Settings, State,
+    Action, CONSULT_MAX, Held, Input, Machine, Member, NodeId, Pace, Ring, Settings, State,
 };
 use pico_core::host::DATAGRAM_MAX;
 use pico_core::id::{AskId, Boot};
@@ -195,6 +195,22 @@ fn packet(from: Boot, messages: &[u8]) -> BytesMut {
 }
 
 impl Gossip {
+    /// A new world and its machine, in a cluster with these keys.
+    pub(super) fn with_keys(choices: &mut Choices, now: Instant, keys: Ring) -> (Self, Machine) {
+        let settings = Settings {
+            cluster: CLUSTER.into(),
+            keys,
+            boot: ME,
+            generation: GENERATION,
+            id: NodeId::parse(b"me").expect("a name"),
+            addr: addr(0),
+            notes: Vec::new(),
+            pace: Pace::default(),
+        };
+        let seed = Seed::from_u64(u64::from(choices.byte()));
+        (Self::default(), Machine::new(now, settings, &seed))
+    }
+
     fn ask(&mut self, bytes: &[u8]) -> Input {
         self.asks += 1;
         self.asked.push(AskId(self.asks));
@@ -233,17 +249,7 @@ impl Subject for Gossip {
     const DEADLINES_HOLD: bool = false;
 
     fn new(choices: &mut Choices, now: Instant) -> (Self, Machine) {
-        let settings = Settings {
-            cluster: CLUSTER.into(),
-            boot: ME,
-            generation: GENERATION,
-            id: NodeId::parse(b"me").expect("a name"),
-            addr: addr(0),
-            notes: Vec::new(),
-            pace: Pace::default(),
-        };
-        let seed = Seed::from_u64(u64::from(choices.byte()));
-        (Self::default(), Machine::new(now, settings, &seed))
+        Self::with_keys(choices, now, Ring::default())
     }
 
     fn draw(choices: &mut Choices) -> Step {
@@ -345,7 +351,11 @@ impl Subject for Gossip {
                     assert!(old.unwrap_or(0) != weight, "{endpoint} has changed to what it was");
                 }
             }
-            Action::Ready { .. } | Action::Missed { .. } | Action::Namesake(_) | Action::Left => {}
+            Action::Ready { .. }
+            | Action::Missed { .. }
+            | Action::Namesake(_)
+            | Action::Unopened(_)
+            | Action::Left => {}
         }
     }
 
@@ -400,8 +410,8 @@ impl Subject for Gossip {
     }
 }
 
-const CLUSTER: &str = "pico";
-const ME: Boot = Boot(5);
+pub(super) const CLUSTER: &str = "pico";
+pub(super) const ME: Boot = Boot(5);
 const GENERATION: u64 = 10;
 const NAMES: [&str; 6] = ["a", "ab", "abc", "b", "web-1", "web-2"];
 

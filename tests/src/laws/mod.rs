@@ -17,6 +17,7 @@ pub mod agent;
 pub mod gossip;
 mod greet;
 mod play;
+pub mod sealed;
 mod seen;
 pub mod tunnel;
 pub mod worker;

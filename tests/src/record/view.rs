@@ -194,6 +194,7 @@ fn timeless(note: &Note) -> Note {
         | Note::LinkUp { .. }
         | Note::LinkDown { .. }
         | Note::Joined { .. }
+        | Note::Untrusted { .. }
         | Note::Namesake { .. }
         | Note::Draining { .. }
         | Note::Rebalancing { .. }

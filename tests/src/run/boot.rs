@@ -106,6 +106,9 @@ impl Run {
             let gossip = SocketAddr::new(member.ip(), GOSSIP);
             self.world.listen(gossip, Port::Gossip, seats[1..].to_vec());
             self.world.bind(gossip, seats[0]);
+            for seat in &seats {
+                self.world.protect(*seat, &self.keys(), CLUSTER);
+            }
         }
         seats
     }
@@ -120,6 +123,12 @@ impl Run {
         Boot(seed.fork("boot").roll().long().max(1))
     }
 
+    /// What nodes share.
+    fn keys(&self) -> gossip::Ring {
+        let key = || gossip::Key::new([7; 32]);
+        self.case.shape.keys.then(key).into_iter().collect()
+    }
+
     /// How a node takes part in its cluster, if there is more than one.
     fn membership(&self, member: Member, settings: &Settings) -> Option<Membership> {
         if settings.boot == Boot(0) {
@@ -127,7 +136,8 @@ impl Run {
         }
         let addr = SocketAddr::new(member.ip(), GOSSIP);
         let gossip = gossip::Settings {
-            cluster: "sim".into(),
+            cluster: CLUSTER.into(),
+            keys: self.keys(),
             boot: settings.boot,
             generation: GENERATION + self.world.now().as_nanos() / 1_000_000,
             id: NodeId::parse(settings.node_id.as_bytes()).expect("a fine name"),
@@ -241,6 +251,8 @@ impl Run {
     }
 }
 
+/// What the nodes' cluster is called.
+const CLUSTER: &str = "sim";
 /// Where nodes hear of each other.
 const GOSSIP: u16 = 8004;
 /// Where services listen.

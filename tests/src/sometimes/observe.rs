@@ -205,6 +205,7 @@ fn notes(run: &Run, reached: &mut Reached) {
             | Note::LinkDown { .. }
             | Note::Joined { .. }
             | Note::Rebalancing { .. }
+            | Note::Untrusted { .. }
             | Note::Namesake { .. } => {}
         }
     }

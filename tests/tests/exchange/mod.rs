@@ -13,6 +13,7 @@ use pico_core::id::WorkerId;
 use pico_core::rpc::Identity;
 use pico_core::server::{self, Node, Settings, Worker};
 use pico_core::{Instant, Limits, Seed};
+use pico_shell::wire::Wires;
 use pico_shell::{Clock, Driver, Platform, Post, Wiring, listen};
 use pico_sim::e2e::PATIENCE;
 use pico_sim::laws::Seen;
@@ -178,7 +179,7 @@ pub fn record<S: Platform, A: Platform>(shape: Shape, seed: u64) -> Recording {
     let post = Post::new(workers);
     let wiring = |me, ports| {
         let (post, notes) = (post.clone(), Arc::new(|_| {}));
-        Wiring { clock, post, me, ports, datagrams: None, notes }
+        Wiring { clock, post, me, ports, datagrams: None, wires: Wires::plain(), notes }
     };
     let control = run::<S, _>(node(began, workers), wiring(Address::Node, Vec::new()));
     let workers = (0..workers).zip(ports).map(|(id, ports)| {
@@ -188,7 +189,15 @@ pub fn record<S: Platform, A: Platform>(shape: Shape, seed: u64) -> Recording {
     let me = Address::Worker(WorkerId(0));
     let mail = Post::new(1);
     let (ports, notes) = (Vec::new(), Arc::new(|_| {}));
-    let wiring = Wiring { clock, post: mail.clone(), me, ports, datagrams: None, notes };
+    let wiring = Wiring {
+        clock,
+        post: mail.clone(),
+        me,
+        ports,
+        datagrams: None,
+        wires: Wires::plain(),
+        notes,
+    };
     let tunnel = run::<A, _>(agent(began, &names, seed), wiring);
     let mut stage = Stage { to, service, node: control, workers, agent: tunnel, post, mail };
     stage.play();

@@ -5,7 +5,7 @@ use bytes::BytesMut;
 use core::net::SocketAddr;
 use core::time::Duration;
 use pico_core::gossip::wire::{self, Envelope, Message, Standing};
-use pico_core::gossip::{Action, Input, Machine, Member, NodeId, Pace, Settings, State};
+use pico_core::gossip::{Action, Input, Machine, Member, NodeId, Pace, Ring, Settings, State};
 use pico_core::host::DATAGRAM_MAX;
 use pico_core::id::Boot;
 use pico_core::{Instant, Machine as _, Seed};
@@ -46,7 +46,8 @@ impl Node {
         let Member { generation, addr, id, .. } = named(ME.0);
         let (cluster, boot, notes) = ("pico".into(), ME, Vec::new());
         let pace = Pace::default();
-        let settings = Settings { cluster, boot, generation, id, addr, notes, pace };
+        let settings =
+            Settings { cluster, keys: Ring::default(), boot, generation, id, addr, notes, pace };
         Self { gossip: Machine::new(now, settings, &Seed::from_u64(1)), now }
     }
 

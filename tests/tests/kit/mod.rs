@@ -10,6 +10,7 @@ use pico_core::host::{Action, Address, Fault, Host, Input, Port, Wire};
 use pico_core::id::{ConnId, ConnIds, ConnMap, Side, WorkerId};
 use pico_core::note::Note;
 use pico_core::{Instant, Machine, Outbox};
+use pico_shell::wire::Wires;
 use pico_shell::{Clock, Driver, Platform, Post, Wiring, listen};
 use script::{End, Order, Saw, Script};
 use std::collections::VecDeque;
@@ -249,6 +250,7 @@ where
             me: Address::Worker(WorkerId(worker)),
             ports: vec![(Port::Proxy, bound.try_clone().unwrap())],
             datagrams: None,
+            wires: Wires::plain(),
             notes: Arc::new(|_: Note| {}),
         };
         threads.push(std::thread::spawn(move || {

@@ -68,6 +68,7 @@ impl Rig {
     /// A node that is a member of a cluster of which it knows nobody.
     pub fn among(workers: u16, settings: Settings) -> Self {
         let gossip = gossip::Settings {
+            keys: gossip::Ring::default(),
             cluster: "pico".into(),
             boot: settings.boot,
             generation: 1,

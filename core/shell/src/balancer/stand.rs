@@ -4,6 +4,7 @@ use super::{Backend, Balancer};
 use crate::crew::Crew;
 use crate::driver::Wiring;
 use crate::platform::Platform;
+use crate::wire::Wires;
 use crate::{Clock, Post};
 use pico_core::host::{Address, Port};
 use pico_core::id::WorkerId;
@@ -37,6 +38,7 @@ impl Stand {
             me: Address::Worker(WorkerId(0)),
             ports: vec![(Port::Proxy, proxy), (Port::Upstream, upstream)],
             datagrams: None,
+            wires: Wires::plain(),
             notes: Arc::new(|_| ()),
         };
         // Nodes say that they are going long before they go.

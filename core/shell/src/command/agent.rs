@@ -8,6 +8,7 @@ use crate::driver::{Driver, Notes, Wiring};
 use crate::log;
 use crate::mail::Post;
 use crate::platform::Platform;
+use crate::wire::Wires;
 use pico_core::Seed;
 use pico_core::agent::{Agent as Machine, Letter};
 use pico_core::host::Address;
@@ -123,7 +124,9 @@ impl Plan {
                 let (post, notes) = (self.post.clone(), Arc::clone(&self.notes));
                 let clock = self.clock;
                 let ports = Vec::new();
-                let wiring = Wiring { clock, post, me: address, ports, datagrams: None, notes };
+                let wires = Wires::plain();
+                let wiring =
+                    Wiring { clock, post, me: address, ports, datagrams: None, wires, notes };
                 Ok(Share { me, machine, wiring })
             })
             .collect()

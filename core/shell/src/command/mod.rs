@@ -1,6 +1,7 @@
 //! The command line.
 
 pub mod agent;
+mod keygen;
 pub mod server;
 
 #[cfg(unix)]
@@ -12,6 +13,7 @@ use crate::platform::Platform;
 use clap::builder::styling::Styles;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use pico_core::gossip::Key;
 use std::io;
 use std::process::ExitCode;
 
@@ -63,6 +65,7 @@ fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
         #[cfg(unix)]
         Some(("cluster", matches)) => cluster::run::<P>(&config::Cluster::load(matches)?),
         Some(("agent", matches)) => agent::run::<P>(agent_settings(matches)?),
+        Some(("keygen", _)) => keygen::run(),
         Some(("demo", matches)) => demo::run::<P>(matches.get_flag("once"), Logs::quiet()),
         Some(_) | None => Err(Refusal("expected a command; see pico --help".into()).into()),
     }
@@ -98,6 +101,9 @@ fn command(runtime: &'static str) -> Command {
                 .args(config::SERVER_KEYS.arguments()),
         )
         .subcommand(agent_command())
+        .subcommand(
+            Command::new("keygen").about("Print a new key for cluster.keys").after_help(KEYGEN),
+        )
         .subcommand(
             Command::new("demo")
                 .about("Show it all in one process: three nodes, agents, a service, and requests")
@@ -152,6 +158,12 @@ fn usage(told: &clap::Error) -> Refusal {
     {
         return Refusal(format!("{argument} {}", config::UNAVAILABLE));
     }
+    if let Some(ContextValue::String(argument)) = told.get(ContextKind::InvalidArg)
+        && Key::parse(argument).is_ok()
+    {
+        let why = "unexpected argument, which looks like a key; see pico server --help";
+        return Refusal(why.into());
+    }
     let text = told.to_string();
     let lines = text.lines().map(str::trim).take_while(|line| !line.starts_with("Usage:"));
     let words: Vec<_> = lines
@@ -191,6 +203,14 @@ Examples:
   pico agent http my-endpoint 3000
   pico agent http my-endpoint 10.0.0.7:8080 --connect.url http://pico.example.com:8002
   pico agent start --config agent.yaml";
+
+const KEYGEN: &str = "\
+A key is 32 random bytes in base64. Whoever has it can join the cluster and read what its nodes
+say to each other.
+
+Examples:
+  pico keygen > keys
+  pico server --cluster.keys-file keys --gossip.bind-addr 10.0.0.1:8004";
 
 const DEMO: &str = "\
 Each line it prints is a check that sent real requests over real sockets. It exits with 0

@@ -7,8 +7,9 @@ use crate::crew::{self, Crew, Task};
 use crate::driver::{Driver, Notes, Wiring};
 use crate::listen;
 use crate::log;
-use crate::mail::Post;
+use crate::mail::{Post, place};
 use crate::platform::Platform;
+use crate::wire::Wires;
 use pico_core::Seed;
 use pico_core::gossip::{self, NOTE_PROGRAM, NodeId, Pace};
 use pico_core::host::{Address, Port};
@@ -170,7 +171,10 @@ impl Plan {
             }
         }
         let (clock, post, notes) = (self.clock, self.post.clone(), Arc::clone(&self.notes));
-        Ok(Wiring { clock, post, me, ports, datagrams: None, notes })
+        let at = u64::try_from(place(me)).unwrap_or(u64::MAX);
+        let seed = self.seed.fork_at("wires", at);
+        let wires = Wires::of(&self.server.ring, &self.server.cluster, seed);
+        Ok(Wiring { clock, post, me, ports, datagrams: None, wires, notes })
     }
 }
 
@@ -197,6 +201,7 @@ fn membership(server: &Server, bound: SocketAddr) -> Result<Membership, Failure>
     };
     let gossip = gossip::Settings {
         cluster: server.cluster.clone(),
+        keys: server.ring.clone(),
         boot: server.node.boot,
         generation: Clock::milliseconds_since_1970(),
         id,

@@ -6,6 +6,7 @@
 mod agent;
 #[cfg(unix)]
 mod cluster;
+mod keys;
 mod server;
 mod value;
 mod yaml;

@@ -1,5 +1,6 @@
 //! The keys of `pico server`.
 
+use super::keys::{keys, keys_of, ring};
 use super::value::{
     AGES, address, count, duration, flag, format, level, name, permille, places, positive,
     reachable, size, timeout,
@@ -7,9 +8,11 @@ use super::value::{
 use super::{Key, Keys, Logs, Refusal};
 use clap::ArgMatches;
 use pico_core::Limits;
-use pico_core::gossip::Pace;
+use pico_core::gossip::{self, Pace, Ring};
 use pico_core::server::Settings;
+use std::mem;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,6 +43,10 @@ pub struct Server {
     pub workers: u16,
     /// The cluster's name.
     pub cluster: String,
+    /// The cluster's keys.
+    pub ring: Ring,
+    keys: Vec<gossip::Key>,
+    keys_file: Option<PathBuf>,
     /// What is logged.
     pub logs: Logs,
     /// What the node's machines need to know.
@@ -70,10 +77,16 @@ impl Server {
         if limits.window_bytes_max < limits.window_bytes {
             return Err(Refusal("upstream.limit.stream-window must be at least 64KiB".into()));
         }
-        if !self.gossip.ip().to_canonical().is_loopback() && !self.insecure {
+        if let Some(file) = &self.keys_file {
+            self.keys.extend(keys_of(file)?);
+        }
+        self.ring = ring(mem::take(&mut self.keys))?;
+        let near = self.gossip.ip().to_canonical().is_loopback();
+        if !near && self.ring.is_empty() && !self.insecure {
             return Err(Refusal(format!(
-                "gossip.bind-addr: what nodes say to each other is not encrypted: bind it to \
-                 loopback, not {}, or say cluster.insecure: true if the network is private",
+                "gossip.bind-addr: without cluster.keys what nodes say to each other is not \
+                 encrypted: give a key, bind it to loopback, not {}, or say cluster.insecure: true \
+                 if the network is private",
                 self.gossip
             )));
         }
@@ -104,6 +117,9 @@ impl Default for Server {
             named: false,
             workers: u16::try_from(cores.min(WORKERS_MAX)).unwrap_or(1),
             cluster: "pico".into(),
+            ring: Ring::default(),
+            keys: Vec::new(),
+            keys_file: None,
             logs: Logs::default(),
             node: Settings::default(),
             limits: Limits::default(),
@@ -302,9 +318,30 @@ pub(crate) static KEYS: Keys<Server> = Keys {
             set: |s, text| flag(text).map(|found| s.abort = found),
         },
         Key {
+            name: "cluster.keys",
+            value: "KEY...",
+            help: "A secret of all nodes, from pico keygen; repeatable, the first one seals",
+            set: |s, text| {
+                if text.is_empty() {
+                    s.keys.clear();
+                    return Ok(());
+                }
+                keys(text).map(|found| s.keys.extend(found))
+            },
+        },
+        Key {
+            name: "cluster.keys-file",
+            value: "FILE",
+            help: "A file of further keys, one a line",
+            set: |s, text| {
+                s.keys_file = Some(text.into()).filter(|_| !text.is_empty());
+                Ok(())
+            },
+        },
+        Key {
             name: "cluster.insecure",
             value: "true|false",
-            help: "Let nodes speak in the clear beyond this machine [default: false]",
+            help: "Let nodes without keys speak beyond this machine [default: false]",
             set: |s, text| flag(text).map(|found| s.insecure = found),
         },
         Key {
@@ -350,7 +387,6 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         "proxy.advertise-addr",
         "upstream.advertise-addr",
         "admin.advertise-addr",
-        "cluster.keys",
     ],
 };
 

@@ -9,6 +9,7 @@ use crate::config::{self, Refusal};
 use crate::crew::Crew;
 use crate::driver::{Notes, Wiring};
 use crate::platform::Platform;
+use crate::wire::Wires;
 use crate::{Clock, Post, listen, log};
 use pico_core::Limits;
 use pico_core::agent::HostHeader;
@@ -246,7 +247,8 @@ fn serve<P: Platform>(limits: &Arc<Limits>) -> Result<(SocketAddr, Post<Stop>, T
 
 fn wiring<L>(post: &Post<L>, ports: Vec<(Port, TcpListener)>) -> Wiring<L> {
     let (post, me) = (post.clone(), Address::Worker(WorkerId(0)));
-    Wiring { clock: Clock::start(), post, me, ports, datagrams: None, notes: Arc::new(|_| ()) }
+    let (clock, notes, wires) = (Clock::start(), Arc::new(|_| ()), Wires::plain());
+    Wiring { clock, post, me, ports, datagrams: None, wires, notes }
 }
 
 fn start(

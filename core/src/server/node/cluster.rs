@@ -8,7 +8,7 @@ use crate::http1::client;
 use crate::id::{AskId, Boot, ConnId, ConnIds, ConnMap, Side, WorkerId};
 use crate::limits::Limits;
 use crate::machine::Machine as _;
-use crate::note::{Gone, Missing, Note};
+use crate::note::{Distrust, Gone, Missing, Note};
 use crate::outbox::Outbox;
 use crate::routing::{Change, EndpointId, Peer, Peers, Place, Standing, Upstream};
 use crate::seed::Seed;
@@ -218,6 +218,10 @@ impl Cluster {
                 }
                 gossip::Action::Ready { complete } => events.push(self.ready(complete, actions)),
                 gossip::Action::Missed { addr, why } => self.seeds.missed(addr, why.into()),
+                gossip::Action::Unopened(peer) => {
+                    let why = Distrust::Datagram;
+                    actions.push_back(Action::Note(Note::Untrusted { peer, why, untold: 0 }));
+                }
                 gossip::Action::Namesake(peer) => {
                     actions.push_back(Action::Note(Note::Namesake { peer }));
                     events.push(Event::Namesake);

@@ -163,6 +163,7 @@ impl Worker {
             | Note::LinkUp { .. }
             | Note::LinkDown { .. }
             | Note::Joined { .. }
+            | Note::Untrusted { .. }
             | Note::Namesake { .. }
             | Note::Draining { .. }
             | Note::Rebalancing { .. }
