@@ -5,6 +5,7 @@
 mod server;
 
 use pico_core::Limits;
+use pico_core::host::Port;
 use pico_core::note::Note;
 use pico_core::routing::Standing;
 use pico_core::rpc::Word;
@@ -244,6 +245,26 @@ fn a_forwarded_call_that_crosses_the_end_of_its_tunnel_goes_to_the_next_one_of_t
     );
     c.respond(busy, stream, &[], true);
     assert_eq!(status(&mut c, client), 200);
+}
+
+#[test]
+fn a_call_that_comes_in_the_turn_in_which_a_dial_fails_goes_elsewhere_too() {
+    let mut c = Cluster::new(&[1, 1, 1]);
+    c.mute.insert(1);
+    c.route(0, "a", 1);
+    let first = c.ask(0, 0, POST);
+    let late = c.nodes[0].accept(0, Port::Proxy);
+    let agent = c.agent(2, 0, "a");
+    let (_, dialled) = c.waiting[0];
+    // It has less to do at the node that is being dialled than at any other.
+    c.know(0, |peers| peers.get_mut(&boot(2)).unwrap().standing = Standing::Suspect);
+    c.nodes[0].lose_while(dialled, late, POST.as_bytes());
+    for _ in [first, (0, late)] {
+        let (stream, _) = c.called(agent);
+        c.respond(agent, stream, &[], true);
+    }
+    assert_eq!(status(&mut c, first), 200);
+    assert_eq!(status(&mut c, (0, late)), 200);
 }
 
 #[test]

@@ -310,7 +310,20 @@ impl Link {
     fn bounce(&mut self, call: CallId, word: &Word, reason: Reason) {
         if matches!(word, Word::Request { .. }) {
             let reset = Reset { reason, started: false };
+            // The worker may have yet to hear that the link is closed, which is the last it hears.
+            let closed = match self.actions.back() {
+                Some(Action::Closed) => self.actions.pop_back(),
+                Some(
+                    Action::Answer(..)
+                    | Action::Up
+                    | Action::Leaving
+                    | Action::Down { .. }
+                    | Action::Finish,
+                )
+                | None => None,
+            };
             self.actions.push_back(Action::Answer(call, Word::Reset(reset)));
+            self.actions.extend(closed);
         }
     }
 
