@@ -52,13 +52,13 @@ fn a_rolling_restart_under_load_loses_no_request(on: Pair) {
     (1..=3).for_each(|node| wait_until_served(local.row(node).proxy));
     let load = steady(local.proxy, &["one", "two"]);
     for node in 1..=3 {
+        load.iter().for_each(|load| load.wait_for_more(50));
         local.tell(&format!("restart {node}"));
         local.wait_for(node, "ended with 0");
         local.wait_for(node, "ready");
     }
     let tally = stop(load);
-    assert!(tally.failed.is_empty(), "{} of {tally:?}", tally.failed.len());
-    assert!(tally.answered > 100, "{tally:?}");
+    assert!(tally.failed.is_empty(), "{tally:?}");
 }
 
 fn an_agent_that_moves_is_found_by_every_node_and_loses_no_request(on: Pair) {
@@ -75,11 +75,13 @@ fn an_agent_that_moves_is_found_by_every_node_and_loses_no_request(on: Pair) {
             Load::start(proxies[other - 1], "web", &["only"], pace)
         })
         .collect();
+    loads.iter().for_each(|load| load.wait_for_more(20));
     local.tell(&format!("drain {node}"));
     local.wait_for(node, "ended with 0");
     for load in loads {
+        load.wait_for_more(20);
         let tally = load.stop();
-        assert!(tally.failed.is_empty() && tally.answered > 0, "{tally:?}");
+        assert!(tally.failed.is_empty(), "{tally:?}");
     }
     agent.wait_until_online();
     assert_ne!(agent.node(), node);
@@ -100,16 +102,19 @@ fn a_killed_node_costs_no_request_by_the_others_and_its_agents_come_back(on: Pai
             Load::start(proxies[other - 1], "web", &names, pace)
         })
         .collect();
+    loads.iter().for_each(|load| load.wait_for_more(20));
     local.tell(&format!("kill {killed}"));
     local.wait_for(killed, "killed");
+    loads.iter().for_each(|load| load.wait_for_more(20));
     agents[0].wait_until_online();
     assert_ne!(agents[0].node(), killed);
     local.tell(&format!("restart {killed}"));
     local.wait_for(killed, "ready");
     wait_until_served(proxies[killed - 1]);
     for load in loads {
+        load.wait_for_more(20);
         let tally = load.stop();
-        assert!(tally.failed.is_empty() && tally.answered > 0, "{tally:?}");
+        assert!(tally.failed.is_empty(), "{tally:?}");
     }
 }
 
@@ -117,21 +122,23 @@ fn a_node_that_was_paused_comes_back_and_no_answer_was_wrong(on: Pair) {
     let mut local = Local::start(on.server, 3);
     let names = ["one", "two", "three"];
     let services = names.map(Service::start);
-    let mut agents = services.each_ref().map(|service| agent(on.agent, &local, service));
+    let agents = services.each_ref().map(|service| agent(on.agent, &local, service));
     let proxies = [1, 2, 3].map(|node| local.row(node).proxy);
     proxies.into_iter().for_each(wait_until_served);
     let paused = agents[0].node();
     let other = if paused == 1 { 2 } else { 1 };
     let pace = Pace { per_second: 100, clients: 4, method: "GET" };
     let load = Load::start(proxies[other - 1], "web", &names, pace);
+    load.wait_for_more(20);
     local.tell(&format!("pause {paused}"));
     local.wait_for(other, &format!("dead  node-{paused}"));
     assert_eq!(local.row(paused).state, "paused");
     local.tell(&format!("resume {paused}"));
     local.wait_for(other, &format!("found  node-{paused}"));
     wait_until_served(proxies[paused - 1]);
+    load.wait_for_more(20);
     let tally = load.stop();
-    assert!(tally.failed.is_empty() && tally.answered > 0, "{tally:?}");
+    assert!(tally.failed.is_empty(), "{tally:?}");
 }
 
 fn of_ten_nodes_three_are_killed_and_the_rest_serves(on: &'static Runtime) {
@@ -146,6 +153,7 @@ fn of_ten_nodes_three_are_killed_and_the_rest_serves(on: &'static Runtime) {
     let pace = Pace { per_second: 200, clients: 8, method: "GET" };
     let load = Load::start(proxies[spared - 1], "web", &names, pace);
     for (agent, node) in agents.iter_mut().zip(killed) {
+        load.wait_for_more(20);
         local.tell(&format!("kill {node}"));
         local.wait_for(node, "killed");
         agent.wait_until_online();
@@ -153,7 +161,7 @@ fn of_ten_nodes_three_are_killed_and_the_rest_serves(on: &'static Runtime) {
     let rest = (1..=10).filter(|node| !killed.contains(node));
     rest.for_each(|node| wait_until_served(proxies[node - 1]));
     let tally = load.stop();
-    assert!(tally.failed.is_empty() && tally.answered > 0, "{tally:?}");
+    assert!(tally.failed.is_empty(), "{tally:?}");
 }
 
 fn what_is_typed_wrongly_is_one_line_and_changes_nothing(on: &'static Runtime) {

@@ -48,9 +48,10 @@ fn new_requests_are_served_until_the_delay_is_over() {
     agent.respond(&mut rig, stream, &[], true);
     let text = rig.text(client);
     assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
-    assert!(!text.contains("Connection: close"), "it is kept as before: {text}");
-    rig.pass(Duration::from_millis(1));
-    assert!(rig.closed.contains(&client) || rig.finished.contains(&client), "now it is not");
+    assert!(text.contains("Connection: close\r\n"), "the next one is to go elsewhere: {text}");
+    let idle = rig.accept(1, Port::Proxy);
+    rig.pass(Duration::from_millis(1) + Limits::default().linger_timeout);
+    assert!(rig.closed.contains(&idle) || rig.finished.contains(&idle), "now nobody is served");
 }
 
 #[test]
@@ -150,4 +151,22 @@ fn a_drain_without_anybody_ends_when_its_delay_does() {
     assert!(!rig.is_done());
     rig.pass(Duration::from_millis(1));
     assert!(rig.is_done());
+}
+
+#[test]
+fn from_the_beginning_of_a_drain_clients_are_told_to_ask_again_elsewhere() {
+    let mut rig = Rig::new(1);
+    let mut agent = Agent::online(&mut rig, 0, "a");
+    let (idle, asking) = (rig.accept(0, Port::Proxy), rig.ask(0, GET));
+    let (stream, _) = agent.called(&mut rig);
+    rig.drain();
+    agent.respond(&mut rig, stream, &[], true);
+    let text = rig.text(asking);
+    assert!(text.starts_with("HTTP/1.1 200 ") && text.contains("Connection: close\r\n"), "{text}");
+    assert!(!rig.finished.contains(&idle), "who is idle has not heard of it");
+    // It is still served, and told.
+    rig.receive(idle, GET.as_bytes());
+    let (stream, _) = agent.called(&mut rig);
+    agent.respond(&mut rig, stream, &[], true);
+    assert!(rig.text(idle).contains("Connection: close\r\n"));
 }

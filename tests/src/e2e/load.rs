@@ -5,6 +5,7 @@ use super::wire::{Body, Head, bound};
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub struct Load {
     clients: Vec<(Sender<()>, JoinHandle<Tally>)>,
+    progress: Arc<(Mutex<usize>, Condvar)>,
 }
 
 /// What became of the requests of a load.
@@ -44,15 +46,21 @@ impl Load {
             "{} / HTTP/1.1\r\nhost: load\r\nx-pico-endpoint: {endpoint}\r\n{body}",
             pace.method
         );
+        let progress: Arc<(Mutex<usize>, Condvar)> = Arc::default();
         let clients = (0..pace.clients).map(|_| {
             let (names, request) = (names.clone(), request.clone());
+            let progress = Arc::clone(&progress);
             let (sender, stop) = channel();
             let thread = thread::spawn(move || {
                 let mut tally = Tally::default();
                 let mut conn = None;
                 while stop.recv_timeout(gap) == Err(RecvTimeoutError::Timeout) {
                     match ask(&mut conn, to, &request) {
-                        Ok((200, text)) if names.contains(&text) => tally.answered += 1,
+                        Ok((200, text)) if names.contains(&text) => {
+                            tally.answered += 1;
+                            *progress.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+                            progress.1.notify_all();
+                        }
                         Ok((status, text)) => tally.failed.push(format!("{status} {text}")),
                         Err(error) => {
                             conn = None;
@@ -64,7 +72,18 @@ impl Load {
             });
             (sender, thread)
         });
-        Self { clients: clients.collect() }
+        let clients = clients.collect();
+        Self { clients, progress }
+    }
+
+    /// Waits until so many more requests were answered.
+    pub fn wait_for_more(&self, count: usize) {
+        let answered = self.progress.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let enough = *answered + count;
+        let waited =
+            self.progress.1.wait_timeout_while(answered, PATIENCE, |answered| *answered < enough);
+        let timed_out = waited.unwrap_or_else(PoisonError::into_inner).1.timed_out();
+        assert!(!timed_out, "{count} more requests are not answered");
     }
 
     /// Ends it, once every request that is under way is over.

@@ -54,6 +54,9 @@ pub enum Input {
     Abort,
     /// So many more bytes of the request's body (or raw bytes) are welcome; none are at first.
     Credit(usize),
+    /// The next response that begins is the last: it says `Connection: close`. Who is idle is
+    /// left alone.
+    Last,
     /// Finish the exchange under way, if any, with `Connection: close`, and close.
     Drain,
 }
@@ -126,6 +129,8 @@ pub struct Machine {
     eof: bool,
     /// Whether this exchange shall be the last.
     draining: bool,
+    /// Whether the next response that begins says that it is the last.
+    last: bool,
 }
 
 /// What the connection as a whole is at.
@@ -226,6 +231,7 @@ impl Machine {
             untaken: 0,
             eof: false,
             draining: false,
+            last: false,
         }
     }
 
@@ -331,6 +337,10 @@ impl crate::Machine for Machine {
             }
             Input::Credit(count) => {
                 self.credit = self.credit.saturating_add(count);
+                Moved::Neither
+            }
+            Input::Last => {
+                self.last = true;
                 Moved::Neither
             }
             Input::Drain => {

@@ -152,7 +152,7 @@ impl Machine {
             }
         };
         let gone = self.eof && self.input.is_empty();
-        let last = early || gone || self.draining || body == Body::UntilClose;
+        let last = early || gone || self.last || self.draining || body == Body::UntilClose;
         self.exchange.persist &= !last;
     }
 

@@ -38,6 +38,8 @@ pub(super) enum Input {
     Placed(u64, Option<Place>),
     /// The callee's word in the call with this serial number.
     Word(u64, Word),
+    /// The node will drain: whoever asks again is to do so on another connection.
+    Linger,
     /// Finish what is under way and close.
     Drain,
 }
@@ -426,6 +428,7 @@ impl crate::Machine for Proxy {
             Input::Socket(Event::Lost) => return self.close(),
             Input::Placed(serial, place) => self.placed(serial, place),
             Input::Word(serial, word) => self.word(serial, word),
+            Input::Linger => self.tell(http1::Input::Last),
             Input::Drain => {
                 self.draining = true;
                 self.tell(http1::Input::Drain);

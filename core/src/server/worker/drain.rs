@@ -58,10 +58,11 @@ impl Worker {
         let now = self.clock.now();
         let lingering = matches!(self.life, Life::Lingering(_));
         match self.conns.get_mut(conn).map(|entry| &mut entry.kind) {
-            Some(Kind::Proxy(proxy)) if !lingering => proxy.handle(now, proxy::Input::Drain),
+            Some(Kind::Proxy(proxy)) if lingering => proxy.handle(now, proxy::Input::Linger),
+            Some(Kind::Proxy(proxy)) => proxy.handle(now, proxy::Input::Drain),
             Some(Kind::Upstream(upstream)) => upstream.handle(now, upstream::Input::Drain),
             Some(Kind::Relay(relay)) if !lingering => relay.handle(now, relay::Input::Drain),
-            Some(Kind::Proxy(_) | Kind::Admin(_) | Kind::Link(_) | Kind::Relay(_)) | None => return,
+            Some(Kind::Admin(_) | Kind::Link(_) | Kind::Relay(_)) | None => return,
         }
         self.touch(conn);
     }
