@@ -72,6 +72,10 @@ pub struct Limits {
     /// The longest time for which a worker avoids a node, and how long a link must stand before
     /// that begins anew.
     pub avoid_max: Duration,
+    /// For the parts of an answer to an operator, from the node and its workers.
+    pub status_timeout: Duration,
+    /// For another node's answer to an operator of this one, from dialling on.
+    pub status_remote_timeout: Duration,
     /// How long reading goes on after an early answer, and a close handshake may take.
     pub linger_timeout: Duration,
     /// How long a client that has sent its FIN waits for a silent response.
@@ -121,6 +125,8 @@ impl Default for Limits {
             consult_timeout: Duration::from_secs(10),
             avoid_min: Duration::from_secs(1),
             avoid_max: Duration::from_secs(8),
+            status_timeout: Duration::from_secs(1),
+            status_remote_timeout: Duration::from_secs(5),
             linger_timeout: Duration::from_secs(2),
             half_close_timeout: Duration::from_secs(1),
             heartbeat: Duration::from_secs(10),

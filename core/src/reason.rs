@@ -38,6 +38,9 @@ pub enum Reason {
     /// The path is not one that this port serves.
     #[error("nothing is served at this path")]
     NotFound,
+    /// A parameter in the query of a path that is unknown, doubled or out of range.
+    #[error("a query parameter is unknown, given twice or out of range")]
+    InvalidQuery,
     /// The method is not one that this path takes.
     #[error("this path does not take that method")]
     MethodNotAllowed,
@@ -111,6 +114,15 @@ pub enum Reason {
     /// The endpoint is not held here: the route was stale.
     #[error("the endpoint is not held by this node")]
     NotMine,
+    /// No node of this name is in the cluster.
+    #[error("no node of this name is in the cluster, as far as this node knows")]
+    UnknownNode,
+    /// Another node could not be asked.
+    #[error("the other node could not be reached")]
+    NodeUnreachable,
+    /// Another node, or a part of this one, has not answered in time.
+    #[error("the node did not answer in time")]
+    NodeTimeout,
     /// Whoever could check the token cannot be asked.
     #[error("tokens cannot be verified at the moment")]
     VerifierUnavailable,
@@ -148,7 +160,7 @@ pub struct Told {
 
 impl Reason {
     /// Every reason, in the order of its RPC code.
-    pub const ALL: [Self; 37] = [
+    pub const ALL: [Self; 41] = [
         Self::Closed,
         Self::Internal,
         Self::Canceled,
@@ -186,6 +198,10 @@ impl Reason {
         Self::VerifierUnavailable,
         Self::Draining,
         Self::NotMine,
+        Self::InvalidQuery,
+        Self::UnknownNode,
+        Self::NodeUnreachable,
+        Self::NodeTimeout,
     ];
 
     /// The row of this reason.
@@ -228,6 +244,10 @@ impl Reason {
             Self::VerifierUnavailable => ("verifier_unavailable", 503, 1013, 34),
             Self::Draining => ("draining", 503, 1001, 35),
             Self::NotMine => ("not_mine", 502, 1011, 36),
+            Self::InvalidQuery => ("invalid_query", 400, 1008, 37),
+            Self::UnknownNode => ("unknown_node", 404, 1008, 38),
+            Self::NodeUnreachable => ("node_unreachable", 502, 1011, 39),
+            Self::NodeTimeout => ("node_timeout", 504, 1011, 40),
         };
         Told { code, status, close, rpc }
     }

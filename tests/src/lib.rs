@@ -22,6 +22,7 @@ pub mod record;
 pub mod report;
 pub mod run;
 pub mod scenario;
+pub mod scrape;
 pub mod shrink;
 pub mod sometimes;
 pub mod table;

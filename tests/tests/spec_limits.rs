@@ -63,6 +63,8 @@ fn coded() -> Vec<(String, Value)> {
         consult_timeout,
         avoid_min,
         avoid_max,
+        status_timeout,
+        status_remote_timeout,
         linger_timeout,
         half_close_timeout,
         heartbeat,

@@ -11,6 +11,7 @@ mod link;
 mod mail;
 mod ready;
 
+pub mod admin;
 pub mod balancer;
 pub mod clock;
 pub mod command;

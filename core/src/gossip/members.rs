@@ -268,6 +268,11 @@ impl Members {
         self.known.get_mut(&boot)
     }
 
+    /// All that are known, in the order of their names.
+    pub(super) fn by_name(&self) -> impl Iterator<Item = &Known> {
+        self.names.values().filter_map(|boot| self.known.get(boot))
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Known> {
         self.known.values()
     }

@@ -30,6 +30,7 @@ mod settings;
 mod spread;
 mod standing;
 mod suspicion;
+mod view;
 pub mod wire;
 
 pub use hear::QUIET;
@@ -38,4 +39,5 @@ pub use keys::{KEYS_MAX, Key, NoKey, Ring};
 pub use machine::{Action, CONSULT_MAX, Counts, HEALTH_MAX, Input, Machine, Missed};
 pub use member::{Member, NOTE_PROGRAM, NodeId, Rank, State};
 pub use settings::{Pace, Settings};
+pub use view::{Lag, View};
 pub use wire::Malformed;

@@ -4,6 +4,7 @@ use super::consult::Consult;
 use super::directory::{Fetch, FetchLimits, Op, Replica, RingLimits, Step};
 use super::hear::{Letter, Source};
 use super::machine::{Action, Key, Machine};
+use super::view::Lag;
 use super::wire::Message;
 use crate::id::Boot;
 use crate::routing::EndpointId;
@@ -74,6 +75,16 @@ impl Replicas {
 
     pub(super) fn get(&self, boot: Boot) -> Option<&Replica> {
         self.all.get(&boot).map(|entry| &entry.replica)
+    }
+
+    /// How far this node knows to be behind.
+    pub(super) fn lag(&self) -> Lag {
+        let behind = self.behind.iter().filter_map(|boot| self.all.get(boot));
+        let missing = behind.map(|entry| entry.goal.saturating_sub(entry.replica.head()));
+        missing.filter(|ops| *ops > 0).fold(Lag::default(), |lag, ops| Lag {
+            logs: lag.logs + 1,
+            ops: lag.ops.saturating_add(ops),
+        })
     }
 
     /// How far a log is known.

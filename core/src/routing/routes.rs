@@ -6,6 +6,7 @@ use crate::seed::fnv1a;
 use alloc::collections::BTreeMap;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Bound;
 
 /// Where a call for an endpoint is sent.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -80,6 +81,28 @@ impl Routes {
     /// Every endpoint with its upstreams.
     pub fn iter(&self) -> impl Iterator<Item = (&EndpointId, &[Upstream])> {
         self.shards.iter().flat_map(|shard| shard.iter()).map(|(id, ups)| (id, &ups[..]))
+    }
+
+    /// Every endpoint behind `after` with its upstreams, in the order of their names.
+    pub fn after<'a>(
+        &'a self,
+        after: Option<&EndpointId>,
+    ) -> impl Iterator<Item = (&'a EndpointId, &'a [Upstream])> + use<'a> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let mut heads = BTreeMap::new();
+        for shard in &self.shards {
+            let mut rest = shard.range::<EndpointId, _>((from, Bound::Unbounded));
+            if let Some((endpoint, upstreams)) = rest.next() {
+                heads.insert(endpoint, (upstreams, rest));
+            }
+        }
+        core::iter::from_fn(move || {
+            let (endpoint, (upstreams, mut rest)) = heads.pop_first()?;
+            if let Some((next, others)) = rest.next() {
+                heads.insert(next, (others, rest));
+            }
+            Some((endpoint, &upstreams[..]))
+        })
     }
 
     /// How many endpoints are served.

@@ -1,18 +1,18 @@
-//! An operator's connection: health and readiness.
+//! An operator's connection: health, readiness, and what is known of the node.
 
-use super::answer;
+use super::answer::{self, Reply};
 use super::entry::Event;
 use super::settings::Settings;
-use crate::head::{RequestHead, ResponseHead};
+use super::status::{Format, Page, Query, Route, route};
+use crate::head::RequestHead;
 use crate::http1::server as http1;
 use crate::machine::Machine as _;
 use crate::outbox::Outbox;
 use crate::reason::Reason;
 use crate::time::{Instant, Monotonic};
 use alloc::collections::VecDeque;
+use alloc::string::String;
 use alloc::sync::Arc;
-use bytes::BytesMut;
-use http::Method;
 
 /// What an operator's connection is told.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub(super) enum Input {
     Socket(Event),
     /// Whether the node is ready.
     Ready(bool),
+    /// The answer to [`Action::Inquire`].
+    Answer(Reply),
     /// Finish and close.
     Drain,
 }
@@ -28,6 +30,8 @@ pub(super) enum Input {
 /// What an operator's connection asks of its worker.
 #[derive(Debug)]
 pub(super) enum Action {
+    /// Find this out, of another node if one is named, and say it by [`Input::Answer`].
+    Inquire(Query, Option<String>, Format),
     /// Send FIN when the outbox is empty.
     Finish,
     /// Drop the connection.
@@ -41,12 +45,15 @@ pub(super) struct Admin {
     actions: VecDeque<Action>,
     clock: Monotonic,
     ready: bool,
+    /// Whether something is being found out.
+    waiting: bool,
     closed: bool,
+    settings: Arc<Settings>,
 }
 
 impl Admin {
     /// A connection that was just accepted.
-    pub(super) fn new(now: Instant, ready: bool, settings: &Settings) -> Self {
+    pub(super) fn new(now: Instant, ready: bool, settings: Arc<Settings>) -> Self {
         let mut clock = Monotonic::default();
         clock.advance(now);
         Self {
@@ -54,7 +61,9 @@ impl Admin {
             actions: VecDeque::new(),
             clock,
             ready,
+            waiting: false,
             closed: false,
+            settings,
         }
     }
 
@@ -72,34 +81,60 @@ impl Admin {
         let now = self.clock.now();
         while let Some(action) = self.http.poll() {
             match action {
-                http1::Action::Request(request) => self.answer(self.page(&request.head)),
+                http1::Action::Request(request) => self.asked(&request.head),
                 http1::Action::Malformed(reason) => self.answer(answer::refusal(reason, "")),
                 http1::Action::Data { bytes, .. } => {
                     self.http.handle(now, http1::Input::Credit(bytes.len()));
                 }
                 http1::Action::Finish => self.actions.push_back(Action::Finish),
                 http1::Action::Closed(_) => self.close(),
-                http1::Action::Trailers(_)
-                | http1::Action::Taken(_)
-                | http1::Action::Finished
-                | http1::Action::Canceled(_) => {}
+                http1::Action::Trailers(_) | http1::Action::Taken(_) | http1::Action::Finished => {}
+                http1::Action::Canceled(_) => self.waiting = false,
             }
         }
     }
 
-    fn page(&self, head: &RequestHead) -> (ResponseHead, BytesMut) {
-        let path = head.target().split(|b| *b == b'?').next().unwrap_or_default();
-        let read = head.method == Method::GET || head.method == Method::HEAD;
-        match path {
-            b"/health" | b"/ready" if !read => answer::refusal(Reason::MethodNotAllowed, ""),
-            b"/health" => answer::plain(200, "ok\n"),
-            b"/ready" if self.ready => answer::plain(200, "ready\n"),
-            b"/ready" => answer::plain(503, "not ready\n"),
-            _ => answer::refusal(Reason::NotFound, ""),
-        }
+    fn asked(&mut self, head: &RequestHead) {
+        let Some(write) = self.settings.write else { return self.asked_plainly(head) };
+        let page = match route(head) {
+            Ok(Route::Health | Route::Ready) => return self.asked_plainly(head),
+            Ok(Route::Metrics(format)) => return self.inquire(Query::Metrics, None, format),
+            Ok(Route::Status(query, node)) => {
+                return self.inquire(query, node, Format::Prometheus);
+            }
+            Ok(Route::Home) => Page::Home,
+            Ok(Route::Script) => Page::Script,
+            Ok(Route::Style) => Page::Style,
+            Ok(Route::Description) => Page::Description,
+            Err(reason) => return self.answer(refusal(reason)),
+        };
+        self.answer(answer::page(&write(page)));
     }
 
-    fn answer(&mut self, (head, bytes): (ResponseHead, BytesMut)) {
+    /// What needs nobody to write it.
+    fn asked_plainly(&mut self, head: &RequestHead) {
+        self.answer(match route(head) {
+            Ok(Route::Health) => answer::plain(200, "ok\n"),
+            Ok(Route::Ready) if self.ready => answer::plain(200, "ready\n"),
+            Ok(Route::Ready) => answer::plain(503, "not ready\n"),
+            Ok(
+                Route::Home
+                | Route::Script
+                | Route::Style
+                | Route::Description
+                | Route::Metrics(_)
+                | Route::Status(..),
+            ) => refusal(Reason::NotFound),
+            Err(reason) => refusal(reason),
+        });
+    }
+
+    fn inquire(&mut self, query: Query, node: Option<String>, format: Format) {
+        self.waiting = true;
+        self.actions.push_back(Action::Inquire(query, node, format));
+    }
+
+    fn answer(&mut self, (head, bytes): Reply) {
         let now = self.clock.now();
         self.http.handle(now, http1::Input::Respond { head, end: false });
         self.http.handle(now, http1::Input::Data { bytes, end: true });
@@ -130,6 +165,11 @@ impl crate::Machine for Admin {
             Input::Socket(Event::Sent(count)) => self.http.handle(now, http1::Input::Sent(count)),
             Input::Socket(Event::Lost) => return self.close(),
             Input::Ready(ready) => self.ready = ready,
+            Input::Answer(reply) => {
+                if core::mem::take(&mut self.waiting) {
+                    self.answer(reply);
+                }
+            }
             Input::Drain => self.http.handle(now, http1::Input::Drain),
         }
         self.pump();
@@ -150,4 +190,13 @@ impl crate::Machine for Admin {
     fn deadline(&self) -> Option<Instant> {
         if self.closed { None } else { self.http.deadline() }
     }
+}
+
+/// Why there is no page, and of which methods all pages know.
+fn refusal(reason: Reason) -> Reply {
+    let (mut head, bytes) = answer::refusal(reason, "");
+    if reason == Reason::MethodNotAllowed {
+        head.fields.set(b"allow", b"GET, HEAD");
+    }
+    (head, bytes)
 }

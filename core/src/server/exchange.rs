@@ -158,6 +158,10 @@ pub(super) fn told_to_client(reason: Reason) -> Reason {
         | Reason::BadFrame
         | Reason::BadText
         | Reason::NotFound
+        | Reason::InvalidQuery
+        | Reason::UnknownNode
+        | Reason::NodeUnreachable
+        | Reason::NodeTimeout
         | Reason::MethodNotAllowed
         | Reason::UpgradeRequired
         | Reason::Unauthenticated

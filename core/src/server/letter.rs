@@ -1,7 +1,8 @@
 //! What the machines of one node write to each other.
 
+use super::status::{Inquiry, Part};
 use crate::head::RequestHead;
-use crate::id::{Boot, ConnId, WorkerId};
+use crate::id::{AskId, Boot, ConnId, WorkerId};
 use crate::routing::{Change, EndpointId, Peers, Routes, Tried};
 use crate::rpc::Word;
 use alloc::boxed::Box;
@@ -84,6 +85,10 @@ pub enum Letter {
     },
     /// Have so many agents move to other nodes: for a worker.
     Shed(u64),
+    /// An operator asks: for the node, and from it for its other workers.
+    Inquire(Box<Inquiry>),
+    /// A part of the answer: for the worker that was asked.
+    Reported(AskId, Box<Part>),
     /// Be ready, or not: for the workers, whose admin port says so.
     Ready(bool),
     /// Stop, in good order: from the shell to the node, and from the node to its workers.

@@ -20,6 +20,7 @@ mod node;
 mod porch;
 mod proxy;
 mod settings;
+pub mod status;
 mod tally;
 mod upstream;
 mod worker;

@@ -1,6 +1,6 @@
 //! The acceptor's opening handshake: an HTTP request that asks for a tunnel, and the answer.
 
-use super::answer;
+use super::answer::{self, Reply};
 use super::entry::Event;
 use crate::gossip::CONSULT_MAX;
 use crate::head::{RequestHead, ResponseHead};
@@ -21,7 +21,7 @@ use bytes::{Bytes, BytesMut};
 pub(super) struct Porch {
     http: Box<http1::Machine>,
     /// What another node asks, as far as it has come.
-    question: Option<BytesMut>,
+    question: Option<(Question, BytesMut)>,
     /// When a question must have been answered: only one that asks has this.
     due: Option<Instant>,
     limits: Arc<Limits>,
@@ -33,13 +33,22 @@ pub(super) enum Visit<A> {
     /// A tunnel was asked for as it should be; this answer opens it.
     Admitted(A, ResponseHead),
     /// Another node asked this: answer it.
-    Asked(Bytes),
+    Asked(Question, Bytes),
     /// The request was answered so. More of the handshake may follow.
     Refused(Reason),
     /// Send FIN when the outbox is empty.
     Finish,
     /// The connection is over.
     Closed,
+}
+
+/// What kind of question another node asks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Question {
+    /// Its gossip consults ours.
+    Gossip,
+    /// An operator of it wants to know something of this node: the path, and the query.
+    Status(Bytes),
 }
 
 impl Porch {
@@ -96,7 +105,7 @@ impl Porch {
         now: Instant,
         refusal: Option<Reason>,
         admit: impl Fn(&RequestHead) -> Result<A, Reason>,
-        asks: impl Fn(&RequestHead) -> Option<Result<(), Reason>>,
+        asks: impl Fn(&RequestHead) -> Option<Result<Question, Reason>>,
     ) -> Option<Visit<A>> {
         if self.due.is_some_and(|due| due <= now) {
             // Whoever asked has long given up, or takes its time so that others cannot ask.
@@ -106,14 +115,15 @@ impl Porch {
             match self.http.poll()? {
                 http1::Action::Request(request) => {
                     if let Some(allowed) = asks(&request.head) {
-                        if let Err(reason) = allowed {
-                            return Some(self.refuse(now, reason));
-                        }
+                        let question = match allowed {
+                            Ok(question) => question,
+                            Err(reason) => return Some(self.refuse(now, reason)),
+                        };
                         self.due = Some(now + self.limits.consult_timeout);
                         if request.end {
-                            return Some(Visit::Asked(Bytes::new()));
+                            return Some(Visit::Asked(question, Bytes::new()));
                         }
-                        self.question = Some(BytesMut::new());
+                        self.question = Some((question, BytesMut::new()));
                         self.http.handle(now, http1::Input::Credit(CONSULT_MAX));
                         continue;
                     }
@@ -150,19 +160,19 @@ impl Porch {
 
     /// More of a question has come.
     fn asked<A>(&mut self, now: Instant, bytes: &[u8], end: bool) -> Option<Visit<A>> {
-        let question = self.question.as_mut()?;
+        let (_, question) = self.question.as_mut()?;
         question.extend_from_slice(bytes);
         // Without more credit there is only room for one byte too many.
         if question.len() >= CONSULT_MAX && !end {
             self.question = None;
             return Some(self.refuse(now, Reason::BadRequest));
         }
-        end.then(|| Visit::Asked(self.question.take().unwrap_or_default().freeze()))
+        let (question, bytes) = self.question.take_if(|_| end)?;
+        Some(Visit::Asked(question, bytes.freeze()))
     }
 
     /// Answers a question.
-    pub(super) fn reply(&mut self, now: Instant, bytes: &Bytes) {
-        let (head, bytes) = answer::bytes(bytes);
+    pub(super) fn reply(&mut self, now: Instant, (head, bytes): Reply) {
         self.http.handle(now, http1::Input::Respond { head, end: false });
         self.http.handle(now, http1::Input::Data { bytes, end: true });
         self.http.handle(now, http1::Input::Drain);

@@ -1,5 +1,6 @@
 //! What an operator decides about a node.
 
+use super::status::{About, Write};
 use crate::id::Boot;
 use crate::limits::Limits;
 use crate::rpc;
@@ -16,6 +17,10 @@ pub struct Settings {
     pub boot: Boot,
     /// Bounds and time-outs.
     pub limits: Arc<Limits>,
+    /// The program that runs.
+    pub about: About,
+    /// Writes what operators are shown; without it they are shown health and readiness only.
+    pub write: Option<Write>,
     /// Whether to note every request.
     pub log_requests: bool,
     /// How long a node that was told to stop goes on taking new requests, because load balancers
@@ -59,6 +64,8 @@ impl Default for Settings {
             node_id: "pico".into(),
             boot: Boot(0),
             limits: Arc::default(),
+            about: About::default(),
+            write: None,
             log_requests: true,
             drain_delay: Duration::from_secs(5),
             grace_period: Duration::from_mins(1),

@@ -5,7 +5,9 @@ use super::entry::Event;
 use super::letter::CallId;
 use super::porch::{Porch, Visit};
 use super::settings::Settings;
+use super::status::TunnelRow;
 use crate::head::{RequestHead, ResponseHead};
+use crate::id::WorkerId;
 use crate::machine::Machine as _;
 use crate::note::Note;
 use crate::outbox::Outbox;
@@ -20,6 +22,7 @@ use alloc::collections::VecDeque;
 use alloc::string::ToString as _;
 use alloc::sync::Arc;
 use core::net::SocketAddr;
+use core::time::Duration;
 
 /// Where agents connect to; the endpoint ID follows.
 const PATH: &[u8] = b"/pico/v1/listener/";
@@ -63,6 +66,8 @@ pub(super) struct Upstream {
     calls: Calls,
     actions: VecDeque<Action>,
     clock: Monotonic,
+    /// The how-manieth connection of its worker it is.
+    number: u64,
     peer: SocketAddr,
     seed: Seed,
     /// Why a handshake would be refused.
@@ -87,12 +92,18 @@ struct Tunnel {
     serves: bool,
     /// Whether the agent was asked to connect elsewhere.
     asked: bool,
+    /// Since when it does.
+    since: Instant,
+    /// What the agent says of itself.
+    agent: Option<Box<rpc::Identity>>,
+    rtt: Option<Duration>,
 }
 
 impl Upstream {
     /// A connection that was just accepted; one too many, if the node is `full`.
     pub(super) fn new(
         now: Instant,
+        number: u64,
         peer: SocketAddr,
         seed: Seed,
         full: bool,
@@ -105,6 +116,7 @@ impl Upstream {
             calls: Calls::default(),
             actions: VecDeque::new(),
             clock,
+            number,
             peer,
             seed,
             refusal: full.then_some(Reason::Overloaded),
@@ -138,6 +150,28 @@ impl Upstream {
         }
     }
 
+    /// What it serves, and its number, while it does.
+    pub(super) fn serves(&self) -> Option<(&EndpointId, u64)> {
+        match &self.stage {
+            Stage::Tunnel(tunnel) if tunnel.serves => Some((&tunnel.endpoint, self.number)),
+            Stage::Tunnel(_) | Stage::Http(_) | Stage::Closed => None,
+        }
+    }
+
+    /// What an operator is told of it, while it serves.
+    pub(super) fn row(&self, worker: WorkerId, now: Instant) -> Option<TunnelRow> {
+        let Stage::Tunnel(tunnel) = &self.stage else { return None };
+        Some(TunnelRow {
+            endpoint: tunnel.endpoint.clone(),
+            id: (worker, self.number),
+            peer: self.peer,
+            agent: tunnel.agent.as_deref()?.clone(),
+            age: now - tunnel.since,
+            rtt: tunnel.rtt,
+            calls: tunnel.machine.calls(),
+        })
+    }
+
     fn pump_http(&mut self) {
         let now = self.clock.now();
         loop {
@@ -149,7 +183,7 @@ impl Upstream {
                     self.actions.push_back(Action::Note(note));
                 }
                 // Agents ask nothing.
-                Some(Visit::Asked(_)) => {}
+                Some(Visit::Asked(..)) => {}
                 Some(Visit::Finish) => self.actions.push_back(Action::Finish),
                 Some(Visit::Closed) => self.close(Reason::Closed),
                 None => return,
@@ -162,8 +196,9 @@ impl Upstream {
         let stage = core::mem::replace(&mut self.stage, Stage::Closed);
         let Stage::Http(porch) = stage else { return };
         let machine = porch.into_tunnel(now, answer, &self.settings.identity(), &self.seed);
-        self.stage =
-            Stage::Tunnel(Box::new(Tunnel { machine, endpoint, serves: false, asked: false }));
+        let (serves, asked, agent, rtt) = (false, false, None, None);
+        let tunnel = Tunnel { machine, endpoint, serves, asked, since: now, agent, rtt };
+        self.stage = Stage::Tunnel(Box::new(tunnel));
     }
 
     fn tell(&mut self, input: tunnel::Input<CallId>) {
@@ -196,8 +231,11 @@ impl Upstream {
     fn heard(&mut self, action: rpc::Action<CallId>) {
         let Stage::Tunnel(tunnel) = &mut self.stage else { return };
         match action {
-            rpc::Action::Ready(_) => {
+            rpc::Action::RoundTrip(rtt) => tunnel.rtt = Some(rtt),
+            rpc::Action::Ready(agent) => {
                 tunnel.serves = true;
+                tunnel.since = self.clock.now();
+                tunnel.agent = Some(Box::new(agent));
                 let endpoint = tunnel.endpoint.clone();
                 let name = endpoint.to_string();
                 self.actions.push_back(Action::Serves(endpoint));
@@ -214,10 +252,8 @@ impl Upstream {
                 self.calls.said(call, &word);
                 self.actions.push_back(Action::Answer(call, word));
             }
-            rpc::Action::Said { tag: None, .. }
-            | rpc::Action::RoundTrip(_)
-            | rpc::Action::Drained
-            | rpc::Action::Closed(_) => {}
+            rpc::Action::Said { tag: None, .. } | rpc::Action::Drained | rpc::Action::Closed(_) => {
+            }
         }
     }
 

@@ -159,6 +159,8 @@ impl Server {
                     | Letter::LinkLost(_)
                     | Letter::Asked { .. }
                     | Letter::Consulted { .. }
+                    | Letter::Inquire(_)
+                    | Letter::Reported(..)
                     | Letter::Ready(_)
                     | Letter::Shed(_)
                     | Letter::Drain

@@ -2,6 +2,7 @@
 //! node, and another worker and its own node write to it.
 
 use super::greet::{HANDSHAKE, LINK, REQUESTS, agreed};
+use super::operator::{self, QUESTIONS, agree, draw_said};
 use super::tunnel::{self, Act, Call, Out, draw_act};
 use super::{Event, Seen, Subject};
 use crate::choices::Choices;
@@ -13,6 +14,7 @@ use pico_core::host::{Action, Address, Fault, Host as _, Input, Port};
 use pico_core::id::{Boot, ConnId, ConnIds, Side, WorkerId};
 use pico_core::routing::{self, Change, Peer, Peers, Place, Routes, Standing};
 use pico_core::rpc::{Role, Word};
+use pico_core::server::status::{self, Inquiry};
 use pico_core::server::{CallId, Letter, Settings, Sought, Worker as Machine};
 use pico_core::{Instant, Limits, Outbox, Seed};
 use std::collections::BTreeMap;
@@ -41,6 +43,8 @@ pub struct Worker {
     calls: BTreeMap<CallId, (Option<ConnId>, Call)>,
     routes: Routes,
     sought: Vec<Sought>,
+    /// What operators of the worker asked.
+    asked: Vec<Inquiry>,
     /// A client has sent its FIN. It is heard of behind the bytes for which there was room, and
     /// so is its half-close: whether a body still comes depends on cuts from then on.
     halved: bool,
@@ -97,6 +101,12 @@ pub enum Step {
     Call(usize, bool),
     /// The other worker says something of a call.
     Say(usize, Act),
+    /// An operator, or another node for its own, asks.
+    Question(usize, usize),
+    /// The other worker does.
+    Inquire(usize),
+    /// Somebody says something to what the worker asked.
+    Report(usize, operator::Said),
     /// The node says something else.
     Node(Said),
 }
@@ -145,6 +155,18 @@ impl Worker {
             bytes.splice(0..0, reply);
         }
         turns.into_iter().map(|(id, bytes)| Event::Bytes(id, bytes)).collect()
+    }
+
+    /// Somebody asks, where such is asked.
+    fn question(&mut self, which: usize, what: usize) -> Event<Self> {
+        let bytes = QUESTIONS[what];
+        let port = if what < 8 { Port::Admin } else { Port::Gossip };
+        let held = self.conns.iter().filter(|conn| conn.held && conn.port == port);
+        let ids: Vec<ConnId> = held.map(|conn| conn.id).collect();
+        match which.checked_rem(ids.len()) {
+            Some(at) => Event::Bytes(ids[at], bytes.to_vec()),
+            None => self.accept(port),
+        }
     }
 
     /// What became of the oldest dial.
@@ -200,11 +222,13 @@ impl Worker {
         seen.exact(&letter);
         match letter {
             Letter::Seek(sought) => self.sought.push(*sought),
+            Letter::Inquire(inquiry) => self.asked.push(*inquiry),
             Letter::Changed(change) => self.routes.apply(&change),
             Letter::Ask { .. }
             | Letter::Answer { .. }
             | Letter::LinkLost(_)
             | Letter::Asked { .. }
+            | Letter::Reported(..)
             | Letter::Draining(_)
             | Letter::Quiet(_)
             | Letter::Parted(_) => {}
@@ -251,8 +275,9 @@ impl Subject for Worker {
             replay_bytes: *choices.pick(&[64 * 1024, 4]),
             ..Limits::default()
         };
-        let settings =
-            Arc::new(Settings { limits: Arc::new(limits), boot: Boot(1), ..Settings::default() });
+        let settings = Settings { limits: Arc::new(limits), boot: Boot(1), ..Settings::default() };
+        let write = Some(pico_shell::admin::write as status::Write);
+        let settings = Arc::new(Settings { write, ..settings });
         let machine = Machine::new(now, ME, Arc::clone(&settings), &Seed::from_u64(3));
         let elsewhere = ConnIds::new(Side::Accepted).issue();
         let world = Self {
@@ -266,6 +291,7 @@ impl Subject for Worker {
             calls: BTreeMap::new(),
             routes: Routes::new(),
             sought: Vec::new(),
+            asked: Vec::new(),
             halved: false,
         };
         (world, machine)
@@ -293,12 +319,15 @@ impl Subject for Worker {
             25 => Step::Sought,
             26 => Step::Call(which, choices.chance(1, 2)),
             27..=30 => Step::Say(which, draw_act(choices)),
-            _ => Step::Node(match choices.below(8) {
-                7 => Said::Drain,
-                6 => Said::Part,
-                5 => Said::Shed(1),
-                other => Said::Ready(other % 2 == 0),
-            }),
+            _ => match choices.below(8) {
+                7 => Step::Node(Said::Drain),
+                6 => Step::Node(Said::Part),
+                5 => Step::Node(Said::Shed(1)),
+                2 => Step::Report(which, draw_said(choices)),
+                3 => Step::Inquire(choices.below(8)),
+                4 => Step::Question(which, choices.below(QUESTIONS.len())),
+                other => Step::Node(Said::Ready(other == 0)),
+            },
         }
     }
 
@@ -352,6 +381,14 @@ impl Subject for Worker {
             }
             Step::Call(at, end) => self.call(*at, *end),
             Step::Say(at, act) => self.say(*at, act),
+            Step::Question(at, what) => Some(self.question(*at, *what)),
+            Step::Inquire(which) => {
+                self.serial += 1;
+                Some(Self::letter(operator::asks(*which, self.serial, OTHER)))
+            }
+            Step::Report(at, said) => at
+                .checked_rem(self.asked.len())
+                .map(|at| Self::letter(operator::said(&self.asked[at], *said, OTHER, NODE))),
             Step::Node(said) => Some(Self::letter(match said {
                 Said::Ready(ready) => Letter::Ready(*ready),
                 Said::Shed(count) => Letter::Shed(*count),
@@ -476,35 +513,6 @@ impl Conn {
     fn is_clients(&self) -> bool {
         matches!(self.port, Port::Proxy | Port::Admin)
     }
-}
-
-/// Whether what an operator is told is what became of the requests, and of the bytes.
-fn agree(machine: &Machine) -> Result<(), String> {
-    let tally = machine.tally();
-    let requests = &tally.requests;
-    let counts = machine.counts();
-    let told = (requests.accepted, requests.answered, requests.failed.total(), requests.in_flight);
-    if told != (counts.begun, counts.answered, counts.failed, counts.under_way) {
-        return Err(format!("{told:?} is told of {counts:?}"));
-    }
-    let over = requests.answered + requests.failed.total();
-    if requests.statuses.total() != over || requests.first.count() > over {
-        return Err(format!("{} statuses of {over} requests", requests.statuses.total()));
-    }
-    let (relayed, counts) = (tally.relayed, machine.relayed());
-    let told = (relayed.accepted, relayed.answered, relayed.failed, relayed.in_flight);
-    if told != (counts.begun, counts.answered, counts.failed, counts.under_way) {
-        return Err(format!("{told:?} is told of {counts:?}, which were forwarded"));
-    }
-    let open: u64 = tally.ports.each().iter().map(|(_, port)| port.open).sum();
-    if open != machine.connections() as u64 {
-        return Err(format!("{open} connections are told of {}", machine.connections()));
-    }
-    let calls = tally.calls;
-    if calls.on_tunnels + calls.on_links != machine.calls() {
-        return Err(format!("{calls:?} are told of {}", machine.calls()));
-    }
-    Ok(())
 }
 
 /// An upstream at `place`.

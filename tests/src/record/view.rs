@@ -227,6 +227,8 @@ impl Spoken for server::Letter {
             | Self::LinkLost(_)
             | Self::Asked { .. }
             | Self::Consulted { .. }
+            | Self::Inquire(_)
+            | Self::Reported(..)
             | Self::Ready(_)
             | Self::Drain
             | Self::Shed(_)

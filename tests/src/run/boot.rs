@@ -12,7 +12,7 @@ use pico_core::host::{Address, Port};
 use pico_core::id::{Boot, WorkerId};
 use pico_core::routing::EndpointId;
 use pico_core::rpc::Identity;
-use pico_core::server::{Membership, Node, Rebalance, Settings, Worker};
+use pico_core::server::{Membership, Node, Settings, Worker};
 use pico_core::{Limits, Seed};
 use std::sync::Arc;
 
@@ -83,7 +83,8 @@ impl Run {
             log_requests: true,
             drain_delay: shape.drain_delay.0,
             grace_period: shape.grace_period.0,
-            rebalance: Rebalance::default(),
+            write: Some(pico_shell::admin::write),
+            ..Settings::default()
         });
         let workers = shape.workers;
         let place = Place { process, address: Address::Node };

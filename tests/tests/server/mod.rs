@@ -50,6 +50,8 @@ pub struct Rig {
     pub datagrams: Vec<(SocketAddr, Bytes)>,
     /// What workers told the node of their links.
     pub lost: Vec<Boot>,
+    /// Workers, and behind them the node, that hear no letters.
+    pub deaf: BTreeSet<usize>,
     letters: VecDeque<(Address, Letter)>,
     /// Which workers, and behind them the node, have said that they are done.
     pub done: Vec<bool>,
@@ -103,6 +105,7 @@ impl Rig {
             dials: Vec::new(),
             datagrams: Vec::new(),
             lost: Vec::new(),
+            deaf: BTreeSet::new(),
             letters: VecDeque::new(),
             done: vec![false; count + 1],
         };
@@ -266,6 +269,13 @@ impl Rig {
                 self.carry_out(self.workers.len(), action);
             }
             let Some((to, letter)) = self.letters.pop_front() else { return };
+            let place = match to {
+                Address::Node => self.workers.len(),
+                Address::Worker(WorkerId(id)) => usize::from(id),
+            };
+            if self.deaf.contains(&place) {
+                continue;
+            }
             match to {
                 Address::Node => self.node.handle(self.now, Input::Letter(letter)),
                 Address::Worker(WorkerId(id)) => {

@@ -1,6 +1,7 @@
 //! `pico server`: a node.
 
 use super::Failure;
+use crate::admin;
 use crate::clock::Clock;
 use crate::config::{Refusal, Server};
 use crate::crew::{self, Crew, Task};
@@ -100,6 +101,8 @@ impl Plan {
         let seed = crew::seed()?;
         let boot = boot(&seed);
         server.node.boot = boot;
+        server.node.write = Some(admin::write);
+        server.node.about.started_ms = Clock::milliseconds_since_1970();
         if !server.named {
             server.node.node_id = format!("pico-{:08x}", boot.0 >> 32);
         }
@@ -124,7 +127,8 @@ impl Plan {
 
     /// Runs the node on this thread, and its other workers on threads of their own, until it has
     /// drained. With `signals`, the first one drains it and the second one ends the process.
-    pub fn run<P: Platform>(self, signals: bool) -> io::Result<()> {
+    pub fn run<P: Platform>(mut self, signals: bool) -> io::Result<()> {
+        self.server.node.about.runtime = P::NAME;
         let mut crew = Crew::new();
         for worker in (1..self.server.workers).map(WorkerId) {
             let name = format!("pico-worker-{}", worker.0);

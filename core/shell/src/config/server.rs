@@ -258,7 +258,7 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         Key {
             name: "admin.bind-addr",
             value: "HOST:PORT",
-            help: "Where operators ask for /health and /ready [default: 127.0.0.1:8003]",
+            help: "Where operators ask: health, metrics, status [default: 127.0.0.1:8003]",
             set: |s, text| address(text).map(|found| s.admin = found),
         },
         Key {

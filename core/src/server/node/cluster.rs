@@ -1,6 +1,6 @@
 //! A node among others: its gossip, what it makes of it, and what it asks others.
 
-use super::errand::{Errand, Progress};
+use super::errand::{Errand, Progress, Purpose};
 use super::seeds::Seeds;
 use crate::gossip::{self, Machine as Gossip, State};
 use crate::host::{Action, Address, Fault, Wire};
@@ -10,10 +10,13 @@ use crate::limits::Limits;
 use crate::machine::Machine as _;
 use crate::note::{Distrust, Gone, Missing, Note};
 use crate::outbox::Outbox;
+use crate::reason::Reason;
 use crate::routing::{Change, EndpointId, Peer, Peers, Place, Standing, Upstream};
 use crate::seed::Seed;
 use crate::server::letter::Letter;
+use crate::server::status::{Inquiry, Part, target};
 use crate::time::Instant;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -45,6 +48,8 @@ pub(super) struct Cluster {
     /// Who of the workers' connections asked what.
     asked: BTreeMap<AskId, (WorkerId, ConnId)>,
     asks: u64,
+    /// Answers of other nodes, for workers whose operators asked.
+    reports: Vec<(WorkerId, AskId, Part)>,
     seeds: Seeds,
     abort: bool,
     consult: Duration,
@@ -88,6 +93,7 @@ impl Cluster {
             ids: ConnIds::new(Side::Dialed),
             asked: BTreeMap::new(),
             asks: 0,
+            reports: Vec::new(),
             seeds,
             abort,
             consult,
@@ -104,6 +110,11 @@ impl Cluster {
     pub(super) fn well(&self) -> impl Iterator<Item = Boot> {
         let well = |(_, peer): &(&Boot, &Peer)| peer.standing == Standing::Alive;
         self.peers.iter().filter(well).map(|(boot, _)| *boot)
+    }
+
+    /// One of them.
+    pub(super) fn peer(&self, boot: Boot) -> Option<&Peer> {
+        self.peers.get(&boot)
     }
 
     pub(super) fn gossip(&self) -> &Gossip {
@@ -128,6 +139,52 @@ impl Cluster {
         self.gossip.handle(now, gossip::Input::Asked { ask, bytes });
     }
 
+    /// An operator of this node wants to know something of another one. Says why not, if so.
+    pub(super) fn ask_about(
+        &mut self,
+        now: Instant,
+        inquiry: &Inquiry,
+        node: &str,
+        actions: &mut VecDeque<Action<Letter>>,
+    ) -> Option<Reason> {
+        let mut peers = self.peers.values();
+        let Some(peer) = peers.find(|peer| peer.id == node) else {
+            return Some(Reason::UnknownNode);
+        };
+        if self.errands.len() >= ERRANDS_MAX {
+            return Some(Reason::Overloaded);
+        }
+        let purpose = Purpose::Status(inquiry.by, inquiry.ask, target(&inquiry.query));
+        let due = now + self.limits.status_remote_timeout;
+        let to = peer.addr;
+        self.dial(Errand::new(purpose, to, due), to, actions);
+        None
+    }
+
+    fn dial(&mut self, errand: Errand, to: SocketAddr, actions: &mut VecDeque<Action<Letter>>) {
+        let conn = self.ids.issue();
+        self.errands.insert(conn, errand);
+        actions.push_back(Action::Dial { conn, to, wire: Wire::Cluster });
+    }
+
+    /// Something came of an errand, or why nothing did.
+    fn over(&mut self, now: Instant, purpose: &Purpose, answer: Result<(u16, Bytes), Reason>) {
+        match *purpose {
+            Purpose::Gossip(ask, _) => {
+                let good = answer.ok().filter(|(status, _)| *status == 200);
+                let answer = good.map(|(_, bytes)| bytes);
+                self.gossip.handle(now, gossip::Input::Answered { ask, answer });
+            }
+            Purpose::Status(worker, ask, _) => {
+                let part = match answer {
+                    Ok((status, bytes)) => Part::Other(status, bytes),
+                    Err(reason) => Part::Refused(reason),
+                };
+                self.reports.push((worker, ask, part));
+            }
+        }
+    }
+
     pub(super) fn connected(&mut self, now: Instant, conn: ConnId) {
         if let Some(errand) = self.errands.get_mut(conn) {
             errand.connected(now, &self.limits);
@@ -144,8 +201,10 @@ impl Cluster {
     pub(super) fn lost(&mut self, now: Instant, conn: ConnId, fault: Fault) {
         if let Some(errand) = self.errands.remove(conn) {
             self.ids.release(conn);
-            self.seeds.missed(errand.addr, Missing::Silent(fault));
-            self.gossip.handle(now, gossip::Input::Answered { ask: errand.ask, answer: None });
+            if matches!(errand.purpose, Purpose::Gossip(..)) {
+                self.seeds.missed(errand.addr, Missing::Silent(fault));
+            }
+            self.over(now, &errand.purpose, Err(Reason::NodeUnreachable));
         }
     }
 
@@ -191,16 +250,19 @@ impl Cluster {
         let mut events = Vec::new();
         self.look_around(now, actions);
         self.run_errands(now, actions);
+        for (worker, ask, part) in self.reports.drain(..) {
+            let letter = Letter::Reported(ask, Box::new(part));
+            actions.push_back(Action::Letter { to: Address::Worker(worker), letter });
+        }
         while let Some(action) = self.gossip.poll() {
             match action {
                 gossip::Action::Datagram { to, bytes } => {
                     actions.push_back(Action::Datagram { to, bytes });
                 }
                 gossip::Action::Consult { ask, addr, bytes, .. } => {
-                    let conn = self.ids.issue();
                     let due = now + self.consult;
-                    self.errands.insert(conn, Errand::new(ask, addr, bytes, due));
-                    actions.push_back(Action::Dial { conn, to: addr, wire: Wire::Cluster });
+                    let errand = Errand::new(Purpose::Gossip(ask, bytes), addr, due);
+                    self.dial(errand, addr, actions);
                 }
                 gossip::Action::Answer { ask, bytes } => {
                     if let Some((worker, conn)) = self.asked.remove(&ask) {
@@ -281,7 +343,6 @@ impl Cluster {
         let errands: Vec<ConnId> = self.errands.ids().collect();
         for conn in errands {
             let Some(errand) = self.errands.get_mut(conn) else { continue };
-            let ask = errand.ask;
             let over = loop {
                 match errand.pump(now) {
                     Progress::On => break None,
@@ -290,13 +351,16 @@ impl Cluster {
                 }
             };
             if let Some(answer) = over {
-                if answer.is_none() {
+                let consults = matches!(errand.purpose, Purpose::Gossip(..));
+                if consults && !matches!(answer, Ok((200, _))) {
                     self.seeds.missed(errand.addr, errand.missing());
                 }
-                self.errands.remove(conn);
+                let errand = self.errands.remove(conn);
                 self.ids.release(conn);
                 actions.push_back(Action::Close(conn));
-                self.gossip.handle(now, gossip::Input::Answered { ask, answer });
+                if let Some(errand) = errand {
+                    self.over(now, &errand.purpose, answer);
+                }
             } else if let Some(errand) = self.errands.get_mut(conn) {
                 let mut told = errand.told;
                 told.tell(conn, errand.outbox(), errand.room(), actions);
@@ -327,3 +391,6 @@ fn route(boot: Boot, op: gossip::directory::Op) -> Change {
         weight => Change::Put(op.endpoint, Upstream { place, weight: u32::from(weight) }),
     }
 }
+
+/// Connections that are open to others at once, from which on operators' questions are refused.
+const ERRANDS_MAX: usize = 64;

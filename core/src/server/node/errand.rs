@@ -1,18 +1,20 @@
-//! A consultation of another node: a request to its gossip port, and the answer
-//! (`spec/gossip.md`).
+//! A question to another node: a request to its gossip port, and the answer (`spec/gossip.md`,
+//! `spec/admin.md`).
 
 use crate::gossip::CONSULT_MAX;
 use crate::head::{Fields, RequestHead};
 use crate::host::{Fault, Told};
 use crate::http1::client;
-use crate::id::AskId;
+use crate::id::{AskId, WorkerId};
 use crate::limits::Limits;
 use crate::machine::Machine as _;
 use crate::note::Missing;
 use crate::outbox::Outbox;
+use crate::reason::Reason;
 use crate::server::link::CONSULT_PATH;
 use crate::time::Instant;
 use alloc::format;
+use alloc::string::String;
 use alloc::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use core::net::SocketAddr;
@@ -21,19 +23,25 @@ use http::Method;
 /// A connection that asks one question.
 #[derive(Debug)]
 pub(super) struct Errand {
-    pub(super) ask: AskId,
+    pub(super) purpose: Purpose,
     pub(super) told: Told,
     pub(super) addr: SocketAddr,
-    question: Bytes,
     /// Once the connection is there.
     http: Option<client::Machine>,
     answer: BytesMut,
-    /// Whether anything was answered.
-    heard: bool,
-    /// Whether the answer is a good one, as far as it has come.
-    good: bool,
+    /// The answer's status, once it has begun.
+    status: Option<u16>,
     /// When it has taken too long.
     due: Instant,
+}
+
+/// What is asked, and who wants to know.
+#[derive(Debug)]
+pub(super) enum Purpose {
+    /// Gossip consults gossip, in these words.
+    Gossip(AskId, Bytes),
+    /// An operator asked a worker, and this is the path of the question.
+    Status(WorkerId, AskId, String),
 }
 
 /// How an errand goes on.
@@ -43,21 +51,19 @@ pub(super) enum Progress {
     On,
     /// Send FIN when the outbox is empty.
     Finish,
-    /// It is over: with an answer, or without one.
-    Over(Option<Bytes>),
+    /// It is over: with a status and what was said, or for a reason without them.
+    Over(Result<(u16, Bytes), Reason>),
 }
 
 impl Errand {
-    pub(super) fn new(ask: AskId, addr: SocketAddr, question: Bytes, due: Instant) -> Self {
+    pub(super) fn new(purpose: Purpose, addr: SocketAddr, due: Instant) -> Self {
         Self {
-            ask,
+            purpose,
             told: Told::default(),
             addr,
-            question,
             http: None,
             answer: BytesMut::new(),
-            heard: false,
-            good: false,
+            status: None,
             due,
         }
     }
@@ -66,12 +72,20 @@ impl Errand {
         let mut http = client::Machine::new(now, Arc::clone(limits));
         let mut fields = Fields::with_capacity(3, 96);
         fields.push(b"host", format!("{}", self.addr).as_bytes());
-        fields.push(b"content-type", b"application/octet-stream");
-        fields.push(b"content-length", format!("{}", self.question.len()).as_bytes());
-        let head = RequestHead::new(Method::POST, CONSULT_PATH.as_bytes(), fields);
-        http.handle(now, client::Input::Request { head, end: false, upgrade: false });
-        let bytes = BytesMut::from(&self.question[..]);
-        http.handle(now, client::Input::Data { bytes, end: true });
+        match &self.purpose {
+            Purpose::Gossip(_, question) => {
+                fields.push(b"content-type", b"application/octet-stream");
+                fields.push(b"content-length", format!("{}", question.len()).as_bytes());
+                let head = RequestHead::new(Method::POST, CONSULT_PATH.as_bytes(), fields);
+                http.handle(now, client::Input::Request { head, end: false, upgrade: false });
+                let bytes = BytesMut::from(&question[..]);
+                http.handle(now, client::Input::Data { bytes, end: true });
+            }
+            Purpose::Status(.., target) => {
+                let head = RequestHead::new(Method::GET, target.as_bytes(), fields);
+                http.handle(now, client::Input::Request { head, end: true, upgrade: false });
+            }
+        }
         http.handle(now, client::Input::Credit(CONSULT_MAX));
         self.http = Some(http);
     }
@@ -91,23 +105,23 @@ impl Errand {
     /// What comes next; ask again until it is `On`.
     pub(super) fn pump(&mut self, now: Instant) -> Progress {
         if self.due <= now {
-            return Progress::Over(None);
+            return Progress::Over(Err(Reason::NodeTimeout));
         }
         let Some(http) = &mut self.http else { return Progress::On };
         loop {
             match http.poll() {
                 Some(client::Action::Response { head, end }) => {
-                    self.heard = true;
-                    self.good = head.status == http::StatusCode::OK;
+                    self.status = Some(head.status.as_u16());
                     if end && !head.status.is_informational() {
-                        return Progress::Over(None);
+                        return Progress::Over(Err(Reason::NodeUnreachable));
                     }
                 }
                 Some(client::Action::Data { bytes, end }) => {
                     self.answer.extend_from_slice(&bytes);
                     if end {
                         let answer = core::mem::take(&mut self.answer).freeze();
-                        return Progress::Over(self.good.then_some(answer));
+                        let status = self.status.unwrap_or_default();
+                        return Progress::Over(Ok((status, answer)));
                     }
                 }
                 Some(client::Action::Finish) => return Progress::Finish,
@@ -116,7 +130,7 @@ impl Errand {
                     | client::Action::Failed { .. }
                     | client::Action::Closed(_)
                     | client::Action::Idle,
-                ) => return Progress::Over(None),
+                ) => return Progress::Over(Err(Reason::NodeUnreachable)),
                 Some(client::Action::Taken(_)) => {}
                 None => return Progress::On,
             }
@@ -125,7 +139,7 @@ impl Errand {
 
     /// Why it came to nothing.
     pub(super) const fn missing(&self) -> Missing {
-        if self.heard { Missing::Other } else { Missing::Silent(Fault::TimedOut) }
+        if self.status.is_some() { Missing::Other } else { Missing::Silent(Fault::TimedOut) }
     }
 
     pub(super) fn outbox(&self) -> Option<&Outbox> {

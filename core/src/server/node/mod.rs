@@ -3,6 +3,7 @@
 mod balance;
 mod cluster;
 mod errand;
+mod report;
 mod seeds;
 
 pub use cluster::Membership;
@@ -332,6 +333,7 @@ impl Machine for Node {
                     cluster.asked(now, (worker, conn), bytes);
                 }
             }
+            Letter::Inquire(inquiry) => self.inquired(&inquiry),
             Letter::Drain => self.drain(),
             Letter::Draining(calls) => self.count(calls),
             Letter::Quiet(worker) => self.quiet(worker),
@@ -346,6 +348,7 @@ impl Machine for Node {
             | Letter::Routes(_)
             | Letter::Peers(_)
             | Letter::Consulted { .. }
+            | Letter::Reported(..)
             | Letter::Ready(_)
             | Letter::Shed(_)
             | Letter::Part => {}

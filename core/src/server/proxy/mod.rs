@@ -56,6 +56,8 @@ pub(super) enum Action {
     /// Another node asks this one: answer with
     /// [`Replied`](crate::server::link::relay::Input::Replied).
     Ask(Bytes),
+    /// Another node asks, for its operator: the path of the question. Answer in the same way.
+    Inquire(Bytes),
     /// A request has come. Each is over with [`Ended`](Self::Ended), or with the connection.
     Begun,
     /// A request is over.

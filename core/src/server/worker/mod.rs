@@ -2,9 +2,11 @@
 
 mod count;
 mod drain;
+mod gather;
 mod links;
 
 use super::admin::{self, Admin};
+use super::answer;
 use super::counts::Counts;
 use super::entry::{Entry, Event, Kind};
 use super::letter::{CallId, Letter, Sought};
@@ -29,6 +31,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use drain::Life;
+use gather::Gathers;
 use links::Links;
 
 /// One thread's share of a node: its connections, and the calls between them.
@@ -62,6 +65,7 @@ pub struct Worker {
     counts: Counts,
     relayed: Counts,
     tally: Tally,
+    gathers: Gathers,
     ready: bool,
     /// Whether clients may still come.
     listening: bool,
@@ -95,6 +99,7 @@ impl Worker {
             counts: Counts::default(),
             relayed: Counts::default(),
             tally: Tally::default(),
+            gathers: Gathers::default(),
             ready: false,
             listening: true,
             life: Life::Serving,
@@ -125,9 +130,10 @@ impl Worker {
             }
             Port::Upstream => {
                 let seed = self.seed.fork_at("upstream", self.accepted);
-                Kind::Upstream(Box::new(Upstream::new(now, peer, seed, full, settings)))
+                let me = self.accepted;
+                Kind::Upstream(Box::new(Upstream::new(now, me, peer, seed, full, settings)))
             }
-            Port::Admin => Kind::Admin(Box::new(Admin::new(now, self.ready, &settings))),
+            Port::Admin => Kind::Admin(Box::new(Admin::new(now, self.ready, settings))),
             Port::Gossip => {
                 let me = (self.id, conn);
                 let seed = self.seed.fork_at("relay", self.accepted);
@@ -195,6 +201,7 @@ impl Worker {
                 Some(proxy::Action::Begin(sought)) => self.begin(sought, false),
                 Some(proxy::Action::Say(place, call, word)) => self.ask(place, call, word),
                 Some(proxy::Action::Over(place)) => self.loads.end(place),
+                Some(proxy::Action::Inquire(target)) => self.inquire_for_other(conn, &target),
                 Some(proxy::Action::Begun) => self.begun(conn),
                 Some(proxy::Action::Ended(outcome)) => self.tally.end(&outcome),
                 Some(proxy::Action::Relayed { answered, stalls }) => {
@@ -232,16 +239,6 @@ impl Worker {
                 Some(upstream::Action::Note(note)) => self.note(note),
                 Some(upstream::Action::Finish) => self.actions.push_back(Action::Finish(conn)),
                 Some(upstream::Action::Closed) => self.remove(conn),
-                None => return,
-            }
-        }
-    }
-
-    fn drain_admin(&mut self, conn: ConnId) {
-        while let Some(Kind::Admin(admin)) = self.conns.get_mut(conn).map(|e| &mut e.kind) {
-            match admin.poll() {
-                Some(admin::Action::Finish) => self.actions.push_back(Action::Finish(conn)),
-                Some(admin::Action::Closed) => self.remove(conn),
                 None => return,
             }
         }
@@ -384,10 +381,12 @@ impl Worker {
             Letter::Consulted { to, bytes } => {
                 let now = self.clock.now();
                 if let Some(Kind::Relay(relay)) = self.conns.get_mut(to).map(|e| &mut e.kind) {
-                    relay.handle(now, relay::Input::Replied(bytes));
+                    relay.handle(now, relay::Input::Replied(answer::bytes(&bytes)));
                     self.touch(to);
                 }
             }
+            Letter::Inquire(inquiry) => self.asked_by(&inquiry),
+            Letter::Reported(ask, part) => self.reported(ask, *part),
             Letter::Ready(ready) => {
                 self.ready = ready;
                 self.each(|kind, now| match kind {
@@ -443,6 +442,7 @@ impl Machine for Worker {
                 self.touch(conn);
             }
         }
+        self.tick_gathers(now);
         self.tick_life(now);
     }
 
@@ -455,7 +455,8 @@ impl Machine for Worker {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        let next = self.agenda.deadline().into_iter().chain(self.due()).min();
+        let own = self.due().into_iter().chain(self.gather_due());
+        let next = self.agenda.deadline().into_iter().chain(own).min();
         next.filter(|_| self.life != Life::Over)
     }
 }

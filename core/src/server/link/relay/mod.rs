@@ -14,12 +14,14 @@ use crate::reason::Reason;
 use crate::routing::{EndpointId, HEADER, Place, Tried};
 use crate::rpc::{self, Reset, Word};
 use crate::seed::Seed;
+use crate::server::answer::Reply;
 use crate::server::counts::Counts;
 use crate::server::entry::Event;
 use crate::server::letter::{CallId, Sought};
-use crate::server::porch::{Porch, Visit};
+use crate::server::porch::{Porch, Question, Visit};
 use crate::server::proxy::Action;
 use crate::server::settings::Settings;
+use crate::server::status;
 use crate::time::{Instant, Monotonic};
 use crate::tunnel;
 use alloc::boxed::Box;
@@ -38,8 +40,8 @@ pub(in crate::server) enum Input {
     Placed(u64, Option<Place>),
     /// The callee's word in the call with this number.
     Word(u64, Word),
-    /// The node's answer to [`Action::Ask`].
-    Replied(Bytes),
+    /// The answer to [`Action::Ask`] or [`Action::Inquire`].
+    Replied(Reply),
     /// Take no new calls, and close when the last has ended.
     Drain,
     /// Close now.
@@ -177,14 +179,18 @@ impl Relay {
         // A node that drains is a member until it is gone, and answers like one.
         let crowded = self.full || self.crowded;
         let asks = |head: &RequestHead| {
-            let asks = head.method == Method::POST && head.target() == CONSULT_PATH.as_bytes();
-            let allowed = if crowded { Err(Reason::Overloaded) } else { Ok(()) };
-            (asks && !alone).then_some(allowed)
+            let question = question(head).filter(|_| !alone)?;
+            Some(if crowded { Err(Reason::Overloaded) } else { Ok(question) })
         };
         loop {
             let Stage::Http(porch) = &mut self.stage else { return };
             match porch.poll(now, self.refusal, admit, asks) {
-                Some(Visit::Asked(bytes)) => self.actions.push_back(Action::Ask(bytes)),
+                Some(Visit::Asked(Question::Gossip, bytes)) => {
+                    self.actions.push_back(Action::Ask(bytes));
+                }
+                Some(Visit::Asked(Question::Status(target), _)) => {
+                    self.actions.push_back(Action::Inquire(target));
+                }
                 Some(Visit::Admitted((), answer)) => return self.open(answer),
                 Some(Visit::Refused(reason)) => {
                     let note = Note::Refused { peer: self.peer, reason };
@@ -314,9 +320,9 @@ impl crate::Machine for Relay {
     fn handle(&mut self, now: Instant, input: Input) {
         let now = self.clock.advance(now);
         match input {
-            Input::Replied(bytes) => {
+            Input::Replied(reply) => {
                 if let Stage::Http(porch) = &mut self.stage {
-                    porch.reply(now, &bytes);
+                    porch.reply(now, reply);
                     self.pump_http();
                 }
                 return;
@@ -377,6 +383,16 @@ fn admit(head: &RequestHead) -> Result<(), Reason> {
         return Err(Reason::NotFound);
     }
     read(&head.fields).map(|_| ()).ok_or(Reason::BadRequest)
+}
+
+/// What another node asks, if it asks anything.
+fn question(head: &RequestHead) -> Option<Question> {
+    if head.method == Method::POST && head.target() == CONSULT_PATH.as_bytes() {
+        return Some(Question::Gossip);
+    }
+    let target = head.target().strip_prefix(status::PREFIX.as_bytes())?;
+    let asks = head.method == Method::GET && target.starts_with(b"/status/");
+    asks.then(|| Question::Status(Bytes::copy_from_slice(target)))
 }
 
 /// The endpoint that the other node says a call is for: once, since it added the field itself.
