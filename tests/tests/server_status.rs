@@ -279,7 +279,7 @@ fn a_second_try_and_used_up_credit_are_counted() {
     // As much as the agent takes at first, and then the rest.
     rig.receive(client, &[b'x'; 65_536]);
     agents[second].pump(&mut rig);
-    agents[second].say(&mut rig, stream, Word::Credit(100));
+    agents[second].say(&mut rig, stream, Word::Credit(65_536));
     rig.receive(client, b"end");
     agents[second].pump(&mut rig);
     agents[second].respond(&mut rig, stream, &[("Content-Length", "0")], true);

@@ -115,6 +115,8 @@ pub struct Server {
     pub proxy: SocketAddr,
     /// Where agents connect.
     pub upstream: SocketAddr,
+    /// Where operators ask.
+    pub admin: SocketAddr,
     /// Where other nodes connect.
     pub gossip: SocketAddr,
 }
@@ -134,8 +136,9 @@ impl Server {
         let mut process = runtime.run(&all);
         let proxy = process.wait_for("the proxy port", |line| listening(line, "proxy"));
         let upstream = process.wait_for("the upstream port", |line| listening(line, "upstream"));
+        let admin = process.wait_for("the admin port", |line| listening(line, "admin"));
         let gossip = process.wait_for("the gossip port", |line| listening(line, "gossip"));
-        Self { process, proxy, upstream, gossip }
+        Self { process, proxy, upstream, admin, gossip }
     }
 
     /// A connection to the proxy port.

@@ -3,6 +3,7 @@
 pub mod agent;
 mod keygen;
 pub mod server;
+mod status;
 
 #[cfg(unix)]
 use crate::cluster;
@@ -66,6 +67,7 @@ fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("cluster", matches)) => cluster::run::<P>(&config::Cluster::load(matches)?),
         Some(("agent", matches)) => agent::run::<P>(agent_settings(matches)?),
         Some(("keygen", _)) => keygen::run(),
+        Some(("status", matches)) => status::run::<P>(matches),
         Some(("demo", matches)) => demo::run::<P>(matches.get_flag("once"), Logs::quiet()),
         Some(_) | None => Err(Refusal("expected a command; see pico --help".into()).into()),
     }
@@ -101,6 +103,7 @@ fn command(runtime: &'static str) -> Command {
                 .args(config::SERVER_KEYS.arguments()),
         )
         .subcommand(agent_command())
+        .subcommand(status::command())
         .subcommand(
             Command::new("keygen").about("Print a new key for cluster.keys").after_help(KEYGEN),
         )

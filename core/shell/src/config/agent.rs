@@ -186,7 +186,7 @@ fn item_listener(item: &Item) -> Result<Listener, Refusal> {
 type Place = (String, u16);
 
 /// Takes `[scheme://]host[:port][/path]` apart.
-fn split<'a>(
+pub(crate) fn split<'a>(
     text: &'a str,
     schemes: &[&str],
     port: Option<u16>,

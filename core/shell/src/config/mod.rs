@@ -12,7 +12,7 @@ mod value;
 mod yaml;
 
 pub use agent::Agent;
-pub(crate) use agent::listener;
+pub(crate) use agent::{listener, split};
 #[cfg(unix)]
 pub(crate) use cluster::{Cluster, KEYS as CLUSTER_KEYS};
 pub use server::Server;

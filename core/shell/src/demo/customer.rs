@@ -1,6 +1,6 @@
 //! Someone who sends requests and waits for what comes back.
 
-use super::client::{Command, Event};
+use crate::client::{Command, Event};
 use crate::mail::Post;
 use bytes::BytesMut;
 use http::Method;
@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
-/// Someone who sends requests, through a [`Client`](super::client::Client) on another thread,
+/// Someone who sends requests, through a [`Client`](crate::client::Client) on another thread,
 /// and waits for what comes back.
 pub(super) struct Customer {
     post: Post<Command>,
@@ -147,6 +147,7 @@ impl Customer {
             Event::Data(bytes) => reply.body.extend_from_slice(&bytes),
             Event::End => reply.ended = true,
             Event::Failed(reason) => reply.failed = Some(reason),
+            Event::Unreachable(_) => reply.failed = Some(Reason::ConnectionLost),
         }
         Ok(())
     }

@@ -2,7 +2,6 @@
 //! process, over real sockets. Every line that it prints was found out.
 
 mod checks;
-mod client;
 mod customer;
 mod service;
 mod stage;

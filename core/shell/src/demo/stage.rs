@@ -1,9 +1,9 @@
 //! Everything that runs in the demonstration.
 
-use super::client::Client;
 use super::customer::Customer;
 use super::service::{Service, Stop};
 use crate::balancer::{Backend, Stand};
+use crate::client::Client;
 use crate::command::{Failure, agent, server};
 use crate::config::{self, Refusal};
 use crate::crew::Crew;

@@ -1,8 +1,9 @@
-//! The demonstration's own client: sends requests and reports what comes back.
+//! A client: sends requests and reports what comes back. It is the demonstration's customer, and
+//! what `pico status` asks by.
 
 use bytes::BytesMut;
 use pico_core::head::{RequestHead, ResponseHead};
-use pico_core::host::{Action, Host, Input, Told, Wire};
+use pico_core::host::{Action, Fault, Host, Input, Told, Wire};
 use pico_core::http1::client as http1;
 use pico_core::id::{ConnId, ConnIds, ConnMap, Side};
 use pico_core::{Agenda, Instant, Limits, Machine, Monotonic, Outbox, Reason};
@@ -13,7 +14,7 @@ use std::sync::mpsc::Sender;
 
 /// What the client is told.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(crate) enum Command {
     /// Send a request on a connection of its own.
     Send {
         /// The caller's name for the exchange.
@@ -42,7 +43,7 @@ pub(super) enum Command {
 
 /// What came back.
 #[derive(Debug)]
-pub(super) enum Event {
+pub(crate) enum Event {
     /// A response head.
     Response(ResponseHead),
     /// Some of the body.
@@ -51,11 +52,13 @@ pub(super) enum Event {
     End,
     /// The exchange failed.
     Failed(Reason),
+    /// Nobody could be reached.
+    Unreachable(Fault),
 }
 
 /// A client that keeps one connection for each exchange.
 #[derive(Debug)]
-pub(super) struct Client {
+pub(crate) struct Client {
     conns: ConnMap<Conn>,
     exchanges: BTreeMap<u64, ConnId>,
     ids: ConnIds,
@@ -77,7 +80,7 @@ struct Conn {
 
 impl Client {
     /// A client that reports to `events`.
-    pub(super) fn new(limits: Arc<Limits>, events: Sender<(u64, Event)>) -> Self {
+    pub(crate) fn new(limits: Arc<Limits>, events: Sender<(u64, Event)>) -> Self {
         Self {
             conns: ConnMap::new(),
             exchanges: BTreeMap::new(),
@@ -191,7 +194,13 @@ impl Machine for Client {
         let (id, input) = match input {
             Input::Letter(command) => return self.command(command),
             Input::Connected { conn, .. } => return self.start(conn),
-            Input::Unreachable { conn, .. } | Input::Lost { conn, .. } => {
+            Input::Unreachable { conn, fault } => {
+                if let Some(state) = self.conns.get(conn) {
+                    self.report(state.exchange, Event::Unreachable(fault));
+                }
+                return self.remove(conn);
+            }
+            Input::Lost { conn, .. } => {
                 if let Some(state) = self.conns.get(conn) {
                     self.report(state.exchange, Event::Failed(Reason::ConnectionLost));
                 }
