@@ -184,6 +184,49 @@ fn a_benchmark_says_how_fast_it_was() {
 }
 
 #[test]
+fn a_benchmark_of_gossip_says_how_long_things_took_beside_what_is_promised() {
+    let small = ["--nodes", "4", "--runs", "2", "--endpoints", "30", "--changes", "50"];
+    for scenario in ["convergence", "suspicion", "detection", "heal", "join", "churn"] {
+        let output = sim(&[&["bench", "--json", "--scenario", scenario], &small[..]].concat());
+        assert_eq!(code(&output), 0, "{scenario}: {output:?}");
+        let [object] = &json(&output)[..] else { panic!("{scenario}: {output:?}") };
+        let number = |name: &str| object[name].as_u64();
+        assert_eq!(number("nodes"), Some(4));
+        assert_eq!(number("without_end"), Some(0), "{scenario}: {object}");
+        assert!(number("spans") >= Some(2), "{scenario}: {object}");
+        assert!(number("median_ms") <= number("p99_ms"), "{scenario}: {object}");
+        assert!(number("p99_ms") > Some(0), "{scenario}: {object}");
+        let theory = ["convergence", "suspicion"].contains(&scenario);
+        assert_eq!(number("theory_ms").is_some(), theory, "{scenario}: {object}");
+        // 3 nodes had 30 endpoints each, which a name and its weight cost at the least.
+        let joined = scenario == "join";
+        assert_eq!(number("bytes") > Some(3 * 30 * 2), joined, "{scenario}: {object}");
+        assert_eq!(number("bytes_s") > Some(0), scenario == "churn", "{scenario}: {object}");
+    }
+    let output = sim(&["bench", "--json", "--scenario", "convergence", "--nodes", "10"]);
+    let [object] = &json(&output)[..] else { panic!("{output:?}") };
+    assert_eq!((&object["target_ms"], &object["met"]), (&Value::from(300), &Value::from(true)));
+}
+
+#[test]
+fn a_benchmark_of_gossip_counts_what_should_not_be_and_what_it_costs() {
+    let small = ["--nodes", "10", "--runs", "1", "--watch", "60s"];
+    for (scenario, what) in [
+        ("false-deaths", "held dead in 0 node-hours"),
+        ("slow-nodes", "healthy held dead"),
+        ("idle", "bytes/s of each"),
+    ] {
+        let output = sim(&[&["bench", "--json", "--scenario", scenario], &small[..]].concat());
+        assert_eq!(code(&output), 0, "{scenario}: {output:?}");
+        let [object] = &json(&output)[..] else { panic!("{scenario}: {output:?}") };
+        assert_eq!(object["what"], what);
+        let number = object["number"].as_u64().expect("a number");
+        assert_eq!(number > 0, scenario == "idle", "{scenario}: {object}");
+        assert_eq!(object["met"], true, "{scenario}: {object}");
+    }
+}
+
+#[test]
 fn every_scenario_is_listed_with_its_sentence() {
     let output = sim(&["scenarios", "--json"]);
     let names: Vec<Value> = json(&output).iter().map(|it| it["name"].clone()).collect();

@@ -201,42 +201,61 @@ fn churn(setting: &Setting, rate: u64) -> Option<Sample> {
     let mut cluster = Cluster::whole(&setting.case(), Pace::default());
     cluster.pass(SETTLE);
     let before = cluster.bytes_each();
-    let tick = Duration::from_millis(10);
     let (mut made, mut spans) = (0, Vec::new());
     // One change in so many is followed until every node knows of it.
-    let mut followed: Vec<(Instant, pico_core::id::Boot, u64)> = Vec::new();
+    let mut followed: Vec<Followed> = Vec::new();
     let begun = cluster.world.now();
     while cluster.world.now() < begun + CHURN {
-        let due = rate * millis(cluster.world.now().since(begun)) / 1_000;
+        let now = cluster.world.now();
+        let due = rate * millis(now.since(begun)) / 1_000;
         while made < due {
             let at = narrow(made * 7) % setting.nodes;
-            let (name, upstreams) = (format!("e-{}", made / 2), u32::from(made % 2 == 0));
-            cluster.serve(at, &name, upstreams.max(u32::from(made % 3 == 0)));
+            // Each adds its names and takes them away again: every change is one.
+            let turn = made / setting.nodes as u64;
+            let upstreams = u32::from((turn / NAMES).is_multiple_of(2));
+            if followed.len() < FOLLOWED {
+                let head = cluster.peer(at).gossip.directory(cluster.boot(at))?.head();
+                followed.push(Followed { since: now, at, head, committed: false });
+            }
+            cluster.serve(at, &format!("e-{}", turn % NAMES), upstreams);
             made += 1;
         }
-        cluster.pass(tick);
-        let now = cluster.world.now();
-        if followed.len() < 8 {
-            let boot = cluster.boot(narrow(now.as_nanos() / 10_000_000) % setting.nodes);
-            let own = cluster.up().into_iter().find(|at| cluster.boot(*at) == boot)?;
-            let head = cluster.peer(own).gossip.directory(boot)?.head();
-            followed.push((now, boot, head));
-        }
-        followed.retain(|(since, boot, head)| {
-            let has = |at: usize| {
-                cluster.peer(at).gossip.directory(*boot).is_some_and(|d| d.head() >= *head)
-            };
-            let known = cluster.up().into_iter().all(has);
+        cluster.pass(TICK);
+        followed.retain_mut(|change| {
+            let known = change.is_known(&cluster);
             if known {
-                spans.push(now.since(*since));
+                spans.push(cluster.world.now().since(change.since));
             }
             !known
         });
     }
     // What nobody has learned yet has taken so long at least.
-    spans.extend(followed.iter().map(|(since, ..)| cluster.world.now().since(*since)));
+    spans.extend(followed.iter().map(|change| cluster.world.now().since(change.since)));
     let bytes_s = (cluster.bytes_each() - before) / CHURN.as_secs();
     Some(Sample { bytes_s, ..sample(spans, &cluster) })
+}
+
+/// A change that is followed.
+struct Followed {
+    since: Instant,
+    /// Whose it is.
+    at: usize,
+    /// How far its log went before; once it has the change, how far it goes then.
+    head: u64,
+    committed: bool,
+}
+
+impl Followed {
+    /// Whether every node knows of it.
+    fn is_known(&mut self, cluster: &Cluster) -> bool {
+        let boot = cluster.boot(self.at);
+        let head = |at| cluster.peer(at).gossip.directory(boot).map_or(0, |log| log.head());
+        let own = head(self.at);
+        if !self.committed && own > self.head {
+            (self.head, self.committed) = (own, true);
+        }
+        self.committed && cluster.up().into_iter().all(|at| head(at) >= self.head)
+    }
 }
 
 fn pick(setting: &Setting) -> usize {
@@ -258,4 +277,10 @@ fn sample(spans: Vec<Duration>, cluster: &Cluster) -> Sample {
 /// Until what came with the start has died down.
 const SETTLE: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_mins(10);
+/// How long changes are made, and how often it is looked what is known.
 const CHURN: Duration = Duration::from_secs(10);
+const TICK: Duration = Duration::from_millis(10);
+/// Names of one node that come and go.
+const NAMES: u64 = 100;
+/// Changes that are followed at once.
+const FOLLOWED: usize = 8;
