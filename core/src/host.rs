@@ -120,9 +120,10 @@ pub enum Action<L> {
     Resolve {
         /// The question.
         ask: AskId,
-        /// The host name or address.
+        /// The host name or address; or the name of a service, which begins with `_` and whose SRV
+        /// records say hosts and ports (RFC 2782).
         host: String,
-        /// The port to put into the addresses.
+        /// The port to put into the addresses; 0 for a service.
         port: u16,
     },
     /// The outbox of this connection is no longer empty. The driver writes until it is, and is

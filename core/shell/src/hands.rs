@@ -7,6 +7,7 @@ use crate::link::{Brought, Link, Look, Origin, fault};
 use crate::mail::{Post, place};
 use crate::platform::Platform;
 use crate::ready::{Ready, Spur, Token};
+use crate::srv;
 use crate::wire::{Trust, Wire, Wires};
 use bytes::BytesMut;
 use pico_core::host::{Action, Address, Fault, Host, Input, Port};
@@ -443,7 +444,12 @@ impl<P: Platform, L> Hands<P, L> {
             return self.known.push_back(Input::Resolved { ask, result });
         }
         let waker = Spur::waker(Token::Ask(ask), &self.ready);
-        self.asks.insert(ask, Ask { answer: Box::pin(P::resolve(host, port)), waker });
+        let answer: Pin<Box<dyn Future<Output = _>>> = if srv::is_service(&host) {
+            Box::pin(srv::look_up(host))
+        } else {
+            Box::pin(P::resolve(host, port))
+        };
+        self.asks.insert(ask, Ask { answer, waker });
         self.todo.push_back(Token::Ask(ask));
     }
 }

@@ -185,6 +185,10 @@ fn join(setting: &Setting, endpoints: usize) -> Option<Sample> {
     for at in 0..last {
         for number in 0..endpoints {
             cluster.serve(at, &format!("endpoint-{at:04}-{number:06}"), 1);
+            if number % 10_000 == 9_999 {
+                // Nobody has as many connections at one moment.
+                cluster.pass(TICK);
+            }
         }
     }
     cluster.until(PATIENCE, Cluster::agrees)?;

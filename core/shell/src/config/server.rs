@@ -296,7 +296,7 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         Key {
             name: "cluster.join",
             value: "HOST:PORT...",
-            help: "The gossip port of another node, or a name for several; repeatable",
+            help: "The gossip port of another node, or a name or _service of several; repeatable",
             set: |s, text| {
                 if text.is_empty() {
                     s.join.clear();

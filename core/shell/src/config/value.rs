@@ -1,5 +1,6 @@
 //! How values are written: durations, sizes, addresses and choices.
 
+use crate::srv;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
@@ -153,17 +154,23 @@ pub(super) fn reachable(text: &str) -> Result<SocketAddr, String> {
     found.ok_or_else(|| format!("expected an address like 10.0.0.1:8004, not {text:?}"))
 }
 
-/// Where another node may be found: a host name or an address, and a port. Several are separated
-/// by commas.
+/// Where another node may be found: a host name or an address, and a port; or a service, whose
+/// port its records say, and which is written without one. Several are separated by commas.
 pub(super) fn places(text: &str) -> Result<Vec<(String, u16)>, String> {
     let wrong = |text: &str| format!("expected HOST:PORT, such as node-1:8004, not {text:?}");
     let place = |text: &str| {
-        let (host, port) = text.trim().rsplit_once(':').ok_or_else(|| wrong(text))?;
+        let text = text.trim();
+        if srv::is_service(text) && !text.contains([':', '/']) {
+            return Ok((text.to_owned(), 0));
+        }
+        let (host, port) = text.rsplit_once(':').ok_or_else(|| wrong(text))?;
         let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
         let port = port.parse::<u16>().ok().filter(|port| *port > 0);
         let host = bare.unwrap_or(host);
         match port {
-            Some(port) if !host.is_empty() && !host.contains('/') => Ok((host.to_owned(), port)),
+            Some(port) if !host.is_empty() && !host.contains('/') && !srv::is_service(host) => {
+                Ok((host.to_owned(), port))
+            }
             Some(_) | None => Err(wrong(text)),
         }
     };
@@ -239,6 +246,22 @@ mod tests {
             assert!(permille(wrong, 1).is_err(), "{wrong:?}");
         }
         assert!(permille("9.9%", 100).is_err());
+    }
+
+    #[test]
+    fn a_place_is_a_host_with_a_port_or_a_service_without_one() {
+        let text = "node-1:8004, [::1]:8004,10.0.0.1:1,_pico-gossip._tcp.example.com";
+        let found = places(text).unwrap();
+        let meant = [
+            ("node-1", 8004),
+            ("::1", 8004),
+            ("10.0.0.1", 1),
+            ("_pico-gossip._tcp.example.com", 0),
+        ];
+        assert_eq!(found, meant.map(|(host, port)| (host.to_owned(), port)));
+        for wrong in ["node-1", ":8004", "node-1:0", "http://x:1", "_x._tcp.example.com:8004", ""] {
+            assert!(places(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

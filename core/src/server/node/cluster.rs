@@ -30,7 +30,8 @@ use core::time::Duration;
 pub struct Membership {
     /// What it says of itself.
     pub gossip: gossip::Settings,
-    /// Where others may be found: names or addresses, and ports. A node without any is the first.
+    /// Where others may be found: names or addresses, and ports; or names of services, whose port
+    /// is 0 here. A node without any is the first.
     pub join: Vec<(String, u16)>,
     /// Whether the node ends if it finds nobody there in the time that it may take to catch up.
     pub abort: bool,

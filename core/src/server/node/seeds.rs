@@ -123,9 +123,13 @@ impl Seeds {
     /// Why nobody is found, for each name.
     pub(super) fn why(&self, me: SocketAddr) -> Vec<Note> {
         let told = |name: &Name| {
-            let bracketed = name.host.contains(':');
-            let host = if bracketed { format!("[{}]", name.host) } else { name.host.clone() };
-            Note::Alone { seed: format!("{host}:{}", name.port), why: self.missing(name, me) }
+            let Name { host, port, .. } = name;
+            let seed = match port {
+                0 => host.clone(),
+                _ if host.contains(':') => format!("[{host}]:{port}"),
+                _ => format!("{host}:{port}"),
+            };
+            Note::Alone { seed, why: self.missing(name, me) }
         };
         self.names.iter().map(told).collect()
     }
