@@ -52,7 +52,9 @@ fn a_rolling_restart_under_load_loses_no_request(on: Pair) {
     (1..=3).for_each(|node| wait_until_served(local.row(node).proxy));
     let load = steady(local.proxy, &["one", "two"]);
     for node in 1..=3 {
-        load.iter().for_each(|load| load.wait_for_more(50));
+        for load in &load {
+            load.wait_for_more(50);
+        }
         local.tell(&format!("restart {node}"));
         local.wait_for(node, "ended with 0");
         local.wait_for(node, "ready");
@@ -75,7 +77,9 @@ fn an_agent_that_moves_is_found_by_every_node_and_loses_no_request(on: Pair) {
             Load::start(proxies[other - 1], "web", &["only"], pace)
         })
         .collect();
-    loads.iter().for_each(|load| load.wait_for_more(20));
+    for load in &loads {
+        load.wait_for_more(20);
+    }
     local.tell(&format!("drain {node}"));
     local.wait_for(node, "ended with 0");
     for load in loads {
@@ -102,10 +106,14 @@ fn a_killed_node_costs_no_request_by_the_others_and_its_agents_come_back(on: Pai
             Load::start(proxies[other - 1], "web", &names, pace)
         })
         .collect();
-    loads.iter().for_each(|load| load.wait_for_more(20));
+    for load in &loads {
+        load.wait_for_more(20);
+    }
     local.tell(&format!("kill {killed}"));
     local.wait_for(killed, "killed");
-    loads.iter().for_each(|load| load.wait_for_more(20));
+    for load in &loads {
+        load.wait_for_more(20);
+    }
     agents[0].wait_until_online();
     assert_ne!(agents[0].node(), killed);
     local.tell(&format!("restart {killed}"));

@@ -50,13 +50,14 @@ impl Local {
         self.process.tell(line);
     }
 
-    /// Waits until a line comes that has this word of this node, counted from 1.
+    /// Waits until a line comes that has this word of this node, counted from 1, and is not one
+    /// that `status` brought.
     pub fn wait_for(&mut self, node: usize, word: &str) {
         let what = format!("word of node-{node} that {word:?}");
         self.process.wait_for_next(&what, |line| {
             let mut parts = line.split_whitespace();
             let is = parts.next() == Some(&format!("node-{node}")[..]);
-            (is && line.contains(word)).then_some(())
+            (is && line.contains(word) && row(line, node).is_none()).then_some(())
         });
     }
 

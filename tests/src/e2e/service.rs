@@ -40,6 +40,8 @@ struct State {
     requests: usize,
     gathered: usize,
     released: bool,
+    /// Calls of `/hang` that have ended and were not told of yet.
+    hung_up: usize,
 }
 
 impl Service {
@@ -79,6 +81,12 @@ impl Service {
     pub fn arrival(&self) -> String {
         let arrivals = self.arrivals.lock().unwrap_or_else(PoisonError::into_inner);
         arrivals.recv_timeout(PATIENCE).expect("a request arrives")
+    }
+
+    /// Waits until the connection of a call of `/hang` has ended.
+    pub fn hung_up(&self) {
+        self.shared.wait(|state| state.hung_up > 0).expect("the call ends");
+        self.shared.state().hung_up -= 1;
     }
 
     /// Lets `/events` go on.
@@ -145,9 +153,13 @@ impl Shared {
                 self.wait(|state| state.gathered >= all)?;
                 text(out, "200 OK", rest)
             }
-            "hang" => io::copy(&mut body, &mut io::sink())
-                .and_then(|_| io::copy(from, &mut io::sink()))
-                .map(drop),
+            "hang" => {
+                let ended = io::copy(&mut body, &mut io::sink())
+                    .and_then(|_| io::copy(from, &mut io::sink()));
+                self.state().hung_up += 1;
+                self.changed.notify_all();
+                ended.map(drop)
+            }
             "" => {
                 io::copy(&mut body, &mut io::sink())?;
                 text(out, "200 OK", &self.name)
