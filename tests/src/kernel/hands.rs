@@ -52,6 +52,8 @@ where
             .or_else(|| self.receive())
             .or_else(|| self.look_at_sockets(host))
             .or_else(|| self.accept(1, 1))
+            // Those who have yet to show their keys: what they have said may be there already.
+            .or_else(|| self.look_at_sockets(host))
             .or_else(|| Some((Input::Unlistened(self.desk.closing.pop()?), self.turn)))?;
         self.inputs += 1;
         self.out.trace.input(&self.desk.name, &input, cause);
