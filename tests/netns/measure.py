@@ -1,0 +1,203 @@
+#!/usr/bin/env python3
+"""Nodes in network namespaces: how fast a change spreads, a crash is seen, and a cut heals.
+
+Run it by hand, as root, on Linux: ./measure.py PICO [--nodes N] [--runs R] [--loss PERCENT]
+[--delay MS]. Each node has a namespace of its own; half of them hang on one bridge and half on
+another, and the cable between the bridges is what is cut. Loss and delay need the kernel's netem,
+and the script ends with a message where there is none. Compare what it prints with
+`pico-sim bench --nodes N`. All that it makes it takes away again.
+"""
+import argparse, datetime, http.client, re, statistics, subprocess, sys, threading, time
+
+ARGS = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+ARGS.add_argument("pico")
+ARGS.add_argument("--nodes", type=int, default=10)
+ARGS.add_argument("--runs", type=int, default=5)
+ARGS.add_argument("--loss", type=float, default=0)
+ARGS.add_argument("--delay", type=float, default=0)
+ARGS = ARGS.parse_args()
+NET = "10.213.7"
+PATIENCE = 60
+
+
+def sh(line):
+    done = subprocess.run(line.split(), capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(f"{line}: {done.stderr.strip()}")
+
+
+def address(node):
+    return f"{NET}.{node}"
+
+
+class Net:
+    """Two bridges in the root namespace, and a namespace on one of them for each node."""
+
+    def __enter__(self):
+        try:
+            self.build()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def build(self):
+        for side in "ab":
+            sh(f"ip link add pico-{side} type bridge")
+            sh(f"ip link set pico-{side} up")
+        sh("ip link add pico-cut-a type veth peer name pico-cut-b")
+        for side in "ab":
+            sh(f"ip link set pico-cut-{side} master pico-{side}")
+            sh(f"ip link set pico-cut-{side} up")
+        sh(f"ip addr add {address(254)}/24 dev pico-a")
+        for node in range(1, ARGS.nodes + 1):
+            side = "a" if node <= (ARGS.nodes + 1) // 2 else "b"
+            sh(f"ip netns add pico-{node}")
+            sh(f"ip link add pico-v{node} type veth peer name eth0 netns pico-{node}")
+            sh(f"ip link set pico-v{node} master pico-{side}")
+            sh(f"ip link set pico-v{node} up")
+            inside = f"ip -n pico-{node}"
+            sh(f"{inside} addr add {address(node)}/24 dev eth0")
+            sh(f"{inside} link set lo up")
+            sh(f"{inside} link set eth0 up")
+            if ARGS.loss or ARGS.delay:
+                netem = f"netem loss {ARGS.loss}% delay {ARGS.delay}ms"
+                sh(f"ip netns exec pico-{node} tc qdisc add dev eth0 root {netem}")
+
+    def cut(self, cut):
+        sh(f"ip link set pico-cut-a {'down' if cut else 'up'}")
+
+    def __exit__(self, *_):
+        lines = [f"ip netns del pico-{node}" for node in range(1, ARGS.nodes + 1)]
+        lines += ["ip link del pico-cut-a", "ip link del pico-a", "ip link del pico-b"]
+        for line in lines:
+            subprocess.run(line.split(), stderr=subprocess.DEVNULL)
+
+
+class Node:
+    """A node, and the events of its log by the system's clock."""
+
+    def __init__(self, number):
+        self.number, self.events = number, []
+        self.changed = threading.Condition()
+        at = address(number)
+        ports = ["--proxy.bind-addr", f"{at}:8001", "--upstream.bind-addr", f"{at}:8002"]
+        ports += ["--admin.bind-addr", f"{at}:8003", "--gossip.bind-addr", f"{at}:8004"]
+        ports += ["--cluster.insecure", "true", "--cluster.node-id", f"node-{number}"]
+        if number > 1:
+            ports += ["--cluster.join", f"{address(1)}:8004"]
+        command = ["ip", "netns", "exec", f"pico-{number}", ARGS.pico, "server", "--workers", "1"]
+        self.process = subprocess.Popen(command + ports, stderr=subprocess.PIPE, text=True)
+        threading.Thread(target=self.read, daemon=True).start()
+
+    def read(self):
+        for line in self.process.stderr:
+            stamp, _, rest = line.strip().partition(" ")
+            try:
+                at = datetime.datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+            except ValueError:
+                continue
+            with self.changed:
+                self.events.append((at, rest))
+                self.changed.notify_all()
+
+    def wait(self, pattern, since):
+        """When a line after `since` first matched."""
+        end, wanted = time.time() + PATIENCE, re.compile(pattern)
+        with self.changed:
+            while True:
+                for at, text in self.events:
+                    if at >= since and wanted.search(text):
+                        return at
+                if not self.changed.wait(end - time.time()):
+                    raise RuntimeError(f"node-{self.number}: no {pattern!r} in {PATIENCE} s")
+
+
+def known(node, endpoint, times):
+    """Asks one node until it knows who serves the endpoint."""
+    conn = http.client.HTTPConnection(address(node), 8001, timeout=PATIENCE)
+    while True:
+        conn.request("GET", "/", headers={"x-pico-endpoint": endpoint})
+        text = conn.getresponse().read()
+        if b"no_upstream" not in text:
+            times.append(time.time())
+            return
+
+
+def change(run):
+    """From the agent's word that it is online to the last node's knowing of it."""
+    endpoint, times = f"change-{run}", []
+    threads = [
+        threading.Thread(target=known, args=(node, endpoint, times))
+        for node in range(2, ARGS.nodes + 1)
+    ]
+    for thread in threads:
+        thread.start()
+    command = ["ip", "netns", "exec", "pico-1", ARGS.pico, "agent", "http", endpoint, "9"]
+    command += ["--connect.url", f"http://{address(1)}:8002"]
+    agent = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        begun = NODES[1].wait(f"registered endpoint={endpoint} ", 0)
+        for thread in threads:
+            thread.join()
+    finally:
+        agent.kill()
+        agent.wait()
+    return max(times) - begun
+
+
+def crash():
+    """From the death of the last node to its being held dead by every other."""
+    last, begun = NODES[ARGS.nodes], time.time()
+    last.process.kill()
+    last.process.wait()
+    others = [NODES[node] for node in range(1, ARGS.nodes)]
+    spans = [node.wait(f"dead node=node-{ARGS.nodes}", begun) - begun for node in others]
+    start(ARGS.nodes)
+    return max(spans)
+
+
+def heal(net):
+    """From the end of a cut to each node's having found again all that it had held dead."""
+    half = (ARGS.nodes + 1) // 2
+    begun = time.time()
+    net.cut(True)
+    halves = [range(1, half + 1), range(half + 1, ARGS.nodes + 1)]
+    pairs = [(a, b) for a in halves[0] for b in halves[1]]
+    pairs += [(b, a) for a, b in pairs]
+    for one, other in pairs:
+        NODES[one].wait(f"dead node=node-{other}$", begun)
+    healed = time.time()
+    net.cut(False)
+    return max(NODES[one].wait(f"found node=node-{o} ", healed) for one, o in pairs) - healed
+
+
+def start(number):
+    begun = time.time()
+    NODES[number] = Node(number)
+    NODES[number].wait(r"\bready\b", begun)
+    for other in NODES.values():
+        if other.number != number:
+            other.wait(f"found node=node-{number} ", begun)
+
+
+def told(what, spans):
+    spans = [round(span * 1000) for span in spans]
+    print(f"{what:36}  median {statistics.median(spans):6.0f} ms   {sorted(spans)}", flush=True)
+
+
+NODES = {}
+try:
+    with Net() as net:
+        for number in range(1, ARGS.nodes + 1):
+            start(number)
+        told("a change is known by every node", [change(run) for run in range(ARGS.runs)])
+        told("a crash is seen by every node", [crash() for _ in range(ARGS.runs)])
+        told("a cluster in two halves is one again", [heal(net) for _ in range(min(2, ARGS.runs))])
+except RuntimeError as error:
+    sys.exit(f"measure.py: {error}")
+finally:
+    for node in NODES.values():
+        node.process.kill()
