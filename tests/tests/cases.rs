@@ -28,7 +28,7 @@ fn a_swarm_draws_every_kind_of_fault() {
             drawn.insert(format!("{fault:?}").split(' ').next().unwrap_or_default().to_owned());
         }
     }
-    assert_eq!(drawn.len(), 13, "{drawn:?}");
+    assert_eq!(drawn.len(), 18, "{drawn:?}");
 }
 
 #[test]

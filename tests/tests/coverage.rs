@@ -5,10 +5,12 @@ use pico_sim::kernel::Trace;
 use pico_sim::sometimes::{self, Point, Reached};
 
 #[test]
-fn a_swarm_comes_to_every_coverage_point() {
+fn a_swarm_comes_to_every_coverage_point_and_breaks_nothing() {
     let mut all = Reached::default();
     for seed in SEEDS {
-        let (_, reached) = sometimes::play(Case::swarm(seed, &Swarm::rough()), Trace::default());
+        let (run, reached) = sometimes::play(Case::swarm(seed, &Swarm::rough()), Trace::default());
+        let broken = run.broken().filter(|_| !OPEN.contains(&seed));
+        assert!(broken.is_none(), "seed {seed}: {}", broken.expect("it broke"));
         reached.points().for_each(|point| all.add(point));
     }
     let missed: Vec<_> = Point::ALL.iter().filter(|point| !all.has(**point)).collect();
@@ -36,3 +38,6 @@ fn points_have_names_of_their_own_and_sentences() {
 }
 
 const SEEDS: core::ops::Range<u64> = 0..500;
+/// Seeds that are known to break something: a link between nodes with a key does not come up
+/// within its second though nothing is wrong any more. To be taken off with the fix.
+const OPEN: [u64; 2] = [116, 219];

@@ -10,9 +10,9 @@ use pico_sim::run::Run;
 const PINNED: [(u64, &str); 5] = [
     (1, "15671c8fc16dd2b8"),
     (7, "fa3c61e74d3f64f3"),
-    (12, "10d0f98a0632a236"),
-    (500, "9f52b6bc57521a11"),
-    (3133, "daa494780b4fddca"),
+    (12, "35d37332801a001e"),
+    (500, "13e01bfc3898a3b8"),
+    (3133, "b1412eaebe3cb0fd"),
 ];
 
 #[test]

@@ -105,7 +105,9 @@ impl Machine {
             self.look_who_answers(addr, bytes);
         }
         let meant = |boot: Boot| boot == of || why == Consult::Knock;
-        let answer = answer.and_then(|bytes| self.open(bytes)).filter(|(boot, _)| meant(*boot));
+        // Nothing at all says whoever was asked in the name of another cluster, or by itself.
+        let said = answer.filter(|bytes| !bytes.is_empty());
+        let answer = said.and_then(|bytes| self.open(bytes)).filter(|(boot, _)| meant(*boot));
         if let Consult::Fetch(boot) = why {
             let messages = answer.map(|(_, messages)| messages.filter_map(Result::ok).collect());
             return self.fetch_heard(of, boot, messages);

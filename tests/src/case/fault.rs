@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 /// One thing that goes wrong.
 ///
 /// Hosts are named as in [`Shape`](super::Shape), or as a group: `all`, `nodes`, `agents`,
-/// `services`, `clients`, `zone-0`. What lasts ends at the case's `heal` at the latest.
+/// `services`, `clients`, `zone-0`; or several of these, with commas between them. What lasts ends at the case's `heal` at the latest.
 ///
 /// Some faults wait at a byte of a stream, which is named by who dialled it and as how manyeth of
 /// their dials; so such a fault hits the same place of a conversation whatever its timing, and
@@ -73,6 +73,68 @@ pub enum Fault {
         who: String,
         /// Millionths by which it is faster.
         ppm: i32,
+    },
+    /// A machine's calendar goes back: whatever starts there from then on believes that it is so
+    /// much earlier.
+    ClockBack {
+        /// Whose machine.
+        who: String,
+        /// When.
+        at: Span,
+        /// By how much.
+        by: Span,
+    },
+    /// A node is started anew under the name of another.
+    Namesake {
+        /// Which node.
+        who: String,
+        /// The node whose name it takes.
+        of: String,
+        /// When.
+        at: Span,
+        /// After how long it is started again under its own name, and the other if it has ended.
+        lasts: Span,
+    },
+    /// A node dies, and its address goes to a node of another cluster that has the same name and
+    /// looks for others at the same places.
+    Recycled {
+        /// Which node.
+        who: String,
+        /// When.
+        at: Span,
+        /// After how long it has its address back.
+        lasts: Span,
+    },
+    /// Nodes are replaced by others, one every so often, each under a name that nobody has had.
+    Turnover {
+        /// Which nodes, in turn.
+        who: String,
+        /// From when on.
+        at: Span,
+        /// For how long.
+        lasts: Span,
+        /// From one to the next.
+        every: Span,
+    },
+    /// Somebody who has no key sends datagrams to nodes, again and again.
+    Intruder {
+        /// To whom.
+        who: String,
+        /// What.
+        how: Intrusion,
+        /// When.
+        at: Span,
+        /// For how long.
+        lasts: Span,
+    },
+    /// A node that does nothing but gossip serves so many endpoints more, all at once.
+    Churn {
+        /// Which node.
+        who: String,
+        /// When.
+        at: Span,
+        /// How many.
+        endpoints: u32,
     },
     /// Nothing passes between two groups of hosts.
     Cut {
@@ -185,6 +247,28 @@ pub enum Traffic {
     Streams,
 }
 
+/// What somebody sends who does not belong to the cluster.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Intrusion {
+    /// Datagrams that were sent before, from whoever sent them, to whoever got them or to others.
+    Replay,
+    /// Bytes that mean nothing, and pieces of datagrams.
+    Garbage,
+    /// What nodes say, in the name of another cluster.
+    Stranger,
+    /// What nodes said, back to themselves.
+    Mirror,
+    /// Versions and messages that are yet to be invented.
+    Future,
+}
+
+impl Intrusion {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Replay, Self::Garbage, Self::Stranger, Self::Mirror, Self::Future];
+}
+
 /// How names are answered when something is wrong with them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -197,6 +281,8 @@ pub enum Answer {
     Partial,
     /// With an address that nobody has any more, before the right ones.
     Stale,
+    /// With the asker's own address, if it is one of them, and no other.
+    Own,
 }
 
 impl Way {
@@ -231,6 +317,12 @@ impl Fault {
             | Self::Stop { at, .. }
             | Self::Pause { at, .. }
             | Self::Slow { at, .. }
+            | Self::ClockBack { at, .. }
+            | Self::Namesake { at, .. }
+            | Self::Recycled { at, .. }
+            | Self::Turnover { at, .. }
+            | Self::Intruder { at, .. }
+            | Self::Churn { at, .. }
             | Self::Cut { at, .. }
             | Self::Weather { at, .. }
             | Self::Names { at, .. } => Some(*at),
@@ -247,6 +339,10 @@ impl Fault {
         match self {
             Self::Pause { lasts, .. }
             | Self::Slow { lasts, .. }
+            | Self::Namesake { lasts, .. }
+            | Self::Recycled { lasts, .. }
+            | Self::Turnover { lasts, .. }
+            | Self::Intruder { lasts, .. }
             | Self::Cut { lasts, .. }
             | Self::Weather { lasts, .. }
             | Self::Names { lasts, .. } => Some(*lasts),
@@ -255,6 +351,8 @@ impl Fault {
             | Self::PowerLoss { .. }
             | Self::Stop { .. }
             | Self::Drift { .. }
+            | Self::ClockBack { .. }
+            | Self::Churn { .. }
             | Self::Reset { .. }
             | Self::Refuse { .. }
             | Self::Blackhole { .. } => None,
@@ -270,6 +368,12 @@ impl Fault {
             Self::Pause { .. }
             | Self::Slow { .. }
             | Self::Drift { .. }
+            | Self::ClockBack { .. }
+            | Self::Namesake { .. }
+            | Self::Recycled { .. }
+            | Self::Turnover { .. }
+            | Self::Intruder { .. }
+            | Self::Churn { .. }
             | Self::Cut { .. }
             | Self::Weather { .. }
             | Self::Reset { .. }
@@ -284,12 +388,18 @@ impl Fault {
     pub fn names(&self) -> Vec<&str> {
         match self {
             Self::Cut { from, to, .. } | Self::Weather { from, to, .. } => vec![from, to],
+            Self::Namesake { who, of, .. } => vec![who, of],
             Self::Crash { who, .. }
             | Self::PowerLoss { who, .. }
             | Self::Stop { who, .. }
             | Self::Pause { who, .. }
             | Self::Slow { who, .. }
             | Self::Drift { who, .. }
+            | Self::ClockBack { who, .. }
+            | Self::Recycled { who, .. }
+            | Self::Turnover { who, .. }
+            | Self::Intruder { who, .. }
+            | Self::Churn { who, .. }
             | Self::Reset { who, .. }
             | Self::Stall { who, .. }
             | Self::Refuse { who, .. }

@@ -101,6 +101,10 @@ impl Case {
         if let Some((name, count)) = counts.iter().find(|(_, count)| *count > HOSTS_MAX) {
             return Err(format!("shape.{name} must be at most {HOSTS_MAX}, not {count}"));
         }
+        if shape.name_bytes > NAME_BYTES_MAX {
+            let bytes = shape.name_bytes;
+            return Err(format!("shape.name-bytes must be at most {NAME_BYTES_MAX}, not {bytes}"));
+        }
         if self.heal < self.warm_up {
             return Err("heal must not come before warm-up ends".into());
         }
@@ -122,3 +126,5 @@ fn file(path: &Path, error: io::Error) -> CaseError {
 
 /// Hosts of one kind: each has an address of its own in a network of that kind.
 const HOSTS_MAX: usize = 60_000;
+/// Bytes of a node's name, of which endpoints may have twice as many.
+const NAME_BYTES_MAX: usize = 64;

@@ -11,11 +11,11 @@ mod shape;
 mod span;
 mod swarm;
 
-pub use fault::{Answer, Fault, Traffic, Way};
+pub use fault::{Answer, Fault, Intrusion, Traffic, Way};
 pub use file::CaseError;
 pub use link::{Chance, Link};
 pub use load::{Kind, Load};
-pub use shape::{Member, Role, Shape};
+pub use shape::{Join, Member, Role, Shape};
 pub use span::Span;
 pub use swarm::Swarm;
 

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 /// `client-1`, `balancer`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Shape {
     /// Nodes.
     pub nodes: usize,
@@ -38,6 +39,29 @@ pub struct Shape {
     pub window_bytes: usize,
     /// Bytes that wait before a socket.
     pub outbox_bytes: usize,
+    /// Where nodes look for each other.
+    pub join: Join,
+    /// Nodes do nothing but gossip, so that there may be a thousand of them: there are no agents
+    /// and no clients, and nodes serve what the load has them serve.
+    pub gossip_only: bool,
+    /// Bytes of each node's name, if it would otherwise have fewer; endpoints that only gossip
+    /// knows have twice as many, as far as they may.
+    pub name_bytes: usize,
+    /// How long nodes remember those that are dead.
+    pub remembered: Span,
+    /// Every second node says things of itself that the others have never heard of.
+    pub mixed: bool,
+}
+
+/// Where nodes look for each other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Join {
+    /// At the addresses of the first three.
+    #[default]
+    First,
+    /// At a name, which stands for all of them.
+    Name,
 }
 
 impl Default for Shape {
@@ -57,6 +81,11 @@ impl Default for Shape {
             grace_period: Span::secs(60),
             window_bytes: 64 * 1024,
             outbox_bytes: 256 * 1024,
+            join: Join::First,
+            gossip_only: false,
+            name_bytes: 0,
+            remembered: Span::secs(24 * 3_600),
+            mixed: false,
         }
     }
 }
@@ -115,6 +144,7 @@ impl Shape {
     pub fn count(&self, role: Role) -> usize {
         match role {
             Role::Node => self.nodes,
+            Role::Agent | Role::Service | Role::Client | Role::Balancer if self.gossip_only => 0,
             Role::Agent | Role::Service => self.agents,
             Role::Client => self.clients,
             Role::Balancer => usize::from(self.balancer),
@@ -126,18 +156,23 @@ impl Shape {
         member.at % self.zones
     }
 
-    /// Whether `who`, a host's name or a group's, means this host.
+    /// Whether `who`, a host's name or a group's, or several with commas between them, means this
+    /// host.
     pub fn means(&self, who: &str, member: Member) -> bool {
-        let group = |role: Role| who.strip_suffix('s') == Some(role.name());
-        who == "all"
-            || group(member.role)
-            || who == member.name()
-            || who == format!("zone-{}", self.zone(member))
+        let means = |who: &str| {
+            let group = |role: Role| who.strip_suffix('s') == Some(role.name());
+            who == "all"
+                || group(member.role)
+                || who == member.name()
+                || who == format!("zone-{}", self.zone(member))
+        };
+        who.split(',').any(|who| means(who.trim()))
     }
 
-    /// Whether `who` means any host.
+    /// Whether `who` means any host, and each part of it does.
     pub fn knows(&self, who: &str) -> bool {
-        self.hosts().iter().any(|member| self.means(who, *member))
+        let hosts = self.hosts();
+        who.split(',').all(|who| hosts.iter().any(|member| self.means(who, *member)))
     }
 }
 

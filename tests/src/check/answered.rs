@@ -43,7 +43,8 @@ impl Look for Judge {
                 }
             }
         }
-        if !matches!(run.moment, Moment::Rest | Moment::Over) {
+        // Where nodes do nothing but gossip nobody asks for anything.
+        if !matches!(run.moment, Moment::Rest | Moment::Over) || run.case.shape.gossip_only {
             return Ok(());
         }
         let load = &run.case.load;

@@ -21,11 +21,13 @@ impl Look for Judge {
     fn look(&mut self, run: &Run) -> Result<(), Broken> {
         for seat in run.cast.of(Role::Node).flat_map(Life::workers) {
             let worker = run.world.host::<Worker>(*seat);
-            let counts = worker.counts();
-            if counts.begun != counts.answered + counts.failed + counts.under_way {
-                return Err(self.broken(run, format!("{counts:?}")).by(*seat));
+            // Those of clients, and those of other nodes.
+            for counts in [worker.counts(), worker.relayed()] {
+                if counts.begun != counts.answered + counts.failed + counts.under_way {
+                    return Err(self.broken(run, format!("{counts:?}")).by(*seat));
+                }
             }
-            let told = worker.tally().requests;
+            let (counts, told) = (worker.counts(), worker.tally().requests);
             let over = told.answered + told.failed.total();
             if told.accepted != over + told.in_flight || told.accepted != counts.begun {
                 let said = format!("{counts:?}, of which an operator is told {told:?}");

@@ -6,9 +6,16 @@ mod bounded;
 mod bytes;
 mod conserved;
 mod drained;
+pub mod ghosts;
+pub mod gossipers;
+mod isolated;
 mod once;
 mod placed;
+pub mod prefix;
+mod quiet;
 mod rest;
+mod returned;
+mod truth;
 
 use crate::actors::Service;
 use crate::case::Role;
@@ -105,6 +112,12 @@ pub fn judges() -> Vec<Box<dyn Judge>> {
         Box::<drained::Judge>::default(),
         Box::<rest::Judge>::default(),
         Box::<conserved::Judge>::default(),
+        Box::<prefix::Judge>::default(),
+        Box::<ghosts::Judge>::default(),
+        Box::<truth::Judge>::default(),
+        Box::<isolated::Judge>::default(),
+        Box::<quiet::Judge>::default(),
+        Box::<returned::Judge>::default(),
     ]
 }
 

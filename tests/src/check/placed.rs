@@ -4,7 +4,8 @@ use super::{Broken, Invariant, Judge as Look, New};
 use crate::actors::{Client, Outcome};
 use crate::case::Role;
 use crate::kernel::SeatId;
-use crate::run::Run;
+use crate::run::{Life, Moment, Run};
+use pico_core::server::Worker;
 use std::collections::BTreeSet;
 
 /// Compares where requests were meant to go with where they went.
@@ -35,11 +36,21 @@ impl Look for Judge {
             for arrival in self.arrivals.of(seat, service.arrivals()) {
                 self.saw.insert((arrival.id, seat));
                 let plan = run.work.plan(arrival.id);
-                let hops = arrival.via.iter().filter(|via| via.contains("node-")).count();
-                if plan.endpoint != endpoint || hops > 2 {
+                if plan.endpoint != endpoint {
                     let detail = format!("{} got {arrival:?}, though {plan:?}", life.name);
                     let broken = self.broken(run, detail).of_request(arrival.id);
                     return Err(broken.at(arrival.began).by(seat));
+                }
+            }
+        }
+        if run.moment == Moment::Rest {
+            for seat in run.cast.of(Role::Node).flat_map(Life::workers) {
+                // What another node forwarded here would come on top of what clients asked for.
+                let tally = run.world.host::<Worker>(*seat).tally();
+                let (asked, sent) = (tally.requests.accepted, tally.calls.by_link);
+                if sent > asked + tally.calls.retried {
+                    let detail = format!("{sent} calls for {asked} requests: {:?}", tally.calls);
+                    return Err(self.broken(run, detail).by(*seat));
                 }
             }
         }

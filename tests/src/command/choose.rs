@@ -23,9 +23,12 @@ pub(super) struct Life {
     /// A scenario's name, or a file; without one the whole case is drawn from the seed
     #[arg(long, value_name = "NAME|FILE")]
     pub(super) scenario: Option<PathBuf>,
-    /// How many nodes
+    /// How many nodes; drawn from the seed without it, 1 to 16
     #[arg(long)]
     nodes: Option<usize>,
+    /// Nodes do nothing but gossip, and serve what they are told to
+    #[arg(long)]
+    gossip: bool,
     /// How long things may go wrong; what loads a cluster by the second goes on as long
     #[arg(long = "for", value_name = "SPAN")]
     lasts: Option<Span>,
@@ -85,7 +88,9 @@ impl Life {
     /// The case with this seed.
     pub(super) fn case(&self, seed: Option<u64>) -> Result<Case, Refusal> {
         let off = self.faults.as_deref().is_some_and(|faults| faults == "off");
-        let swarm = if off { Swarm::calm() } else { Swarm::rough() };
+        let mut swarm = if off { Swarm::calm() } else { Swarm::rough() };
+        swarm.nodes = self.nodes;
+        swarm.most.gossip_only = self.gossip;
         let mut case = match &self.scenario {
             Some(name) => scenario::find(name)?,
             None => Case::swarm(seed.unwrap_or_default(), &swarm),
@@ -94,6 +99,7 @@ impl Life {
         if let Some(nodes) = self.nodes {
             case.set(&format!("shape.nodes={nodes}"))?;
         }
+        case.shape.gossip_only |= self.gossip;
         if let Some(Span(lasts)) = self.lasts {
             if !case.load.every.0.is_zero() {
                 let (old, new) = (case.heal.0.as_millis().max(1), lasts.as_millis());
@@ -121,23 +127,26 @@ impl Life {
     /// The words that say so on the command line.
     pub(super) fn words(&self) -> String {
         let mut words = Vec::new();
-        let mut put = |flag: &str, value: &OsStr| {
+        let put = |words: &mut Vec<String>, flag: &str, value: &OsStr| {
             words.push(format!(" --{flag} {}", quoted(&value.to_string_lossy())));
         };
         if let Some(scenario) = &self.scenario {
-            put("scenario", scenario.as_os_str());
+            put(&mut words, "scenario", scenario.as_os_str());
         }
         if let Some(nodes) = self.nodes {
-            put("nodes", nodes.to_string().as_ref());
+            put(&mut words, "nodes", nodes.to_string().as_ref());
+        }
+        if self.gossip {
+            words.push(" --gossip".to_owned());
         }
         if let Some(lasts) = self.lasts {
-            put("for", lasts.to_string().as_ref());
+            put(&mut words, "for", lasts.to_string().as_ref());
         }
         if let Some(faults) = &self.faults {
-            put("faults", faults.as_os_str());
+            put(&mut words, "faults", faults.as_os_str());
         }
         for assignment in &self.sets {
-            put("set", assignment.as_ref());
+            put(&mut words, "set", assignment.as_ref());
         }
         words.concat()
     }

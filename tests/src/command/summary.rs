@@ -5,6 +5,7 @@ use crate::case::Role;
 use crate::run::Run;
 use core::time::Duration;
 use pico_core::Instant;
+use pico_core::gossip;
 use pico_core::note::Note;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -25,6 +26,65 @@ pub(super) struct Summary {
     /// Lives that ended without having been told to.
     deaths: usize,
     hits: u64,
+    /// What nodes made of each other, where there are several.
+    cluster: Option<Cluster>,
+}
+
+/// What the nodes of a cluster made of each other, all lives together.
+struct Cluster {
+    /// Nodes that live in the end, and lives of nodes in all.
+    nodes: (usize, usize),
+    suspicions: u64,
+    refuted: u64,
+    /// Suspicions that ended in somebody being held dead.
+    deaths: u64,
+    /// What came from another cluster or could not be read.
+    strange: u64,
+    /// Bytes of datagrams a second and node, without headers.
+    bytes_s: u64,
+}
+
+impl Cluster {
+    fn of(run: &Run) -> Option<Self> {
+        let lives: Vec<_> = run.cast.of(Role::Node).filter(|life| !life.foreign).collect();
+        let all: Vec<_> = lives.iter().filter_map(|life| run.gossip(life)).collect();
+        if all.is_empty() {
+            return None;
+        }
+        let sum = |part: fn(gossip::Counts) -> u64| all.iter().map(|one| part(one.counts())).sum();
+        let bytes: u64 = sum(|counts| counts.sent_bytes);
+        let lived = lives.iter().map(|life| life.ended.unwrap_or(run.world.now()).since(life.born));
+        let lived: Duration = lived.sum();
+        Some(Self {
+            nodes: (lives.iter().filter(|life| life.is_alive()).count(), lives.len()),
+            suspicions: sum(|counts| counts.suspicions),
+            refuted: sum(|counts| counts.refuted),
+            deaths: sum(|counts| counts.deaths),
+            strange: sum(|counts| counts.strange + counts.malformed),
+            bytes_s: bytes / lived.as_secs().max(1),
+        })
+    }
+
+    fn text(&self) -> String {
+        let Self { nodes: (up, lives), suspicions, refuted, deaths, strange, bytes_s } = self;
+        format!(
+            "{up} nodes in the end, of {lives} that were started; {suspicions} suspicions, \
+             {refuted} refuted, {deaths} ended in death; {strange} packets not understood; \
+             {bytes_s} bytes/s of gossip each\n"
+        )
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "nodes": self.nodes.0,
+            "lives": self.nodes.1,
+            "suspicions": self.suspicions,
+            "refuted": self.refuted,
+            "deaths": self.deaths,
+            "strange": self.strange,
+            "bytes_s": self.bytes_s,
+        })
+    }
 }
 
 impl Summary {
@@ -69,6 +129,7 @@ impl Summary {
             tunnels: (came, went),
             deaths: all.saturating_sub(alive + told + clients),
             hits: run.world.net().counts().hits,
+            cluster: Cluster::of(run),
         }
     }
 
@@ -93,6 +154,9 @@ impl Summary {
         let ((came, went), deaths, hits) = (self.tunnels, self.deaths, self.hits);
         put(&mut text, format_args!("tunnels came {came} times and went {went} times; "));
         put(&mut text, format_args!("{deaths} processes died; faults befell {hits} connections\n"));
+        if let Some(cluster) = &self.cluster {
+            text += &cluster.text();
+        }
         if let (Some((first, ..)), Some((last, ..))) = (self.failed.first(), self.failed.last()) {
             let [first, last] = [first, last].map(|at| super::print::seconds(*at));
             put(
@@ -131,6 +195,7 @@ impl Summary {
             "tunnels": { "came": self.tunnels.0, "went": self.tunnels.1 },
             "deaths": self.deaths,
             "hits": self.hits,
+            "cluster": self.cluster.as_ref().map(Cluster::json),
         })
     }
 }

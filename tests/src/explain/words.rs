@@ -1,7 +1,7 @@
 //! Cases, plans and ends in words.
 
 use crate::actors::{Abort, Arrival, Body, End, Outcome, Pace, Parting, Plan, Record};
-use crate::case::{Answer, Fault, Kind, Link, Traffic, Way};
+use crate::case::{Answer, Fault, Intrusion, Kind, Link, Traffic, Way};
 use core::fmt::{Arguments, Write as _};
 use pico_core::Instant;
 use pico_core::note::{Gone, Note, Why};
@@ -137,6 +137,23 @@ pub fn fault(fault: &Fault) -> String {
         Fault::Pause { who, .. } => format!("{who} gets no processor"),
         Fault::Slow { who, times, .. } => format!("{who} runs {times} times slower"),
         Fault::Drift { who, ppm } => format!("the clock of {who} is {ppm} ppm fast"),
+        Fault::ClockBack { who, by, .. } => format!("the calendar of {who} goes back by {by}"),
+        Fault::Namesake { who, of, .. } => format!("{who} is started under the name of {of}"),
+        Fault::Recycled { who, .. } => {
+            format!("{who} dies, and a node of another cluster gets its address")
+        }
+        Fault::Turnover { who, every, .. } => format!("every {every} one of {who} is replaced"),
+        Fault::Intruder { who, how, .. } => {
+            let what = match how {
+                Intrusion::Replay => "is sent again what was sent before",
+                Intrusion::Garbage => "is sent garbage",
+                Intrusion::Stranger => "is sent packets of another cluster",
+                Intrusion::Mirror => "is sent its own packets",
+                Intrusion::Future => "is sent versions and messages that there are not yet",
+            };
+            format!("{who} {what}")
+        }
+        Fault::Churn { who, endpoints, .. } => format!("{who} serves {endpoints} endpoints more"),
         Fault::Cut { from, to, both, only, flaps, .. } => {
             let what = match only {
                 Traffic::All => "nothing passes",
@@ -167,6 +184,7 @@ pub fn fault(fault: &Fault) -> String {
                 Answer::Never => "gets no answer about names",
                 Answer::Partial => "is told a part of the addresses of names",
                 Answer::Stale => "is told an old address of names first",
+                Answer::Own => "is told no address of names but its own",
             };
             format!("{who} {how}")
         }

@@ -20,7 +20,7 @@ use crate::{laws, model};
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 19] = [
+pub const TARGETS: [(&str, Target); 20] = [
     ("agent", agent),
     ("chain", chain),
     ("endpoint", endpoint),
@@ -31,6 +31,7 @@ pub const TARGETS: [(&str, Target); 19] = [
     ("http1_model", http1_model),
     ("http1_relay", http1_relay),
     ("http1_server", http1_server),
+    ("node", node),
     ("rpc", rpc),
     ("rpc_blocks", rpc_blocks),
     ("rpc_model", rpc_model),
@@ -91,6 +92,11 @@ pub fn http1_relay(data: &[u8]) {
 /// An HTTP/1 connection from a client.
 pub fn http1_server(data: &[u8]) {
     laws::hold::<http1_server::World>(data);
+}
+
+/// The control plane of a node among its workers and other nodes.
+pub fn node(data: &[u8]) {
+    laws::hold::<laws::node::Node>(data);
 }
 
 /// One side of a tunnel.

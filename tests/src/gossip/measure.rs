@@ -253,7 +253,13 @@ impl Followed {
     /// Whether every node knows of it.
     fn is_known(&mut self, cluster: &Cluster) -> bool {
         let boot = cluster.boot(self.at);
-        let head = |at| cluster.peer(at).gossip.directory(boot).map_or(0, |log| log.head());
+        let head = |at| {
+            cluster
+                .peer(at)
+                .gossip
+                .directory(boot)
+                .map_or(0, pico_core::gossip::directory::Replica::head)
+        };
         let own = head(self.at);
         if !self.committed && own > self.head {
             (self.head, self.committed) = (own, true);

@@ -5,6 +5,7 @@ use core::net::SocketAddr;
 use pico_core::gossip::{Action, CONSULT_MAX, Input, Machine as Gossip, State};
 use pico_core::host::{self, Host};
 use pico_core::id::{AskId, Boot, ConnId, ConnIds, ConnMap, Side};
+use pico_core::note::Note;
 use pico_core::routing::EndpointId;
 use pico_core::{Instant, Machine, Outbox};
 use std::collections::{BTreeMap, VecDeque};
@@ -122,11 +123,16 @@ impl Peer {
                     };
                 }
             }
-            Action::Unopened(_) => {}
-            Action::Ready { complete } => self.note(Told::Ready(complete)),
-            Action::Missed { .. } => {}
-            Action::Namesake(_) => {
+            Action::Unopened(_) | Action::Missed { .. } => {}
+            Action::Ready { complete } => {
+                self.note(Told::Ready(complete));
+                let live = self.gossip.members().filter(|member| member.state.is_live());
+                let note = Note::Joined { nodes: live.count() + 1, complete };
+                self.actions.push_back(host::Action::Note(note));
+            }
+            Action::Namesake(peer) => {
                 self.note(Told::Namesake);
+                self.actions.push_back(host::Action::Note(Note::Namesake { peer }));
                 self.actions.push_back(host::Action::Done);
             }
             Action::Left => {

@@ -197,6 +197,12 @@ fn byte_located(fault: &Fault) -> Option<(&str, u64)> {
         | Fault::Pause { .. }
         | Fault::Slow { .. }
         | Fault::Drift { .. }
+        | Fault::ClockBack { .. }
+        | Fault::Namesake { .. }
+        | Fault::Recycled { .. }
+        | Fault::Turnover { .. }
+        | Fault::Intruder { .. }
+        | Fault::Churn { .. }
         | Fault::Cut { .. }
         | Fault::Weather { .. }
         | Fault::Names { .. } => None,

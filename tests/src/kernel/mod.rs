@@ -26,7 +26,7 @@ mod trace;
 mod walk;
 mod world;
 
-pub use net::{Counts, Net};
+pub use net::{Counts, Net, Overheard};
 pub use trace::{Entry, Step, Trace};
 pub use world::{Place, World};
 

@@ -11,6 +11,7 @@ use super::trace::Trace;
 use super::{ProcessId, SeatId};
 use crate::case::{Case, Member};
 use crate::draw::Draw as _;
+use bytes::BytesMut;
 use core::any::Any;
 use core::fmt::Debug;
 use core::net::{IpAddr, SocketAddr};
@@ -217,6 +218,17 @@ impl World {
     pub fn tell<L: 'static>(&mut self, seat: SeatId, letter: L) {
         let delivery = Delivery::Letter(Box::new(letter), 0);
         self.out.events.add(self.now, Event::Deliver(seat, delivery));
+    }
+
+    /// From now on datagrams are overheard.
+    pub fn overhear(&mut self) {
+        self.out.net.overhear();
+    }
+
+    /// A datagram comes to `to` that somebody outside has sent in the name of `from`.
+    pub fn inject(&mut self, from: SocketAddr, to: SocketAddr, bytes: &[u8]) {
+        let datagram = Datagram { from, to, bytes: BytesMut::from(bytes), cause: 0 };
+        self.out.events.add(self.now, Event::Datagram(datagram));
     }
 
     /// A process ends without a word; its machine lives on, and resets its connections.

@@ -126,7 +126,7 @@ pub fn draw_message(choices: &mut Choices) -> Message {
     }
 }
 
-fn draw_messages(choices: &mut Choices) -> Vec<u8> {
+pub(super) fn draw_messages(choices: &mut Choices) -> Vec<u8> {
     let mut out = BytesMut::new();
     for _ in 0..choices.below(6) {
         draw_message(choices).put(&mut out);
@@ -134,7 +134,7 @@ fn draw_messages(choices: &mut Choices) -> Vec<u8> {
     out.to_vec()
 }
 
-fn draw_boot(choices: &mut Choices) -> Boot {
+pub(super) fn draw_boot(choices: &mut Choices) -> Boot {
     *choices.pick(&[Boot(2), Boot(3), ME, Boot(4), Boot(6), Boot(7), Boot(2), Boot(0)])
 }
 
@@ -183,7 +183,7 @@ fn draw_member(choices: &mut Choices, boot: Boot) -> Member {
     }
 }
 
-fn addr(which: u16) -> SocketAddr {
+pub(super) fn addr(which: u16) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, 1], 8000 + which))
 }
 
@@ -412,11 +412,11 @@ impl Subject for Gossip {
 
 pub(super) const CLUSTER: &str = "pico";
 pub(super) const ME: Boot = Boot(5);
-const GENERATION: u64 = 10;
+pub(super) const GENERATION: u64 = 10;
 const NAMES: [&str; 6] = ["a", "ab", "abc", "b", "web-1", "web-2"];
 
 /// What gossip about so few holds at most; raw bytes may bring in a few boots more.
-const MOST: Held = Held {
+pub(super) const MOST: Held = Held {
     members: 40,
     gone: 40,
     floors: 40,

@@ -16,6 +16,7 @@
 pub mod agent;
 pub mod gossip;
 mod greet;
+pub mod node;
 mod operator;
 mod play;
 pub mod sealed;

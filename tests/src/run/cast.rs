@@ -19,6 +19,8 @@ pub struct Life {
     pub number: usize,
     /// What it called itself.
     pub name: String,
+    /// Whether it is a node of another cluster, which only has the address of one of ours.
+    pub foreign: bool,
     /// Its process, which is the same in each life.
     pub process: ProcessId,
     /// Its machines: of a node, the control plane and then its workers; of others there is one.

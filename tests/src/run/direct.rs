@@ -1,11 +1,13 @@
 //! Lets happen what befalls whole processes, in its time.
 
+use super::boot::Guise;
 use super::{LOOK, Run, at};
 use crate::case::{Case, Fault, Member, Role, Span};
+use crate::gossip;
 use core::time::Duration;
 use pico_core::Instant;
-use pico_core::agent::{self, Agent};
-use pico_core::server::{Letter, Node};
+use pico_core::agent;
+use pico_core::server::Letter;
 use std::collections::BTreeMap;
 
 /// What is still to happen to processes.
@@ -19,10 +21,25 @@ pub(super) struct Agenda {
 
 #[derive(Clone, Copy, Debug)]
 enum Order {
-    Crash { back: Option<Span>, renamed: bool },
-    PowerOff { back: Option<Span> },
-    Stop { back: Option<Span> },
-    Start { renamed: bool },
+    Crash {
+        back: Option<Span>,
+        renamed: bool,
+    },
+    PowerOff {
+        back: Option<Span>,
+    },
+    Stop {
+        back: Option<Span>,
+    },
+    Start {
+        renamed: bool,
+    },
+    /// Crash, and start as another.
+    Pose(Guise),
+    /// Crash, and start as oneself.
+    Resume,
+    /// Serve so many endpoints more.
+    Burst(u32),
 }
 
 impl Agenda {
@@ -30,8 +47,30 @@ impl Agenda {
     /// group of hosts leaves them out.
     pub(super) fn of(case: &Case) -> Self {
         let mut agenda = Self::default();
+        let hosts = case.shape.hosts();
         for fault in &case.faults {
             let (who, order) = match fault {
+                Fault::Namesake { who, of, at: from, lasts } => {
+                    let meant = |host: &&Member| case.shape.means(of, **host);
+                    let Some(of) = hosts.iter().find(meant).copied() else { continue };
+                    // Whoever has ended for its namesake's sake is back once that is gone.
+                    let over = at(*from) + lasts.0 + Duration::from_secs(1);
+                    agenda.add(over.min(at(case.heal)), of, Order::Start { renamed: false });
+                    (who, Order::Pose(Guise::Of(of)))
+                }
+                Fault::Turnover { who, at: from, lasts, every } => {
+                    let until = (at(*from) + lasts.0).min(at(case.heal));
+                    let hosts = hosts.iter().filter(|host| case.shape.means(who, **host));
+                    let mut hosts = hosts.copied().cycle();
+                    let mut when = at(*from);
+                    while let Some(host) = hosts.next().filter(|_| when < until) {
+                        agenda.add(when, host, Order::Pose(Guise::Renamed));
+                        when = when + every.0.max(Duration::from_millis(1));
+                    }
+                    continue;
+                }
+                Fault::Recycled { who, .. } => (who, Order::Pose(Guise::Foreign)),
+                Fault::Churn { who, endpoints, .. } => (who, Order::Burst(*endpoints)),
                 Fault::Crash { who, back, renamed, .. } => {
                     (who, Order::Crash { back: *back, renamed: *renamed })
                 }
@@ -40,6 +79,8 @@ impl Agenda {
                 Fault::Pause { .. }
                 | Fault::Slow { .. }
                 | Fault::Drift { .. }
+                | Fault::ClockBack { .. }
+                | Fault::Intruder { .. }
                 | Fault::Cut { .. }
                 | Fault::Weather { .. }
                 | Fault::Reset { .. }
@@ -48,10 +89,14 @@ impl Agenda {
                 | Fault::Blackhole { .. }
                 | Fault::Names { .. } => continue,
             };
-            let hosts = case.shape.hosts();
-            let meant = hosts.into_iter().filter(|host| host.role != Role::Client);
+            let from = at(fault.at().unwrap_or_default());
+            let meant = hosts.iter().copied().filter(|host| host.role != Role::Client);
             for member in meant.filter(|host| case.shape.means(who, *host)) {
-                agenda.add(at(fault.at().unwrap_or_default()), member, order);
+                agenda.add(from, member, order);
+                if matches!(order, Order::Pose(_)) {
+                    let over = from + fault.lasts().unwrap_or_default().0;
+                    agenda.add(over.min(at(case.heal)), member, Order::Resume);
+                }
             }
         }
         agenda
@@ -75,6 +120,8 @@ impl Run {
             let next = self.agenda.next_at().unwrap_or(end);
             let pause = (self.world.now() + LOOK).min(end).min(next);
             self.world.run(pause, |_| false);
+            self.churn();
+            self.intrude();
             self.bury();
             while self.agenda.next_at().is_some_and(|at| at <= self.world.now()) {
                 let ((_, _), (member, order)) =
@@ -129,10 +176,20 @@ impl Run {
             Order::Stop { back } => self.stop(member, back),
             Order::Start { renamed } => {
                 if self.cast.now(member).is_none() {
-                    self.boot(member, renamed);
+                    self.boot(member, if renamed { Guise::Renamed } else { Guise::Own });
                 }
             }
+            Order::Pose(guise) if member.role == Role::Node => self.start_anew(member, guise),
+            Order::Resume if member.role == Role::Node => self.start_anew(member, Guise::Own),
+            Order::Burst(endpoints) => self.burst(member, endpoints),
+            Order::Pose(_) | Order::Resume => {}
         }
+    }
+
+    /// A process dies, if it lives, and is started as something else.
+    fn start_anew(&mut self, member: Member, guise: Guise) {
+        self.carry_out(member, Order::Crash { back: None, renamed: false });
+        self.boot(member, guise);
     }
 
     fn come_back(&mut self, member: Member, back: Option<Span>, renamed: bool) {
@@ -151,6 +208,10 @@ impl Run {
         life.told = Some(now);
         let seat = *life.seats.first().expect("every life has a machine");
         match member.role {
+            Role::Node if self.case.shape.gossip_only => {
+                self.world.tell(seat, gossip::Order::Drain);
+                self.world.tell(seat, gossip::Order::Leave);
+            }
             Role::Node => self.world.tell::<Letter>(seat, Letter::Drain),
             Role::Agent => self.world.tell(seat, agent::Letter::Drain),
             Role::Service | Role::Balancer | Role::Client => {
@@ -180,17 +241,18 @@ impl Run {
                 self.come_back(member, back, false);
             }
         }
+        self.bury_namesakes();
     }
 
-    /// Whether a machine of this kind may be asked, for those who only look.
-    pub fn node(&self, life: &super::Life) -> Option<&Node> {
-        let seat = life.seats.first().filter(|_| life.member.role == Role::Node)?;
-        Some(self.world.host::<Node>(*seat))
-    }
-
-    /// The agent of this life.
-    pub fn agent(&self, life: &super::Life) -> Option<&Agent> {
-        let seat = life.seats.first().filter(|_| life.member.role == Role::Agent)?;
-        Some(self.world.host::<Agent>(*seat))
+    /// Ends the processes of nodes that have ended though nobody told them to.
+    fn bury_namesakes(&mut self) {
+        let nodes = self.cast.alive().filter(|life| life.member.role == Role::Node);
+        let done = |life: &&super::Life| {
+            life.told.is_none() && life.seats.iter().all(|seat| self.world.is_done(*seat))
+        };
+        let done: Vec<Member> = nodes.filter(done).map(|life| life.member).collect();
+        for member in done {
+            self.carry_out(member, Order::Crash { back: None, renamed: false });
+        }
     }
 }

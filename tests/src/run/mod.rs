@@ -7,16 +7,24 @@
 
 mod boot;
 mod cast;
+mod churn;
 mod direct;
+mod intrude;
+mod nodes;
 
 pub use cast::{Cast, Life};
 
 use crate::actors::{Client, Workload};
-use crate::case::{Case, Role, Span};
+use crate::case::{Case, Fault, Role, Span};
 use crate::check::{self, Broken, Judge};
-use crate::kernel::{Trace, World};
+use crate::gossip::Peer;
+use crate::kernel::{SeatId, Trace, World};
 use core::time::Duration;
 use direct::Agenda;
+use intrude::Intruder;
+use pico_core::agent::Agent;
+use pico_core::gossip;
+use pico_core::server::Node;
 use pico_core::{Instant, Seed};
 
 /// A run, under way or over.
@@ -32,6 +40,9 @@ pub struct Run {
     /// How far it has come.
     pub moment: Moment,
     agenda: Agenda,
+    intruder: Intruder,
+    /// How many changes nodes that only gossip were told to make.
+    churned: u64,
     judges: Vec<Box<dyn Judge>>,
     broken: Option<Broken>,
 }
@@ -63,10 +74,15 @@ impl Run {
             work,
             moment: Moment::Chaos,
             agenda: Agenda::of(&case),
+            intruder: Intruder::new(&seed),
+            churned: 0,
             judges: check::judges(),
             broken: None,
             case,
         };
+        if run.case.faults.iter().any(|fault| matches!(fault, Fault::Intruder { .. })) {
+            run.world.overhear();
+        }
         run.prepare();
         run
     }
@@ -104,7 +120,8 @@ impl Run {
         self.add_clients(true);
         self.until_clients_are_done();
         // Half-open tunnels need two heartbeats, and half-open clients the idle time-out.
-        self.go_on(REST);
+        let peace = PEACE + check::gossipers::bound(self);
+        self.go_on(if self.case.shape.gossip_only { peace } else { REST });
         self.moment = Moment::Rest;
         self.look();
         self.moment = Moment::Stopping;
@@ -135,6 +152,37 @@ impl Run {
         }
     }
 
+    /// The control plane of a node's life, unless it does nothing but gossip.
+    pub fn node(&self, life: &Life) -> Option<&Node> {
+        let seat = life.seats.first().filter(|_| life.member.role == Role::Node)?;
+        (!self.case.shape.gossip_only).then(|| self.world.host::<Node>(*seat))
+    }
+
+    /// The control plane that has this seat.
+    pub fn node_at(&self, seat: SeatId) -> Option<&Node> {
+        self.cast.whose(seat).filter(|life| life.seats[0] == seat).and_then(|life| self.node(life))
+    }
+
+    /// The gossip of a node's life, unless it is alone for good.
+    pub fn gossip(&self, life: &Life) -> Option<&gossip::Machine> {
+        let seat = life.seats.first().filter(|_| life.member.role == Role::Node)?;
+        if self.case.shape.gossip_only {
+            return Some(&self.world.host::<Peer>(*seat).gossip);
+        }
+        self.world.host::<Node>(*seat).gossip()
+    }
+
+    /// The agent of this life.
+    pub fn agent(&self, life: &Life) -> Option<&Agent> {
+        let seat = life.seats.first().filter(|_| life.member.role == Role::Agent)?;
+        Some(self.world.host::<Agent>(*seat))
+    }
+
+    /// Datagrams that strangers have sent.
+    pub const fn intrusions(&self) -> u64 {
+        self.intruder.sent()
+    }
+
     /// Has the judges look.
     fn look(&mut self) {
         if self.broken.is_some() {
@@ -157,5 +205,7 @@ const LOOK: Duration = Duration::from_millis(250);
 const RECOVERY: Duration = Duration::from_secs(30);
 /// Longer than any connection lives on that nobody uses.
 const REST: Duration = Duration::from_mins(6);
+/// Long enough for judges to see whether nodes that only gossip keep their peace.
+const PEACE: Duration = Duration::from_mins(1);
 /// How much longer than its grace period a drain may take.
 const AFTER: Duration = Duration::from_secs(10);

@@ -4,6 +4,7 @@
 //! Most are seen in what a run leaves behind (`observe`); what leaves nothing is reported by a
 //! [`sometimes!`](crate::sometimes!) where the simulator sees it go by.
 
+mod cluster;
 mod observe;
 
 use crate::case::Case;
@@ -102,6 +103,30 @@ points! {
         "a balancer sent a connection to a node that had been told to stop or had died";
     SentAgain: "packet-sent-again",
         "a packet was lost, and what it held arrived later";
+    Forwarded: "call-crossed-nodes",
+        "a request was answered over a link between two nodes";
+    LinkLost: "link-lost-with-a-call",
+        "one of the two nodes that carried a call died under it";
+    DrainForwarded: "drained-with-a-forwarded-upgrade",
+        "an upgraded connection between two nodes was under way when one of them was told to stop, and ended well";
+    Refuted: "suspicion-refuted",
+        "a node that was suspected said that it lives";
+    CameBack: "held-dead-and-back",
+        "a node was held dead by another that found it again in the same life";
+    Namesake: "namesake-ended",
+        "of two nodes with one name the older one ended";
+    Adopted: "generation-adopted",
+        "a node whose calendar had gone back took a higher generation than its last life had";
+    Unready: "ready-by-time-out",
+        "a node stopped waiting for what it was to catch up with, and served";
+    Snapshot: "snapshot-fetched",
+        "a node was too far behind a log that went on growing, and fetched all of it";
+    Strange: "another-cluster-heard",
+        "a node heard packets of another cluster";
+    Replayed: "packets-replayed",
+        "packets were sent again by somebody else, much later";
+    Deaf: "datagrams-blocked",
+        "no datagram passed between two nodes for ten seconds, and neither held the other dead";
     RaceLost: "idle-connection-closed-under-a-request",
         "a request was sent on a connection that was closed just then";
 }

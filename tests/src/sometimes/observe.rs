@@ -1,8 +1,9 @@
 //! What a run that is over shows of the points it came to.
 
-use super::{Point, Reached};
+use super::{Point, Reached, cluster};
 use crate::actors::{Arrival, Balancer, Client, End, Outcome, Plan, Record, Service};
 use crate::case::{Answer, Fault, Kind, Role};
+use crate::kernel::SeatId;
 use crate::run::{Life, Run};
 use core::time::Duration;
 use pico_core::host::Fault as Failure;
@@ -12,6 +13,8 @@ use std::collections::BTreeMap;
 
 /// A request's arrivals, each with the seat's number.
 type Arrivals<'a> = BTreeMap<u64, Vec<(usize, &'a Arrival)>>;
+/// For each agent, when its tunnels came up and at which node.
+type Tunnels = BTreeMap<usize, Vec<(Instant, String)>>;
 
 /// Adds the points that can be seen in what `run` left behind.
 pub(super) fn observe(run: &Run, reached: &mut Reached) {
@@ -23,13 +26,22 @@ pub(super) fn observe(run: &Run, reached: &mut Reached) {
             }
         }
     }
+    let mut tunnels = Tunnels::new();
+    for (at, seat, note) in run.world.notes() {
+        if let Note::Online { node, .. } = note
+            && let Some(agent) = run.cast.whose(*seat)
+        {
+            tunnels.entry(agent.member.at).or_default().push((*at, node.clone()));
+        }
+    }
     let clients = run.cast.of(Role::Client).flat_map(|life| &life.seats);
     for seat in clients {
         let mut nameless = false;
         for record in run.world.host::<Client>(*seat).records() {
             let came = arrivals.get(&record.id).map(Vec::as_slice).unwrap_or_default();
             let plan = run.work.plan(record.id);
-            let mut see = Seer { run, record, plan: &plan, came, reached };
+            let tunnels = &tunnels;
+            let mut see = Seer { run, record, plan: &plan, tunnels, came, reached };
             see.answers();
             see.failures();
             see.times();
@@ -40,6 +52,7 @@ pub(super) fn observe(run: &Run, reached: &mut Reached) {
         }
     }
     notes(run, reached);
+    cluster::observe(run, reached);
     balancers(run, reached);
     if run.world.net().counts().late > 0 {
         reached.add(Point::SentAgain);
@@ -51,6 +64,7 @@ struct Seer<'a> {
     run: &'a Run,
     record: &'a Record,
     plan: &'a Plan,
+    tunnels: &'a Tunnels,
     came: &'a [(usize, &'a Arrival)],
     reached: &'a mut Reached,
 }
@@ -98,6 +112,8 @@ impl Seer<'_> {
         };
         let waited = self.run.world.notes().iter().find(registered).is_none();
         self.add(Point::Waited, self.run.is_cold() && waited);
+        let forwarded = self.came.iter().any(|(seat, arrival)| self.hop(*seat, arrival).is_some());
+        self.add(Point::Forwarded, forwarded);
     }
 
     /// What did not.
@@ -144,7 +160,34 @@ impl Seer<'_> {
             };
             let nodes = run.cast.of(Role::Node).any(told);
             self.add(Point::DrainUpgrade, nodes || run.cast.of(Role::Agent).any(told));
+            let on_its_way = |life: &Life| {
+                let through = |(seat, arrival): &(usize, &Arrival)| {
+                    self.hop(*seat, arrival).is_some_and(|nodes| nodes.contains(&life.name))
+                };
+                told(life) && self.came.iter().any(through)
+            };
+            self.add(Point::DrainForwarded, run.cast.of(Role::Node).any(on_its_way));
         }
+        let lost = |(seat, arrival): &(usize, &Arrival)| {
+            let Some(nodes) = self.hop(*seat, arrival) else { return false };
+            let died = |life: &Life| {
+                life.told.is_none() && life.ended.is_some_and(within) && nodes.contains(&life.name)
+            };
+            run.cast.of(Role::Node).any(died)
+        };
+        self.add(Point::LinkLost, self.came.iter().any(lost));
+    }
+
+    /// The node to which a request came, and the one that held the tunnel on which it went on, if
+    /// these are two.
+    fn hop(&self, service: usize, arrival: &Arrival) -> Option<[String; 2]> {
+        let words = arrival.via.iter().flat_map(|via| via.split([' ', ',']));
+        let first = words.into_iter().find(|word| word.starts_with("node-"))?;
+        let service = self.run.cast.whose(SeatId(service))?.member.at;
+        let tunnels = self.tunnels.get(&service)?;
+        let before = tunnels.iter().rev().find(|(at, _)| *at <= arrival.began);
+        let (_, second) = before?;
+        (first != second).then(|| [first.to_owned(), second.clone()])
     }
 }
 

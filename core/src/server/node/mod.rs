@@ -292,6 +292,9 @@ impl Machine for Node {
 
     fn handle(&mut self, now: Instant, input: Input<Letter>) {
         let now = self.clock.advance(now);
+        if matches!(self.life, Life::Over) {
+            return;
+        }
         let letter = match input {
             Input::Letter(letter) => letter,
             Input::Datagram { from, bytes } => {
@@ -373,6 +376,10 @@ impl Machine for Node {
         if let Some(cluster) = &mut self.cluster {
             cluster.tick(now);
         }
+        // What was due is done with before the deadline is asked for.
+        if !matches!(self.life, Life::Over) {
+            self.pump();
+        }
         self.rebalance();
     }
 
@@ -380,11 +387,14 @@ impl Machine for Node {
         if self.actions.is_empty() && !matches!(self.life, Life::Over) {
             self.pump();
         }
-        if core::mem::take(&mut self.changed) {
-            let routes = Arc::new(self.routes.clone());
-            self.tell_all(&Letter::Routes(routes));
+        // Behind its last word it has nothing to say.
+        if !matches!(self.life, Life::Over) {
+            if core::mem::take(&mut self.changed) {
+                let routes = Arc::new(self.routes.clone());
+                self.tell_all(&Letter::Routes(routes));
+            }
+            self.actions.append(&mut self.replies);
         }
-        self.actions.append(&mut self.replies);
         self.actions.pop_front()
     }
 

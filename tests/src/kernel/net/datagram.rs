@@ -5,7 +5,7 @@ use crate::case::Traffic;
 use crate::draw::Draw as _;
 use crate::kernel::ProcessId;
 use crate::kernel::world::Event;
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use core::net::SocketAddr;
 use core::time::Duration;
 use pico_core::Instant;
@@ -28,7 +28,41 @@ pub(in crate::kernel) struct Datagram {
     pub(in crate::kernel) cause: u64,
 }
 
+/// A datagram that somebody listened to.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Overheard {
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// To whom.
+    pub to: SocketAddr,
+    /// All of it.
+    pub bytes: Bytes,
+}
+
 impl Net {
+    /// From now on datagrams are overheard: the first ones, and then one in a few takes the place
+    /// of an older one.
+    pub(in crate::kernel) fn overhear(&mut self) {
+        self.overheard.get_or_insert_default();
+    }
+
+    /// What was overheard.
+    pub fn overheard(&self) -> &[Overheard] {
+        self.overheard.as_deref().unwrap_or_default()
+    }
+
+    fn listen_in(&mut self, datagram: &Datagram) {
+        let count = usize::try_from(self.counts.datagrams).unwrap_or_default();
+        let Some(heard) = &mut self.overheard else { return };
+        let Datagram { from, to, bytes, .. } = datagram;
+        let one = Overheard { from: *from, to: *to, bytes: Bytes::copy_from_slice(bytes) };
+        if heard.len() < OVERHEARD {
+            heard.push(one);
+        } else if count.is_multiple_of(OVERHEARD_EVERY) {
+            heard[count / OVERHEARD_EVERY % OVERHEARD] = one;
+        }
+    }
+
     /// Lets a seat have what is sent to `addr`.
     pub(in crate::kernel) fn bind(&mut self, addr: SocketAddr, seat: SeatId) {
         self.bound.insert(addr, seat);
@@ -54,6 +88,7 @@ impl Net {
         events: Happening<'_>,
     ) {
         self.counts.datagrams += 1;
+        self.listen_in(&datagram);
         let Some(Flight { land, again, change }) = self.fly(now, process, &datagram) else {
             self.counts.datagrams_lost += 1;
             return;
@@ -104,3 +139,6 @@ impl Net {
 
 /// By how much a datagram is later that is overtaken, at most.
 const REORDER_MAX: Duration = Duration::from_millis(50);
+/// Datagrams that are remembered by whoever listens in, and of how many later ones one is.
+const OVERHEARD: usize = 512;
+const OVERHEARD_EVERY: usize = 7;

@@ -9,6 +9,7 @@ mod shake;
 mod stream;
 
 pub(super) use datagram::Datagram;
+pub use datagram::Overheard;
 pub(super) use door::{Caller, Door};
 pub(super) use shake::{Dialling, Knocked};
 pub(super) use stream::{Landed, Read, Socket};
@@ -46,6 +47,8 @@ pub struct Net {
     hit: BTreeSet<(SeatId, ConnId)>,
     met: BTreeMap<(SeatId, ConnId), (SeatId, ConnId)>,
     counts: Counts,
+    /// Datagrams that somebody listened to, if anybody does.
+    overheard: Option<Vec<Overheard>>,
 }
 
 /// What the net has moved, and lost.
@@ -103,6 +106,7 @@ impl Net {
             hit: BTreeSet::new(),
             met: BTreeMap::new(),
             counts: Counts::default(),
+            overheard: None,
         }
     }
 
@@ -145,6 +149,7 @@ impl Net {
                 Answer::Partial if ips.is_empty() => {}
                 Answer::Partial => ips = vec![*lots.pick(&ips)],
                 Answer::Stale => ips.insert(0, NOBODY),
+                Answer::Own => ips.retain(|ip| *ip == self.hosts[process.0].ip),
             }
         }
         Some(ips)

@@ -1,5 +1,7 @@
 //! Cases drawn from a seed.
 
+mod cluster;
+
 use super::{Answer, Case, Chance, Fault, Link, Load, Shape, Span, Way};
 use crate::draw::Draw as _;
 use pico_core::{Dice, Seed};
@@ -7,8 +9,11 @@ use pico_core::{Dice, Seed};
 /// From what swarm mode draws: how large cases may be, and what may go wrong in them.
 #[derive(Clone, Debug)]
 pub struct Swarm {
-    /// The largest shape; each count is drawn between 1 and what it says.
+    /// The largest shape; each count is drawn between 1 and what it says. Nodes do nothing but
+    /// gossip if it says so.
     pub most: Shape,
+    /// So many nodes, whatever the largest shape says.
+    pub nodes: Option<usize>,
     /// The largest load.
     pub load: Load,
     /// At most so many faults.
@@ -25,8 +30,15 @@ impl Swarm {
 
     /// Everything may go wrong.
     pub fn rough() -> Self {
-        let most = Shape { workers: 3, endpoints: 3, lanes: 4, zones: 2, ..Shape::default() };
-        Self { most, load: Load::default(), faults: 12, heal: Span::secs(60) }
+        let most =
+            Shape { nodes: 16, workers: 3, endpoints: 3, lanes: 4, zones: 2, ..Shape::default() };
+        Self { most, nodes: None, load: Load::default(), faults: 12, heal: Span::secs(60) }
+    }
+
+    /// With so many nodes.
+    #[must_use]
+    pub fn of(self, nodes: usize) -> Self {
+        Self { nodes: Some(nodes), ..self }
     }
 }
 
@@ -37,27 +49,39 @@ impl Case {
         let root = Seed::from_u64(seed).fork("case");
         let mut dice = root.fork("shape").roll();
         let mut shape = shape(&mut dice, &swarm.most);
+        shape.nodes = swarm.nodes.unwrap_or_else(|| cluster::nodes(&root, swarm.most.nodes));
         shape.keys = shape.nodes > 1 && root.fork("keys").roll().chance(1, 2);
+        if shape.nodes > 1 {
+            cluster::shape(&root, &mut shape);
+        }
         let load = load(&mut root.fork("load").roll(), &swarm.load);
         let stormy = swarm.faults > 0;
         let link = link(&mut root.fork("link").roll(), stormy);
         let warm = Span::secs(if shape.balancer { 5 } else { 1 });
         let warm_up = if dice.chance(1, 10) { Span::default() } else { warm };
         let case = Self { seed, shape, link, load, warm_up, heal: swarm.heal, ..Self::default() };
-        let faults = faults(&case, swarm.faults, &root);
+        let faults = all_faults(&case, swarm.faults, &root);
         Self { faults, ..case }
     }
 
     /// Has go wrong what is drawn from its seed, in place of what went wrong in it before.
     pub fn draw_faults(&mut self, swarm: &Swarm) {
         let root = Seed::from_u64(self.seed).fork("case");
-        self.faults = faults(self, swarm.faults, &root);
+        self.faults = all_faults(self, swarm.faults, &root);
     }
+}
+
+/// What goes wrong with hosts and links, and then what goes wrong between nodes.
+fn all_faults(case: &Case, most: u64, root: &Seed) -> Vec<Fault> {
+    let mut all = faults(case, most, root);
+    all.extend(cluster::faults(case, most, root));
+    all
 }
 
 fn shape(dice: &mut Dice, most: &Shape) -> Shape {
     let mut up_to = |most: usize| 1 + dice.index(most);
-    let nodes = up_to(most.nodes);
+    // Nodes are drawn apart; one is, so that what follows stays where it was.
+    let nodes = up_to(1);
     let (agents, clients) = (up_to(most.agents), up_to(most.clients));
     let (endpoints, lanes) = (up_to(agents.min(most.endpoints)), up_to(most.lanes));
     let (workers, zones) = (up_to(usize::from(most.workers)), up_to(most.zones));
@@ -131,11 +155,16 @@ const SORTS: [Sort; 14] = [
     Sort::Names,
 ];
 
+/// Whether all that goes wrong is that hosts are told to stop.
+fn is_orderly(root: &Seed) -> bool {
+    root.fork("order").roll().chance(1, 8)
+}
+
 fn faults(case: &Case, most: u64, root: &Seed) -> Vec<Fault> {
     let mut dice = root.fork("kinds").roll();
     let mut on: Vec<Sort> = SORTS.into_iter().filter(|_| dice.chance(1, 3)).collect();
     // By itself, stopping in good order must lose nothing.
-    if root.fork("order").roll().chance(1, 8) {
+    if is_orderly(root) {
         on = vec![Sort::Stop];
     }
     let count = if on.is_empty() { 0 } else { dice.between(0, most) };
@@ -152,7 +181,13 @@ fn fault(case: &Case, on: &[Sort], dice: &mut Dice) -> Fault {
     let lasts = Span(dice.span(Span::millis(1).0, longest));
     let back = dice.chance(3, 4).then_some(lasts);
     let server = |dice: &mut Dice| host(case, &["node", "agent"], dice);
-    let dialler = |dice: &mut Dice| host(case, &["agent", "agent", "client"], dice);
+    // Nodes that are alone dial nobody.
+    let diallers: &[&str] = if case.shape.nodes > 1 {
+        &["agent", "agent", "client", "node"]
+    } else {
+        &["agent", "agent", "client"]
+    };
+    let dialler = |dice: &mut Dice| host(case, diallers, dice);
     let anyone = |dice: &mut Dice| host(case, &["node", "agent", "service", "client"], dice);
     let dials = *dice.pick(&[1, 4, 16]);
     let dial = dice.below(dials);
@@ -197,7 +232,15 @@ fn fault(case: &Case, on: &[Sort], dice: &mut Dice) -> Fault {
 fn host(case: &Case, roles: &[&'static str], dice: &mut Dice) -> String {
     let role = *dice.pick(roles);
     let hosts = case.shape.hosts();
-    let hosts: Vec<_> = hosts.into_iter().filter(|host| host.role.name() == role).collect();
+    let of = |role: &str| -> Vec<_> {
+        hosts.iter().filter(|host| host.role.name() == role).copied().collect()
+    };
+    let mut hosts = of(role);
+    if hosts.is_empty() {
+        // Where nodes do nothing but gossip there is nobody else.
+        hosts = of("node");
+    }
+    let role = hosts[0].role.name();
     if hosts.len() > 1 && dice.chance(1, 8) {
         return format!("{role}s");
     }
