@@ -91,12 +91,14 @@ fn a_node_asks_another_for_what_its_operator_wants_to_know(on: Pair) {
     let mut second = node(on.agent, "n2", &[&first]);
     let third = node(on.server, "n3", &[&second]);
     let _agent = Agent::start(on.agent, &second, "web", &service.target());
-    wait_until("all know each other", || {
-        let list = json(third.admin, "/status/nodes");
-        list["nodes"].as_array().is_some_and(|nodes| {
-            nodes.len() == 3 && nodes.iter().all(|node| node["state"] == "alive")
-        })
-    });
+    for server in [&first, &second, &third] {
+        wait_until("all know each other", || {
+            let list = json(server.admin, "/status/nodes");
+            list["nodes"].as_array().is_some_and(|nodes| {
+                nodes.len() == 3 && nodes.iter().all(|node| node["state"] == "alive")
+            })
+        });
+    }
     wait_until("all know the endpoint", || get(third.admin, "/status/endpoints/web").0 == 200);
     assert_eq!(third.client().call("GET", "/", "web", "").text(), "far");
     let tunnels = json(third.admin, "/status/tunnels?node=n2");

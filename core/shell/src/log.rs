@@ -255,6 +255,8 @@ fn line(note: &Note) -> Option<String> {
                 Some(reason) => reason.to_string(),
                 None => size(*bytes_out),
             };
+            // One that nobody was answered has none.
+            let status = if *status == 0 { "-".into() } else { status.to_string() };
             format!("{method:<6} {path}  {status}  {} ms  {end}", millis(*took))
         }
         Note::Online { endpoint, node, rtt } => {

@@ -19,6 +19,9 @@ impl Node {
     /// A worker gathers an answer: says what the node knows, has the other workers say what they
     /// know, or asks another node.
     pub(super) fn inquired(&mut self, inquiry: &Inquiry) {
+        if matches!(self.life, Life::Over) {
+            return;
+        }
         let now = self.clock.now();
         let (by, ask) = (inquiry.by, inquiry.ask);
         let other = inquiry.node.as_deref().filter(|node| *node != self.settings.node_id);
