@@ -175,12 +175,25 @@ fn a_report_is_one_page_that_needs_nothing_else() {
 
 #[test]
 fn a_benchmark_says_how_fast_it_was() {
-    let small = ["--agents", "2", "--rate", "5", "--for", "2s", "--seeds", "1", "--runs", "1"];
-    let output = sim(&[&["bench", "--json"], &small[..]].concat());
+    let load = ["--scenario", "load", "--agents", "2", "--rate", "5"];
+    let gossip = ["--scenario", "gossip", "--nodes", "3"];
+    let swarm = ["--scenario", "swarm", "--seeds", "1"];
+    for (what, answered) in [(&load[..], 10), (&gossip, 0), (&swarm, 0)] {
+        let output = sim(&[&["bench", "--json", "--for", "2s", "--runs", "1"], what].concat());
+        assert_eq!(code(&output), 0, "{output:?}");
+        let objects = json(&output);
+        assert_eq!(objects.len(), 1);
+        assert!(objects[0]["events_per_s"].as_f64() > Some(0.0), "{objects:?}");
+        assert!(objects[0]["answered"].as_u64() >= Some(answered), "{objects:?}");
+    }
+}
+
+#[test]
+fn what_is_promised_of_the_simulator_is_measured_beside_the_promises() {
+    let output = sim(&["bench", "--json", "--for", "1ms", "--runs", "1"]);
     assert_eq!(code(&output), 0, "{output:?}");
-    let objects = json(&output);
-    assert_eq!(objects.len(), 2);
-    assert!(objects.iter().all(|object| object["events_per_s"].as_f64() > Some(0.0)));
+    let targets: Vec<Value> = json(&output).iter().map(|it| it["target"]["what"].clone()).collect();
+    assert_eq!(targets, ["1000 simulated s/s", "50 simulated s/s", "100 simulated s/s"]);
 }
 
 #[test]

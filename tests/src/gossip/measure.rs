@@ -285,7 +285,7 @@ fn sample(spans: Vec<Duration>, cluster: &Cluster) -> Sample {
 }
 
 /// Until what came with the start has died down.
-const SETTLE: Duration = Duration::from_secs(20);
+pub const SETTLE: Duration = Duration::from_secs(20);
 const PATIENCE: Duration = Duration::from_mins(10);
 /// How long changes are made, and how often it is looked what is known.
 const CHURN: Duration = Duration::from_secs(10);

@@ -131,9 +131,14 @@ impl Run {
         self.look();
     }
 
+    /// Plays until the clients are to begin.
+    pub fn warm_up(&mut self) {
+        self.until(self.case.warm_up);
+    }
+
     /// Plays only as far as things go wrong.
     pub fn disturb(&mut self) {
-        self.until(self.case.warm_up);
+        self.warm_up();
         self.add_clients(false);
         self.until(self.case.heal);
     }
