@@ -100,9 +100,20 @@ impl<K: Copy + Ord> Agenda<K> {
         }
     }
 
-    /// Forgets `key`, whose heap entries lapse by themselves.
+    /// Forgets `key`. Nobody is woken for entries of the heap that lapse by it.
     pub fn forget(&mut self, key: K) {
-        self.earliest.remove(&key);
+        if self.earliest.remove(&key).is_some() {
+            self.drop_lapsed();
+        }
+    }
+
+    /// Takes what has lapsed off the top of the heap.
+    fn drop_lapsed(&mut self) {
+        while let Some(Reverse((at, key))) = self.heap.peek()
+            && self.earliest.get(key) != Some(at)
+        {
+            self.heap.pop();
+        }
     }
 
     /// How many keys want a tick.
@@ -112,18 +123,15 @@ impl<K: Copy + Ord> Agenda<K> {
 
     /// Takes a key that is due at `now`. Ask it for its new deadline and [`want`](Self::want) it.
     pub fn pop(&mut self, now: Instant) -> Option<K> {
-        while let Some(&Reverse((at, key))) = self.heap.peek() {
-            let current = self.earliest.get(&key) == Some(&at);
-            if current && at > now {
-                return None;
-            }
-            self.heap.pop();
-            if current {
-                self.earliest.remove(&key);
-                return Some(key);
-            }
+        // What is on top has not lapsed: whatever makes it lapse looks to that.
+        let Reverse((at, key)) = *self.heap.peek()?;
+        if at > now {
+            return None;
         }
-        None
+        self.heap.pop();
+        self.earliest.remove(&key);
+        self.drop_lapsed();
+        Some(key)
     }
 
     /// The earliest time at which anybody is due.

@@ -1,6 +1,12 @@
 //! A fast running hash that is the same on every machine and in every release.
 
 use core::fmt;
+use core::hash::{BuildHasherDefault, Hasher};
+use std::collections::HashMap;
+
+/// A table in which things are found quickly. What lies in it is never gone through, so its order
+/// means nothing.
+pub type Table<K, V> = HashMap<K, V, BuildHasherDefault<Hash>>;
 
 /// Sums up text and bytes; two different histories have, in all likelihood, different sums.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,6 +50,28 @@ impl Hash {
 impl Default for Hash {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl Hasher for Hash {
+    fn write(&mut self, bytes: &[u8]) {
+        self.bytes(bytes);
+    }
+
+    fn write_u32(&mut self, number: u32) {
+        self.number(u64::from(number));
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.number(number);
+    }
+
+    fn write_usize(&mut self, number: usize) {
+        self.number(number as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        self.sum()
     }
 }
 

@@ -1,7 +1,7 @@
 //! What others say, and what is answered.
 
 use super::machine::{Action, Machine};
-use super::member::{Member, State};
+use super::member::State;
 use super::seal::{self, Opened, Unopened};
 use super::wire::{self, Envelope, Message, Messages, Standing};
 use crate::host::DATAGRAM_MAX;
@@ -169,9 +169,9 @@ impl Machine {
         if !from.ours && !self.counts_for_anyone(&message) {
             return;
         }
-        let stranger = from.addr.is_some() && self.members.get(from.boot).is_none();
         match message {
-            Message::Root(_) | Message::Heads { .. } | Message::Want { .. } if stranger => {}
+            Message::Root(_) | Message::Heads { .. } | Message::Want { .. }
+                if self.is_stranger(from) => {}
             Message::Ping { seq, target } => self.pinged(from, seq, target, reply),
             Message::Ack { seq } => self.acked(from, seq),
             Message::Relay { seq, target, addr } => self.relay(from, seq, target, addr),
@@ -196,6 +196,11 @@ impl Machine {
         let me = self.me.boot;
         matches!(message, Message::Ping { .. })
             || matches!(message, Message::Standing(standing) if standing.boot == me)
+    }
+
+    /// Whether a datagram says that it is from somebody who is not known.
+    fn is_stranger(&self, from: Source) -> bool {
+        from.addr.is_some() && self.members.get(from.boot).is_none()
     }
 
     fn pinged(&mut self, from: Source, seq: u64, target: Boot, reply: &mut Letter) {
@@ -226,7 +231,7 @@ impl Machine {
 
     /// Begins a letter. Whoever is held suspect or dead is told so before anything else.
     pub(super) fn letter(&mut self, to: Boot, addr: Option<SocketAddr>) -> Letter {
-        let mut bytes = BytesMut::new();
+        let mut bytes = BytesMut::with_capacity(LETTER_BYTES);
         let sealed = self.seal.is_some() && addr.is_some();
         if sealed {
             wire::put_inside(self.me.boot, &mut bytes);
@@ -243,9 +248,7 @@ impl Machine {
     }
 
     /// What `to` has to hear before anything else: that it is held suspect, dead or gone.
-    fn accusation(&self, to: Boot) -> Option<Message> {
-        let known = self.members.get(to).map(|known| &known.member);
-        let Member { incarnation, state, .. } = *known.or_else(|| self.members.barred(to))?;
+    fn accusation(&self, to: Boot, incarnation: u64, state: State) -> Option<Message> {
         match state {
             State::Suspect | State::Dead | State::Left => {
                 let by = self.me.boot;
@@ -290,14 +293,19 @@ impl Machine {
 
     /// Adds an accusation, or else what is new about others.
     pub(super) fn add_news(&mut self, letter: &mut Letter) {
-        if let Some(accusation) = self.accusation(letter.to) {
-            let mut bytes = BytesMut::new();
-            accusation.put(&mut bytes);
-            if bytes.len() <= letter.room() {
-                letter.bytes.extend_from_slice(&bytes);
+        let known = self.members.get(letter.to).map(|known| &known.member);
+        let live = known.is_some_and(|member| member.state.is_live());
+        let held = known.or_else(|| self.members.barred(letter.to));
+        let accusation =
+            held.and_then(|held| self.accusation(letter.to, held.incarnation, held.state));
+        if let Some(accusation) = accusation {
+            let before = letter.bytes.len();
+            let room = letter.room();
+            accusation.put(&mut letter.bytes);
+            if letter.bytes.len() - before > room {
+                letter.bytes.truncate(before);
             }
         }
-        let live = self.members.get(letter.to).is_some_and(|known| known.member.state.is_live());
         if live && !self.rumours.is_empty() {
             let (now, times, room) = (self.now(), self.times(), letter.room());
             self.rumours.tell(now, &mut letter.bytes, room.min(RUMOURS_BYTES), times);
@@ -322,6 +330,8 @@ impl Machine {
 
 /// How long nothing is said of what does not open, after something was.
 pub const QUIET: Duration = Duration::from_mins(1);
+/// Bytes for which a letter has room at first: those of a ping or its answer, and a little more.
+const LETTER_BYTES: usize = 96;
 /// Datagrams that answer one, beside the first.
 const REPLY_DATAGRAMS: usize = 16;
 /// Answers in one letter that go through all members.

@@ -237,11 +237,22 @@ impl Messages<'_> {
 impl Message {
     /// Appends the message.
     pub fn put(&self, out: &mut BytesMut) {
-        let mut payload = BytesMut::new();
-        let kind = self.put_payload(&mut payload);
-        out.put_u8(kind);
-        varint::put(out, varint::wide(payload.len()));
-        out.extend_from_slice(&payload);
+        let start = out.len();
+        // Nearly every message is so short that its length takes one byte: that of longer ones
+        // is put between afterwards.
+        out.put_u16(0);
+        let kind = self.put_payload(out);
+        let size = out.len() - start - HEAD;
+        match (out.get_mut(start..start + HEAD), u8::try_from(size)) {
+            (Some(head), Ok(short)) if short < SHORT => head.copy_from_slice(&[kind, short]),
+            _ => {
+                let payload = out.split_off(start + HEAD);
+                out.truncate(start);
+                out.put_u8(kind);
+                varint::put(out, varint::wide(size));
+                out.extend_from_slice(&payload);
+            }
+        }
     }
 
     fn put_payload(&self, out: &mut BytesMut) -> u8 {
@@ -387,6 +398,10 @@ impl From<crate::reason::Reason> for Malformed {
     }
 }
 
+/// Bytes before the payload of a short message, and how long such a payload may not be: lengths
+/// below take one byte.
+const HEAD: usize = 2;
+const SHORT: u8 = 0x40;
 /// The version of all that is above.
 pub const VERSION: u8 = 1;
 /// Generations, incarnations and the numbers of ops are below it, far from where numbers end.

@@ -79,9 +79,7 @@ impl Bench {
             "gossip" if nodes.iter().any(|nodes| *nodes < 2) => {
                 Err(Refusal::Usage("expected 2 nodes or more".into()))
             }
-            "gossip" => {
-                Ok(nodes.iter().map(|nodes| Subject::Gossip { nodes: *nodes }).collect())
-            }
+            "gossip" => Ok(nodes.iter().map(|nodes| Subject::Gossip { nodes: *nodes }).collect()),
             "load" if self.agents.contains(&0) || nodes.contains(&0) => {
                 Err(Refusal::Usage("expected nodes and agents that are not 0".into()))
             }
@@ -174,3 +172,31 @@ const PROMISED: [(Subject, u32); 3] = [
 const NIGHT_SEEDS: f64 = 10_000.0;
 const NIGHT_CORES: f64 = 2.0;
 const NIGHT_HOURS: f64 = 8.0;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use core::time::Duration;
+
+    #[test]
+    fn what_is_promised_is_what_is_measured_unless_something_else_is_asked_for() {
+        #[derive(clap::Parser)]
+        struct Cli {
+            #[command(flatten)]
+            bench: Bench,
+        }
+        let cli: Cli = clap::Parser::parse_from(["bench"]);
+        let subjects = cli.bench.subjects(&[1]).expect("the usual can be done");
+        assert_eq!(subjects, PROMISED.map(|(subject, _)| subject));
+        let slow = |simulated| Sample {
+            cpu: Duration::from_secs(1),
+            simulated: Duration::from_secs(simulated),
+            events: 1,
+            answered: 0,
+        };
+        let met = |at: usize, simulated| target(subjects[at], &slow(simulated));
+        assert_eq!(met(0, 1_000), Some(("1000 simulated s/s".into(), true)));
+        assert_eq!(met(1, 49), Some(("50 simulated s/s".into(), false)));
+        assert_eq!(met(2, 100), Some(("100 simulated s/s".into(), true)));
+    }
+}

@@ -6,6 +6,7 @@ use super::sealed::Flushed;
 use super::seat::{Conn, Delivery, Desk, Line, Origin};
 use super::world::{Event, Outside};
 use crate::draw::Draw as _;
+use bytes::Bytes;
 use core::any::Any;
 use core::fmt::Debug;
 use core::net::SocketAddr;
@@ -80,7 +81,7 @@ where
                 self.out.net.unlisten(self.desk.id, Some(port));
                 self.desk.closing.push(port);
             }
-            Action::Datagram { to, bytes } => self.cast(to, &bytes),
+            Action::Datagram { to, bytes } => self.cast(to, bytes),
             Action::Letter { to, letter } => self.post(to, Box::new(letter)),
             Action::Note(note) => self.out.notes.push((self.now, self.desk.id, note)),
             Action::Done => self.desk.done = true,
@@ -123,9 +124,10 @@ impl<L: Debug + 'static> Hands<'_, L> {
         None
     }
 
-    fn cast(&mut self, to: SocketAddr, bytes: &[u8]) {
+    fn cast(&mut self, to: SocketAddr, bytes: Bytes) {
         let Some(from) = self.desk.bound.filter(|_| bytes.len() <= DATAGRAM_MAX) else { return };
-        let datagram = Datagram { from, to, bytes: bytes.into(), cause: self.turn };
+        let bytes = bytes.try_into_mut().unwrap_or_else(|shared| shared[..].into());
+        let datagram = Datagram { from, to, bytes, cause: self.turn };
         let Outside { net, events, .. } = &mut *self.out;
         net.cast(self.now, self.desk.home.process, datagram, events);
     }

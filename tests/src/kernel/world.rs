@@ -73,6 +73,8 @@ struct Held {
     turning: bool,
     /// The earliest alarm that is in the heap.
     alarm: Option<Instant>,
+    /// When its machine wanted to be woken, when it was asked last.
+    wanted: Option<Instant>,
     /// Until when its last turn takes.
     busy: Instant,
     lots: Lots,
@@ -183,6 +185,7 @@ impl World {
             alive: true,
             turning: false,
             alarm: None,
+            wanted: None,
             busy: self.now,
             lots,
         });
@@ -369,8 +372,14 @@ impl World {
                 return true;
             }
             Event::Alarm(id, at) => {
-                if self.seats[id.0].alarm.take_if(|alarm| *alarm == at).is_some() {
-                    self.wake(id);
+                let held = &mut self.seats[id.0];
+                if held.alarm.take_if(|alarm| *alarm == at).is_some() {
+                    match held.wanted {
+                        // It has changed its mind since: a turn now would change nothing.
+                        Some(later) if later > now => self.set_alarm(id, later),
+                        Some(_) => self.wake(id),
+                        None => {}
+                    }
                 }
             }
             Event::Arrive(socket) => match net.arrive(now, socket, events) {
@@ -428,17 +437,21 @@ impl World {
             held.alive = false;
             return held.seat.end(self.now, &mut self.out);
         }
+        held.wanted = next;
         match next {
             Some(at) if at <= self.now => self.wake(id),
-            // An alarm that is set for earlier stays: a turn too many changes nothing.
-            Some(at) if held.alarm.is_none_or(|set| set > at) => {
-                held.alarm = Some(at);
-                // Timers of real systems are late, never early.
-                let late = held.lots.delay();
-                self.out.events.add(at + late, Event::Alarm(id, at));
-            }
+            // An alarm that is set for earlier stays, and is set anew when it goes off.
+            Some(at) if held.alarm.is_none_or(|set| set > at) => self.set_alarm(id, at),
             Some(_) | None => {}
         }
+    }
+
+    fn set_alarm(&mut self, id: SeatId, at: Instant) {
+        let held = &mut self.seats[id.0];
+        held.alarm = Some(at);
+        // Timers of real systems are late, never early.
+        let late = held.lots.delay();
+        self.out.events.add(at + late, Event::Alarm(id, at));
     }
 
     fn knocked(&mut self, knocked: Option<Knocked>) {

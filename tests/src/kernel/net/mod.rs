@@ -22,6 +22,7 @@ use super::world::Event;
 use super::{ProcessId, SeatId};
 use crate::case::{Answer, Case, Member};
 use crate::draw::Draw as _;
+use crate::hash::Table;
 use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use link::Link;
 use path::{Paths, Terminal};
@@ -34,12 +35,12 @@ use std::collections::{BTreeMap, BTreeSet};
 #[derive(Debug)]
 pub struct Net {
     hosts: Vec<Host>,
-    ips: BTreeMap<IpAddr, ProcessId>,
+    ips: Table<IpAddr, ProcessId>,
     paths: Paths,
     links: Slab<Link>,
     dials: Slab<Dial>,
     doors: BTreeMap<SocketAddr, Door>,
-    bound: BTreeMap<SocketAddr, SeatId>,
+    bound: Table<SocketAddr, SeatId>,
     names: BTreeMap<String, Vec<IpAddr>>,
     window_max: usize,
     heal: Instant,
@@ -93,12 +94,12 @@ impl Net {
         let paths = Paths::new(&case.link, plan.spells(), lots.fork(0));
         Self {
             hosts: Vec::new(),
-            ips: BTreeMap::new(),
+            ips: Table::default(),
             paths,
             links: Slab::new(),
             dials: Slab::new(),
             doors: BTreeMap::new(),
-            bound: BTreeMap::new(),
+            bound: Table::default(),
             names: BTreeMap::new(),
             window_max: *lots.fork(1).pick(&[4_000, 20_000, 200_000]),
             heal: plan.heal,

@@ -7,13 +7,13 @@ use crate::kernel::faults::{Change, Sides, Spell};
 use crate::kernel::lots::Lots;
 use core::time::Duration;
 use pico_core::Instant;
-use std::collections::BTreeMap;
 
 /// All ways, each of which is made when it is first taken.
 #[derive(Debug)]
 pub(super) struct Paths {
-    list: Vec<Path>,
-    index: BTreeMap<(ProcessId, ProcessId), PathId>,
+    /// By where they begin, and then by where they end: many are taken for each event, so that
+    /// looking for one must cost nothing.
+    rows: Vec<Vec<Option<Path>>>,
     usual: Wire,
     /// With the wire that each puts up, if it does.
     spells: Vec<(Spell, Option<Wire>)>,
@@ -22,7 +22,10 @@ pub(super) struct Paths {
 
 /// One of them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct PathId(usize);
+pub(super) struct PathId {
+    from: ProcessId,
+    to: ProcessId,
+}
 
 /// What a way must know of its ends.
 #[derive(Clone, Copy, Debug)]
@@ -135,32 +138,48 @@ impl Paths {
         };
         let spells = spells.into_iter().map(|spell| (wire(&spell), spell));
         let spells = spells.map(|(wire, spell)| (spell, wire)).collect();
-        Self { list: Vec::new(), index: BTreeMap::new(), usual: Wire::new(usual), spells, lots }
+        Self { rows: Vec::new(), usual: Wire::new(usual), spells, lots }
     }
 
     /// The way from one host to another.
     pub(super) fn between(&mut self, from: Terminal<'_>, to: Terminal<'_>) -> PathId {
-        let ends = (from.process, to.process);
-        if let Some(id) = self.index.get(&ends) {
-            return *id;
+        let id = PathId { from: from.process, to: to.process };
+        if self.rows.len() <= id.from.0 {
+            self.rows.resize_with(id.from.0 + 1, Vec::new);
         }
-        let id = PathId(self.list.len());
+        let row = &mut self.rows[id.from.0];
+        if row.len() <= id.to.0 {
+            row.resize_with(id.to.0 + 1, || None);
+        }
+        if row[id.to.0].is_none() {
+            let path = self.make(from, to);
+            self.rows[id.from.0][id.to.0] = Some(path);
+        }
+        id
+    }
+
+    fn make(&self, from: Terminal<'_>, to: Terminal<'_>) -> Path {
         let inside = from.process == to.process;
         let concerns =
             |at: &usize| !inside && self.spells[*at].0.concerns(from.sides[*at], to.sides[*at]);
-        let spells = (0..self.spells.len()).filter(concerns).collect();
-        self.list.push(Path {
+        Path {
             inside,
             between_zones: from.zone != to.zone,
-            spells,
+            spells: (0..self.spells.len()).filter(concerns).collect(),
             busy: Instant::ZERO,
             last: Instant::ZERO,
             datagrams_busy: Instant::ZERO,
             burst: false,
             lots: self.lots.fork(from.key).fork(to.key),
-        });
-        self.index.insert(ends, id);
-        id
+        }
+    }
+
+    fn path(&self, id: PathId) -> &Path {
+        self.rows[id.from.0][id.to.0].as_ref().expect(MADE)
+    }
+
+    fn path_mut(&mut self, id: PathId) -> &mut Path {
+        self.rows[id.from.0][id.to.0].as_mut().expect(MADE)
     }
 
     /// What the way is like now.
@@ -176,7 +195,7 @@ impl Paths {
 
     /// Whether anything but the usual is ever to befall it.
     pub(super) fn has_spells(&self, id: PathId) -> bool {
-        !self.list[id.0].spells.is_empty()
+        !self.path(id).spells.is_empty()
     }
 
     /// Whether it is not as usual now.
@@ -185,7 +204,7 @@ impl Paths {
     }
 
     fn spells(&self, id: PathId) -> impl Iterator<Item = &(Spell, Option<Wire>)> {
-        self.list[id.0].spells.iter().map(|at| &self.spells[*at])
+        self.path(id).spells.iter().map(|at| &self.spells[*at])
     }
 
     /// How many are lost of so many packets of a stream that leave now.
@@ -197,7 +216,7 @@ impl Paths {
         burst: &mut bool,
         lots: &mut Lots,
     ) -> usize {
-        let path = &self.list[id.0];
+        let path = self.path(id);
         if path.inside {
             return 0;
         }
@@ -213,7 +232,7 @@ impl Paths {
 
     /// When what leaves now arrives.
     pub(super) fn arrival(&self, id: PathId, at: Instant, lots: &mut Lots) -> Instant {
-        let path = &self.list[id.0];
+        let path = self.path(id);
         if path.inside {
             return at + INSIDE;
         }
@@ -226,12 +245,12 @@ impl Paths {
     /// When the last of so many bytes of a stream has left, behind all that streams sent before.
     /// Streams are taken to keep to the rate, so the queue does not overflow by them.
     pub(super) fn depart(&mut self, id: PathId, now: Instant, len: usize) -> Instant {
-        let path = &self.list[id.0];
+        let path = self.path(id);
         if path.inside || (path.spells.is_empty() && self.usual.rate == 0) {
             return now;
         }
         let end = self.serialise(id, now.max(path.busy), len as u64);
-        self.list[id.0].busy = end;
+        self.path_mut(id).busy = end;
         end
     }
 
@@ -262,7 +281,7 @@ impl Paths {
         now: Instant,
         len: usize,
     ) -> Option<Instant> {
-        let path = &self.list[id.0];
+        let path = self.path(id);
         let wire = *self.wire(id, now);
         if path.inside || wire.rate == 0 {
             return Some(now);
@@ -274,26 +293,26 @@ impl Paths {
         }
         let streams = path.busy.since(start).min(full);
         let end = self.serialise(id, start, len as u64);
-        self.list[id.0].datagrams_busy = end;
+        self.path_mut(id).datagrams_busy = end;
         Some(end + streams)
     }
 
     /// The lots of the next datagram, and whether a row of losses is on.
     pub(super) fn toss(&mut self, id: PathId) -> (Lots, &mut bool) {
-        let path = &mut self.list[id.0];
+        let path = self.path_mut(id);
         (path.lots.apart(), &mut path.burst)
     }
 
     /// When a datagram lands that does not overtake those before it.
     pub(super) fn behind(&mut self, id: PathId, land: Instant) -> Instant {
-        let last = &mut self.list[id.0].last;
+        let last = &mut self.path_mut(id).last;
         *last = land.max(*last);
         *last
     }
 
     /// Whether it is within one host.
     pub(super) fn is_inside(&self, id: PathId) -> bool {
-        self.list[id.0].inside
+        self.path(id).inside
     }
 }
 
@@ -302,6 +321,7 @@ fn nanos_for(bytes: u64, rate: u64) -> u64 {
     u64::try_from(nanos).unwrap_or(u64::MAX)
 }
 
+const MADE: &str = "a way has its number once it is made";
 const SECOND: u64 = 1_000_000_000;
 /// How long anything takes within a host.
 const INSIDE: Duration = Duration::from_micros(20);
