@@ -252,6 +252,8 @@ fn what_cannot_be_done_is_one_line_and_2() {
         (&["run", "--seed", "one"], "'one'"),
         (&["run"], "expected --seed or --scenario"),
         (&["swarm", "--seeds", "9..3"], "0..1000"),
+        (&["swarm", "--seeds", "0..60", "--set", "shape.agents=2"], "there is no host"),
+        (&["swarm", "--seeds", "0..60", "--time-box", "0s"], "no seed was played"),
         (&["explain", "--seed", "1", "--request", "999"], "no request 999"),
         (&["bench", "--scenario", "rumours"], "there is no benchmark rumours"),
         (&["frobnicate"], "frobnicate"),

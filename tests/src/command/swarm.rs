@@ -80,6 +80,9 @@ impl Swarm {
             next.store(self.seeds.end, Ordering::Relaxed);
             tally
         })?;
+        if tally.played == 0 {
+            return Err(Refusal::Usage("no seed was played in that time".into()));
+        }
         let text = || tally.text();
         context.say(text, || tally.json())?;
         let missed = self.cover && Point::ALL.iter().any(|point| tally.missed(*point));
@@ -92,7 +95,7 @@ impl Swarm {
         next: &AtomicU64,
         clock: Clock,
         revision: &'static str,
-        sender: &mpsc::Sender<Played>,
+        sender: &mpsc::Sender<(u64, Result<Played, Refusal>)>,
     ) {
         let end = self.time_box.map(|span| Instant::ZERO + span.0);
         while end.is_none_or(|end| clock.now() < end) {
@@ -100,12 +103,20 @@ impl Swarm {
             if seed >= self.seeds.end {
                 return;
             }
-            let Ok(case) = self.life.case(Some(seed)) else { continue };
+            let case = match self.life.case(Some(seed)) {
+                Ok(case) => case,
+                Err(refusal) => {
+                    // What is drawn from another seed may fit all the same, but a seed that is
+                    // left out has proved nothing.
+                    let _ = sender.send((seed, Err(refusal)));
+                    return;
+                }
+            };
             let failure = self.failure(seed, revision);
             let (run, reached) =
                 crash::within(&failure, || sometimes::play(case, Trace::default()));
             let (broken, events) = (run.broken().cloned(), run.world.events());
-            if sender.send(Played { seed, broken, reached, events }).is_err() {
+            if sender.send((seed, Ok(Played { seed, broken, reached, events }))).is_err() {
                 return;
             }
         }
@@ -114,7 +125,7 @@ impl Swarm {
     /// Takes results in the order of their seeds, so that it does not matter who was faster.
     fn gather(
         &self,
-        results: mpsc::Receiver<Played>,
+        results: mpsc::Receiver<(u64, Result<Played, Refusal>)>,
         clock: Clock,
         context: &Context,
     ) -> Result<Tally, Refusal> {
@@ -122,9 +133,11 @@ impl Swarm {
         let mut progress = Progress::new(self.seeds.clone(), clock);
         let mut early = BTreeMap::new();
         let mut wanted = self.seeds.start;
-        for played in results {
-            early.insert(played.seed, played);
+        for (seed, played) in results {
+            early.insert(seed, played);
             while let Some(played) = early.remove(&wanted) {
+                let seed = |why: Refusal| Refusal::Usage(format!("seed {wanted}: {why}"));
+                let played = played.map_err(seed)?;
                 wanted += 1;
                 tally.add(&played);
                 if let Some(broken) = &played.broken {

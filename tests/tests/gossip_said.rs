@@ -1,0 +1,118 @@
+//! What one node must make of what it is told, each seen at one node alone.
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    reason = "what a test does not expect fails it"
+)]
+
+mod gossip;
+
+use bytes::BytesMut;
+use core::time::Duration;
+use gossip::{ME, Node, named, sent, standing};
+use pico_core::Machine as _;
+use pico_core::gossip::directory::Op;
+use pico_core::gossip::wire::{Envelope, Head, Message, Scope, Standing};
+use pico_core::gossip::{Action, Input, Member, State};
+use pico_core::id::Boot;
+
+/// A node that knows these others.
+fn among(friends: &[Member]) -> Node {
+    let mut node = Node::new();
+    for friend in friends {
+        node.hear(friend, &[Message::Member(friend.clone())]);
+    }
+    node
+}
+
+#[test]
+fn another_cluster_is_counted_and_not_listened_to() {
+    let (mut node, friend) = (Node::new(), named(2));
+    let mut bytes = BytesMut::new();
+    Envelope { cluster: "other", from: friend.boot }.put(&mut bytes);
+    Message::Member(friend.clone()).put(&mut bytes);
+    Message::Ping { seq: 1, target: Boot(0) }.put(&mut bytes);
+    node.gossip.handle(node.now, Input::Datagram { from: friend.addr, bytes });
+    assert_eq!(node.actions(), []);
+    assert_eq!((node.state(2), node.gossip.counts().strange), (None, 1));
+}
+
+#[test]
+fn only_a_member_itself_says_that_it_has_left() {
+    let [friend, other] = [named(2), named(3)];
+    let mut node = among(&[friend.clone(), other.clone()]);
+    let said = Standing { boot: other.boot, incarnation: 0, state: State::Left, by: friend.boot };
+    node.hear(&friend, &[Message::Standing(said)]);
+    assert_eq!(node.state(3), Some(State::Alive));
+    // Whoever passes on what it said itself is believed.
+    node.hear(&friend, &[standing(&other, State::Left)]);
+    assert_eq!(node.state(3), Some(State::Left));
+}
+
+#[test]
+fn what_a_member_served_is_served_no_more_once_it_is_dead() {
+    let friend = named(2);
+    let mut node = among(std::slice::from_ref(&friend));
+    let op = |weight| Op { endpoint: "web".parse().unwrap(), weight };
+    let ops = Message::Ops { boot: friend.boot, first: 1, ops: vec![op(1)] };
+    let serves = |changes| Action::Serves { boot: Boot(2), changes };
+    assert!(node.hear(&friend, &[ops]).contains(&serves(vec![op(1)])));
+    let told = node.hear(&named(3), &[standing(&friend, State::Dead)]);
+    assert!(told.contains(&serves(vec![op(0)])), "{told:?}");
+}
+
+#[test]
+fn a_node_that_drains_says_so() {
+    let friend = named(2);
+    let mut node = among(std::slice::from_ref(&friend));
+    node.gossip.handle(node.now, Input::Drain);
+    let actions = node.pass(Duration::from_secs(1));
+    let said = sent(&actions, friend.addr);
+    let leaves = |said: &Message| match said {
+        Message::Member(member) => member.boot == ME && member.state == State::Leaving,
+        _ => false,
+    };
+    assert!(said.iter().any(leaves), "{said:?}");
+}
+
+#[test]
+fn the_dead_are_asked_now_and_then_whether_they_live() {
+    let friend = named(2);
+    let mut node = among(std::slice::from_ref(&friend));
+    node.hear(&named(3), &[standing(&friend, State::Dead)]);
+    assert_eq!(node.state(2), Some(State::Dead));
+    node.pass(Duration::from_secs(10));
+    let actions = node.pass(Duration::from_secs(25));
+    let asked = |said: &&Message| matches!(said, Message::Ping { .. });
+    let times = sent(&actions, friend.addr).iter().filter(asked).count();
+    assert!((2..=3).contains(&times), "{times} times in 25 s, every 10 s");
+}
+
+#[test]
+fn what_others_did_not_answer_while_a_node_slept_is_not_held_against_them() {
+    let friends = [named(2), named(3)];
+    let mut node = among(&friends);
+    node.pass_among(Duration::from_secs(5), &friends);
+    // A ping is out, and its answer would have come.
+    let asked = |actions: &[Action]| {
+        let said = friends.iter().flat_map(|friend| sent(actions, friend.addr));
+        said.into_iter().any(|said| matches!(said, Message::Ping { .. }))
+    };
+    while !asked(&node.pass(Duration::from_millis(1))) {}
+    node.now = node.now + Duration::from_secs(20);
+    node.gossip.tick(node.now);
+    assert_eq!(node.gossip.counts().suspicions, 0);
+    assert_eq!(node.gossip.health(), 1);
+}
+
+#[test]
+fn ops_that_did_not_come_are_asked_for_again() {
+    let friend = named(2);
+    let mut node = among(std::slice::from_ref(&friend));
+    let heads = vec![Head { boot: friend.boot, incarnation: 0, head: 5 }];
+    let mut actions = node.hear(&friend, &[Message::Heads { scope: Scope::Some, heads }]);
+    actions.extend(node.pass_among(Duration::from_secs(1), std::slice::from_ref(&friend)));
+    let want = Message::Want { boot: friend.boot, after: 0 };
+    let times = sent(&actions, friend.addr).iter().filter(|said| **said == want).count();
+    assert!(times >= 3, "{times} times in a second");
+}
