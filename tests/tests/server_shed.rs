@@ -14,7 +14,9 @@ const GET: &str = "GET /p HTTP/1.1\r\nHost: x\r\nX-Pico-Endpoint: a\r\n\r\n";
 
 fn shed(rig: &mut Rig, agents: &mut [Agent], count: u64) -> usize {
     rig.write_to(Address::Worker(WorkerId(0)), Letter::Shed(count));
-    agents.iter_mut().for_each(|agent| agent.pump(rig));
+    for agent in agents.iter_mut() {
+        agent.pump(rig);
+    }
     agents.iter().filter(|agent| agent.peer_drains).count()
 }
 

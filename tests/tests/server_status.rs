@@ -277,7 +277,7 @@ fn a_second_try_and_used_up_credit_are_counted() {
     let (second, stream) = called(&mut rig, &mut agents);
     assert_ne!(first, second);
     // As much as the agent takes at first, and then the rest.
-    rig.receive(client, &[b'x'; 65_536]);
+    rig.receive(client, &"x".repeat(65_536).into_bytes());
     agents[second].pump(&mut rig);
     agents[second].say(&mut rig, stream, Word::Credit(65_536));
     rig.receive(client, b"end");
