@@ -223,6 +223,10 @@ fn a_namesake_that_answers_is_the_end_of_the_doubt() {
     let actions = node.pass(10 * SECOND);
     assert!(!actions.iter().any(|action| matches!(action, Action::Namesake(_))));
     assert_eq!(node.gossip.me().generation, 10);
+    // Whatever the other says then, it is not asked again: each answer would be one more reason.
+    let actions = node.hear(&namesake, &[Message::Member(namesake.clone())]);
+    assert_eq!(sent(&actions, here), [], "{actions:?}");
+    assert!(!actions.iter().any(|action| matches!(action, Action::Consult { .. })), "{actions:?}");
 }
 
 #[test]

@@ -18,6 +18,8 @@ pub(super) struct Join {
     pub(super) stage: Stage,
     /// Another process that has this node's name, with a higher generation, and may be alive.
     doubt: Option<Doubt>,
+    /// Whether such a one has been found: this node has to end, and asks for no other.
+    outdone: bool,
     /// Those that this node holds dead and another does not.
     doubtful: VecDeque<(Boot, SocketAddr)>,
     farewell: Option<Farewell>,
@@ -133,6 +135,7 @@ impl Machine {
         let namesake = |doubt: &mut Doubt| doubt.boot == from.boot;
         if let Some(doubt) = self.join.doubt.take_if(namesake) {
             self.agenda.forget(Key::Namesake);
+            self.join.outdone = true;
             return self.act(Action::Namesake(from.addr.unwrap_or(doubt.addr)));
         }
         self.met(from);
@@ -142,7 +145,7 @@ impl Machine {
     pub(super) fn heard_of_namesake(&mut self, from: Source, member: &Member, reply: &mut Letter) {
         let (boot, generation, addr) = (member.boot, member.generation, member.addr);
         if (generation, boot) > (self.me.generation, self.me.boot) {
-            if self.join.doubt.is_none() {
+            if self.join.doubt.is_none() && !self.join.outdone {
                 self.join.doubt = Some(Doubt { boot, generation, addr, left: DOUBTS });
                 self.ask_namesake();
             }

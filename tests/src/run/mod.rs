@@ -107,7 +107,13 @@ impl Run {
     /// Whether clients began before the agents had a chance to register: a balancer lets them in
     /// once it has found a node ready, which it asks every second.
     pub fn is_cold(&self) -> bool {
-        self.case.warm_up < Span::millis(if self.case.shape.balancer { 3_500 } else { 500 })
+        let shape = &self.case.shape;
+        self.case.warm_up
+            < match (shape.nodes, shape.balancer) {
+                (2.., _) => Span::secs(12),
+                (_, true) => Span::millis(3_500),
+                (_, false) => Span::millis(500),
+            }
     }
 
     /// Plays on to the end.

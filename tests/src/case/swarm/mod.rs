@@ -57,7 +57,12 @@ impl Case {
         let load = load(&mut root.fork("load").roll(), &swarm.load);
         let stormy = swarm.faults > 0;
         let link = link(&mut root.fork("link").roll(), stormy);
-        let warm = Span::secs(if shape.balancer { 5 } else { 1 });
+        let warm = match (shape.nodes, shape.balancer) {
+            // Nodes find each other before a balancer finds them, and agents by it.
+            (2.., _) => Span::secs(15),
+            (_, true) => Span::secs(5),
+            (_, false) => Span::secs(1),
+        };
         let warm_up = if dice.chance(1, 10) { Span::default() } else { warm };
         let case = Self { seed, shape, link, load, warm_up, heal: swarm.heal, ..Self::default() };
         let faults = all_faults(&case, swarm.faults, &root);
