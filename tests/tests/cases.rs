@@ -83,3 +83,20 @@ fn hosts_are_named_one_by_one_and_in_groups() {
     assert_eq!(of("balancer"), "balancer");
     assert_eq!(of("all").split(' ').count(), 10);
 }
+
+#[test]
+fn a_swarm_never_takes_all_nodes_of_a_cluster_for_good() {
+    for seed in 0..2_000 {
+        let case = Case::swarm(seed, &Swarm::rough());
+        let ends = |fault: &Fault| {
+            let (Fault::Crash { who, back, .. }
+            | Fault::PowerLoss { who, back, .. }
+            | Fault::Stop { who, back, .. }) = fault
+            else {
+                return false;
+            };
+            who == "node-0" && back.is_none()
+        };
+        assert!(case.shape.nodes == 1 || !case.faults.iter().any(ends), "seed {seed}");
+    }
+}

@@ -9,12 +9,14 @@ use kit::{PATIENCE, Seen, Way, client, drive, movers, nobody, reset, script};
 use pico_core::host::Fault;
 use pico_core::id::WorkerId;
 use pico_shell::Platform;
+use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener};
 use std::thread;
 
 pico_sim::on_each_platform!(
     what_is_sent_comes_back,
+    a_peer_that_says_nothing_is_asked_whether_it_is_there,
     a_hundred_megabytes_pass_a_relay_and_every_byte_is_right,
     a_slow_reader_gets_every_byte,
     many_connections_at_once_are_all_served,
@@ -45,6 +47,24 @@ fn what_is_sent_comes_back<P: Platform>() {
         client.read_exact(&mut back).unwrap();
         assert_eq!(back, sent, "{length} bytes");
     }
+}
+
+/// Where the system shows its timers; elsewhere the option is set alike.
+fn a_peer_that_says_nothing_is_asked_whether_it_is_there<P: Platform>() {
+    let (echo, _) = movers::<P>(&[Way::Echo]);
+    let mut client = echo.client();
+    client.write_all(b"x").unwrap();
+    client.read_exact(&mut [0]).unwrap();
+    let Ok(table) = fs::read_to_string("/proc/net/tcp") else { return };
+    let (here, there) = (echo.address.port(), client.local_addr().unwrap().port());
+    let row = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>()).find(|row| {
+        let is = |at: usize, port: u16| {
+            row.get(at).is_some_and(|addr| addr.ends_with(&format!(":{port:04X}")))
+        };
+        is(1, here) && is(2, there)
+    });
+    let row = row.expect("the connection is in the table");
+    assert!(row[5].starts_with("02:"), "the timer that runs is the one for silence: {row:?}");
 }
 
 fn a_hundred_megabytes_pass_a_relay_and_every_byte_is_right<P: Platform>() {

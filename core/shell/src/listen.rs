@@ -1,8 +1,9 @@
 //! Binding ports.
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, Socket, TcpKeepalive, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, UdpSocket};
+use std::time::Duration;
 
 /// Binds and listens. An address in use is an error, also if the other process is ours: ports
 /// are not shared. `[::]` takes IPv4 too.
@@ -52,6 +53,9 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
     if address.is_ipv6() {
         socket.set_only_v6(!address.ip().is_unspecified())?;
     }
+    // Whoever is accepted here inherits it. A client that vanishes from an upgraded connection, on
+    // which both may be silent for ever, is not found otherwise.
+    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(SILENCE).with_interval(PROBES))?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
@@ -60,6 +64,10 @@ fn bind_one(address: SocketAddr) -> io::Result<TcpListener> {
 
 /// Ports that are tried until one is free for both connections and datagrams.
 const ATTEMPTS: usize = 16;
+/// How long a connection is silent before the system asks whether the peer is there, and how often
+/// it does so again. After some 9 questions without an answer the connection is lost.
+const SILENCE: Duration = Duration::from_mins(1);
+const PROBES: Duration = Duration::from_secs(10);
 /// Connections that wait to be accepted; the system may allow fewer.
 const BACKLOG: i32 = 4096;
 

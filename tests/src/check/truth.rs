@@ -46,7 +46,8 @@ impl Look for Judge {
         }
         let boots: BTreeSet<Boot> = self.heads.keys().copied().collect();
         let some = self.turns.of(&all, run.moment == Moment::Rest);
-        let told = now >= self.written + SPREAD;
+        let longest = self.heads.values().max().copied().unwrap_or(0);
+        let told = now >= self.written + SPREAD + Duration::from_millis(longest * ENTRY_MS);
         let wrong = some.iter().find_map(|one| {
             let known = members(one, &boots).or_else(|| if told { logs(one, &all) } else { None });
             known.or_else(|| if told { routes(run, one) } else { None })
@@ -137,3 +138,6 @@ fn remote(routes: &Routes) -> BTreeMap<(EndpointId, Boot), u32> {
 
 /// How long a change may take to be known everywhere, however many packets are lost.
 const SPREAD: Duration = Duration::from_secs(10);
+/// For how long one entry of a log may be on its way besides, in milliseconds: over a stream that
+/// carries a kilobyte in a round trip, a log of 20,000 long names takes a minute.
+const ENTRY_MS: u64 = 5;

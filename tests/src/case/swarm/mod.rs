@@ -80,7 +80,24 @@ impl Case {
 fn all_faults(case: &Case, most: u64, root: &Seed) -> Vec<Fault> {
     let mut all = faults(case, most, root);
     all.extend(cluster::faults(case, most, root));
+    if case.shape.nodes > 1 {
+        spare(&mut all);
+    }
     all
+}
+
+/// Has the first node come back whenever it dies: where all nodes are gone for good, clients wait
+/// for each of their addresses in turn until their patience ends, and nothing is learned.
+fn spare(all: &mut [Fault]) {
+    for fault in all {
+        if let Fault::Crash { who, back, .. }
+        | Fault::PowerLoss { who, back, .. }
+        | Fault::Stop { who, back, .. } = fault
+            && who == "node-0"
+        {
+            back.get_or_insert(Span::secs(1));
+        }
+    }
 }
 
 fn shape(dice: &mut Dice, most: &Shape) -> Shape {
