@@ -58,9 +58,8 @@ pub(crate) fn flush() {
 
 /// Waits until all is written, before the process ends; not for ever, if nobody reads it.
 pub(crate) fn finish() {
-    flush();
-    ERRORS.finish();
-    LINES.finish();
+    ERRORS.finish(io::stderr);
+    LINES.finish(io::stdout);
 }
 
 /// What waits to be written to standard error.
@@ -145,7 +144,12 @@ impl Pending {
         }
     }
 
-    fn finish(&self) {
+    fn finish<W: Write + 'static>(&'static self, to: fn() -> W) {
+        // Another thread may have begun to start the writer: then this waits for it to be there.
+        if !self.lock().text.is_empty() {
+            self.any.store(true, Ordering::Relaxed);
+        }
+        self.flush(to);
         let state = self.lock();
         let busy = |state: &mut State| state.writing || !state.text.is_empty();
         if self.started.is_completed() {
