@@ -89,13 +89,15 @@ impl Runtime {
 fn built() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        // A test's own path is `<target>/<profile>/deps/<name>`.
+        // A test's own path is `<target>/<profile>/deps/<name>-<hash>`.
         let test = std::env::current_exe().expect("a process knows its own path");
         let folder = test.ancestors().nth(2).expect("a test lies in a target folder");
+        let name = test.file_stem().and_then(|stem| stem.to_str()).expect("its name is plain");
+        let name = name.rsplit_once('-').map_or(name, |(name, _)| name);
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        // With the tests, so that features come out as they did for those, and nothing is built
+        // With this test, so that features come out as they did for it, and nothing is built
         // twice.
-        cargo.args(["build", "--quiet", "--workspace", "--bins", "--tests"]);
+        cargo.args(["build", "--quiet", "--workspace", "--bins", "--test", name]);
         cargo.current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
         if folder.ends_with("release") {
             cargo.arg("--release");
