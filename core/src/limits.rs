@@ -42,6 +42,9 @@ pub struct Limits {
     pub endpoint_bytes: usize,
     /// Idle connections to one service that an agent keeps.
     pub pool_idle: usize,
+    /// Attempts to register that one worker of an agent has under way, from dialling to the
+    /// first round trip. Far fewer than a server has room for in its queue.
+    pub dials: usize,
 
     /// For the head of a request, from its first byte (or the connection's start).
     pub head_timeout: Duration,
@@ -62,6 +65,9 @@ pub struct Limits {
     pub handshake_timeout: Duration,
     /// For dialling one address.
     pub dial_timeout: Duration,
+    /// How long an attempt to register counts among `dials`: a server that says nothing must not
+    /// keep the endpoints away from those that answer.
+    pub slow_dial: Duration,
     /// For a link to another node, from dialling to the hello: calls wait for it.
     pub link_timeout: Duration,
     /// For a consultation of another node, from its head to the end of the answer. Longer than
@@ -112,6 +118,7 @@ impl Default for Limits {
             consults: 64,
             endpoint_bytes: 128,
             pool_idle: 1024,
+            dials: 256,
             head_timeout: Duration::from_secs(10),
             response_timeout: Duration::from_secs(30),
             body_timeout: Duration::from_secs(30),
@@ -121,6 +128,7 @@ impl Default for Limits {
             pool_timeout: Duration::from_secs(1),
             handshake_timeout: Duration::from_secs(10),
             dial_timeout: Duration::from_secs(5),
+            slow_dial: Duration::from_secs(1),
             link_timeout: Duration::from_secs(1),
             consult_timeout: Duration::from_secs(10),
             avoid_min: Duration::from_secs(1),

@@ -43,6 +43,14 @@ pub enum Note {
         /// The round-trip time.
         rtt: Duration,
     },
+    /// The node at the other end of an agent's tunnel asks it to connect elsewhere. Until it has,
+    /// the tunnel serves as before.
+    Moving {
+        /// The endpoint.
+        endpoint: String,
+        /// The node that it is to leave.
+        node: String,
+    },
     /// An agent's tunnel is down, and will be dialled again.
     Offline {
         /// The endpoint.

@@ -231,13 +231,93 @@ fn a_tunnel_that_the_node_asked_to_leave_is_kept_while_the_new_one_is_down() {
     assert!(!old.peer_drains && !rig.closed.contains(&old.conn));
 }
 
+fn moving() -> Note {
+    Note::Moving { endpoint: "a".into(), node: "node".into() }
+}
+
+const DRAINING: &str = "HTTP/1.1 503 No\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";
+
+#[test]
+fn a_draining_node_is_not_pestered_and_serving_by_it_is_not_called_an_outage() {
+    for seed in 0..64 {
+        let mut rig = Rig::seeded(settings(&["a"]), seed);
+        let mut node = rig.online();
+        node.rpc(&mut rig, rpc::Input::Drain);
+        let told = rig.now;
+        let mut asked = 0;
+        loop {
+            rig.redial();
+            if rig.now - told >= Duration::from_secs(5) {
+                break;
+            }
+            rig.answer(DRAINING);
+            asked += 1;
+        }
+        assert!(asked <= 3, "{asked} times");
+        assert_eq!(rig.take_notes(), [moving()], "the old tunnel serves");
+        rig.lose(node.conn);
+        assert!(matches!(rig.take_notes()[..], [Note::Offline { .. }]));
+    }
+}
+
+#[test]
+fn who_is_refused_at_one_address_asks_at_the_next_at_once() {
+    let mut settings = settings(&["a"]);
+    settings.server.host = "pico.test".into();
+    let mut rig = Rig::new(settings);
+    let (ask, _) = rig.asks.pop_front().unwrap();
+    let result = Ok(vec!["10.0.0.1:8002".parse().unwrap(), "10.0.0.2:8002".parse().unwrap()]);
+    rig.input(Input::Resolved { ask, result });
+    let begun = rig.now;
+    rig.answer(DRAINING);
+    assert_eq!(rig.dials.front().unwrap().1.ip().to_string(), "10.0.0.2");
+    rig.answer(DRAINING);
+    assert_eq!((rig.now, rig.dials.len()), (begun, 0));
+    let notes = rig.take_notes();
+    let [Note::Offline { why: Why::Status(503), retry, .. }] = notes[..] else {
+        panic!("{notes:?}")
+    };
+    assert!(retry >= Duration::from_secs(1));
+}
+
+#[test]
+fn a_wait_that_is_asked_for_is_kept_and_grows_and_is_bounded() {
+    let waits = |said: &str| {
+        let mut rig = Rig::new(settings(&["a"]));
+        let answer = format!("HTTP/1.1 503 No\r\nRetry-After: {said}\r\nContent-Length: 0\r\n\r\n");
+        let wait = |_| {
+            rig.redial();
+            rig.answer(&answer);
+            let notes = rig.take_notes();
+            let [Note::Offline { retry, .. }] = notes[..] else { panic!("{notes:?}") };
+            retry.as_millis()
+        };
+        (0..5).map(wait).collect::<Vec<_>>()
+    };
+    let kept = waits("1");
+    for (wait, least) in kept.iter().zip([1000, 2000, 4000, 8000, 15_000]) {
+        assert!((least..=15_000.min(least * 2)).contains(wait), "{kept:?}");
+    }
+    assert!(waits("3600").iter().all(|wait| *wait == 15_000));
+    for nothing in ["", "-1", "1.5", "soon", "Fri, 31 Dec 1999 23:59:59 GMT", "0"] {
+        assert!(waits(nothing)[0] <= 100, "{nothing:?}");
+    }
+    assert!(waits("99999999999999999999999")[0] <= 100, "more than a number holds");
+}
+
 #[test]
 fn an_old_tunnel_that_ends_early_changes_nothing_but_its_calls() {
     let mut rig = Rig::new(settings(&["a"]));
     let mut old = rig.online();
     old.rpc(&mut rig, rpc::Input::Drain);
+    let told = rig.now;
+    assert_eq!(rig.take_notes(), [moving()]);
     rig.lose(old.conn);
-    assert_eq!(rig.take_notes(), []);
+    let notes = rig.take_notes();
+    let [Note::Offline { retry, .. }] = notes[..] else { panic!("{notes:?}") };
+    assert!(rig.dials.is_empty());
+    rig.redial();
+    assert_eq!(rig.now, told + retry, "when it said that it would");
     rig.wait(Duration::from_secs(1));
     rig.online();
 }

@@ -34,13 +34,21 @@ pub fn events() -> Notes {
     Arc::new(|note| event(&note))
 }
 
-/// Notes as events, and as the plain lines of an agent.
-pub fn lines() -> Notes {
-    Arc::new(|note| {
-        if let Some(line) = line(&note) {
+/// Notes as events, and as the plain lines of an agent. A log for people that is to hold nothing
+/// but warnings and errors leaves out what the lines say, so that who sees both reads it once.
+pub fn lines(logs: Logs) -> Notes {
+    let brief = match (logs.format, logs.level) {
+        (Format::Text, Level::Error | Level::Warn) => true,
+        (Format::Text, Level::Info | Level::Debug) | (Format::Json, _) => false,
+    };
+    Arc::new(move |note| match line(&note) {
+        Some(line) => {
             print(&line);
+            if !brief {
+                event(&note);
+            }
         }
-        event(&note);
+        None => event(&note),
     })
 }
 
@@ -202,6 +210,7 @@ fn event(note: &Note) {
         Note::Online { endpoint, node, rtt } => {
             info!(%endpoint, %node, rtt_ms = millis(*rtt), "online");
         }
+        Note::Moving { endpoint, node } => info!(%endpoint, %node, "asked to connect elsewhere"),
         Note::Offline { endpoint, why, retry } => {
             warn!(%endpoint, why = told(*why), retry_ms = millis(*retry), "offline");
         }
@@ -265,6 +274,9 @@ fn line(note: &Note) -> Option<String> {
         }
         Note::Online { endpoint, node, rtt } => {
             format!("Status     {endpoint} online   node {node}   rtt {} ms", millis(*rtt))
+        }
+        Note::Moving { endpoint, node } => {
+            format!("Status     {endpoint} moving   node {node} asks it to connect elsewhere")
         }
         Note::Offline { endpoint, why, retry } => {
             let (why, retry) = (told(*why), millis(*retry));

@@ -5,6 +5,7 @@ use super::settings::{self, HostHeader};
 use super::{Agent, Alarm, Phase};
 use crate::host::{Action, Fault};
 use crate::id::ConnId;
+use crate::limits::Limits;
 use crate::note::{Note, Why};
 use crate::reason::Reason;
 use crate::routing::EndpointId;
@@ -46,12 +47,42 @@ enum Stage {
     Waiting(Instant),
     /// For the server's addresses.
     Resolving,
+    /// For its turn to dial.
+    Queued,
     /// From dialling to the first round trip; so many addresses were tried before this one.
-    Trying { conn: ConnId, tried: usize },
+    Trying { conn: ConnId, tried: usize, counts: Counts },
     /// A ping has crossed.
     Online { conn: ConnId, since: Instant },
     /// Refused for good, or drained.
     Ended,
+}
+
+/// Whether an attempt counts among those that are under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Counts {
+    /// Until then, at the latest.
+    Until(Instant),
+    /// It took too long to keep others from theirs.
+    No,
+}
+
+/// How one address of the server failed, and for how long it wants to be left alone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Failure {
+    pub(super) why: Why,
+    pub(super) after: Duration,
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        Why::Fault(fault).into()
+    }
+}
+
+impl From<Why> for Failure {
+    fn from(why: Why) -> Self {
+        Self { why, after: Duration::ZERO }
+    }
 }
 
 impl Listener {
@@ -91,24 +122,54 @@ impl Listener {
     pub(super) fn is_online(&self) -> bool {
         match self.stage {
             Stage::Online { .. } => true,
-            Stage::Waiting(_) | Stage::Resolving | Stage::Trying { .. } | Stage::Ended => false,
+            Stage::Waiting(_)
+            | Stage::Resolving
+            | Stage::Queued
+            | Stage::Trying { .. }
+            | Stage::Ended => false,
         }
+    }
+
+    /// How long it will wait before it dials again, if it is served by no tunnel.
+    fn retry(&self, now: Instant) -> Option<Duration> {
+        match self.stage {
+            Stage::Waiting(until) if self.old.is_empty() => Some(until.since(now)),
+            Stage::Resolving | Stage::Queued | Stage::Trying { .. } if self.old.is_empty() => {
+                Some(Duration::ZERO)
+            }
+            Stage::Waiting(_)
+            | Stage::Resolving
+            | Stage::Queued
+            | Stage::Trying { .. }
+            | Stage::Online { .. }
+            | Stage::Ended => None,
+        }
+    }
+
+    /// Whether it has an attempt under way that counts.
+    fn is_counted(&self) -> bool {
+        matches!(self.stage, Stage::Trying { counts: Counts::Until(_), .. })
     }
 
     /// The connection by which it is, or tries to be, registered.
     fn conn(&self) -> Option<ConnId> {
         match self.stage {
             Stage::Trying { conn, .. } | Stage::Online { conn, .. } => Some(conn),
-            Stage::Waiting(_) | Stage::Resolving | Stage::Ended => None,
+            Stage::Waiting(_) | Stage::Resolving | Stage::Queued | Stage::Ended => None,
         }
     }
 
     /// The wait before the next attempt: full jitter, so that many agents that lost one node
-    /// come back spread out.
-    fn backoff(&mut self, dice: &mut Dice, min: Duration, max: Duration) -> Duration {
-        let doubled = min.saturating_mul(1_u32.checked_shl(self.failures).unwrap_or(u32::MAX));
+    /// come back spread out. A server that asked for a wait gets it, and up to as much again.
+    fn backoff(&mut self, dice: &mut Dice, limits: &Limits, after: Duration) -> Duration {
+        let times = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
-        jitter(dice, doubled.min(max))
+        let doubled = |span: Duration| span.saturating_mul(times).min(limits.backoff_max);
+        if after.is_zero() {
+            return jitter(dice, doubled(limits.backoff_min));
+        }
+        let least = doubled(after);
+        least + jitter(dice, least.min(limits.backoff_max.saturating_sub(least)))
     }
 }
 
@@ -123,13 +184,23 @@ impl Agent {
     pub(super) fn wake_listener(&mut self, at: usize) {
         let now = self.clock.now();
         let Some(listener) = self.listeners.get_mut(at) else { return };
-        let Stage::Waiting(until) = listener.stage else { return };
+        let until = match listener.stage {
+            Stage::Waiting(until) | Stage::Trying { counts: Counts::Until(until), .. } => until,
+            Stage::Resolving
+            | Stage::Queued
+            | Stage::Trying { counts: Counts::No, .. }
+            | Stage::Online { .. }
+            | Stage::Ended => return,
+        };
         if until > now {
             return self.agenda.want(Alarm::Listener(at), Some(until));
         }
+        if let Stage::Trying { conn, tried, .. } = listener.stage {
+            return self.stage(at, Stage::Trying { conn, tried, counts: Counts::No });
+        }
         listener.stage = Stage::Resolving;
         match self.look(self.server, Waiter::Listener(at)) {
-            Lookup::Known => self.dial_first(at),
+            Lookup::Known => self.queue(at),
             Lookup::Waiting | Lookup::Ask(..) => {}
         }
     }
@@ -139,21 +210,22 @@ impl Agent {
         let waits = self.listeners.get(at).is_some_and(|l| l.stage == Stage::Resolving);
         match result {
             _ if !waits => {}
-            Ok(_) => self.dial_first(at),
-            Err(fault) => self.set_back(at, Why::Fault(fault)),
+            Ok(_) => self.queue(at),
+            Err(fault) => self.set_back(at, fault.into()),
         }
     }
 
-    /// Dialling one address of the server failed.
-    pub(super) fn undialed(&mut self, at: usize, failed: ConnId, fault: Fault) {
+    /// One address of the server could not be dialled, or does not want us.
+    pub(super) fn undialed(&mut self, at: usize, failed: ConnId, failure: Failure) {
         let Some(listener) = self.listeners.get(at) else { return };
         match listener.stage {
-            Stage::Trying { conn, tried } if conn == failed => {
-                self.dial_next(at, tried + 1, fault);
+            Stage::Trying { conn, tried, counts } if conn == failed => {
+                self.dial_next(at, tried + 1, counts, failure);
             }
             Stage::Trying { .. }
             | Stage::Waiting(_)
             | Stage::Resolving
+            | Stage::Queued
             | Stage::Online { .. }
             | Stage::Ended => {}
         }
@@ -165,12 +237,13 @@ impl Agent {
         let Some(listener) = self.listeners.get_mut(at) else { return false };
         match listener.stage {
             Stage::Trying { conn, .. } if conn == online => {
-                listener.stage = Stage::Online { conn, since };
+                self.stage(at, Stage::Online { conn, since });
                 true
             }
             Stage::Trying { .. }
             | Stage::Waiting(_)
             | Stage::Resolving
+            | Stage::Queued
             | Stage::Online { .. }
             | Stage::Ended => false,
         }
@@ -178,7 +251,7 @@ impl Agent {
 
     /// The node behind `conn` is leaving: finds another first, and leaves this tunnel to the
     /// calls under way.
-    pub(super) fn peer_drains(&mut self, at: usize, conn: ConnId) {
+    pub(super) fn peer_drains(&mut self, at: usize, conn: ConnId, node: String) {
         let now = self.clock.now();
         self.names.distrust(self.server);
         let Some(listener) = self.listeners.get_mut(at) else { return };
@@ -189,12 +262,13 @@ impl Agent {
         listener.old.push(conn);
         let surplus = listener.old.len() > OLD_MAX;
         let surplus = surplus.then(|| listener.old.first().copied()).flatten();
+        let endpoint = listener.endpoint.to_string();
+        self.actions.push_back(Action::Note(Note::Moving { endpoint, node }));
         let wait = if listener.has_held(now, self.limits.backoff_reset) {
             listener.failures = 0;
             jitter(&mut self.dice, self.limits.backoff_min)
         } else {
-            let (min, max) = (self.limits.backoff_min, self.limits.backoff_max);
-            listener.backoff(&mut self.dice, min, max)
+            listener.backoff(&mut self.dice, &self.limits, Duration::ZERO)
         };
         self.wait(at, wait);
         if let Some(oldest) = surplus {
@@ -204,11 +278,15 @@ impl Agent {
 
     /// A connection that had been dialled is over.
     pub(super) fn uplink_ended(&mut self, at: usize, ended: ConnId, why: Why) {
+        let now = self.clock.now();
         let Some(listener) = self.listeners.get_mut(at) else { return };
+        let left = listener.has_left(ended);
         listener.old.retain(|old| *old != ended);
         if listener.conn() == Some(ended) {
             listener.first = listener.first.wrapping_add(1);
-            self.set_back(at, why);
+            self.set_back(at, why.into());
+        } else if left && let Some(retry) = listener.retry(now) {
+            self.offline(at, why, retry);
         }
     }
 
@@ -218,10 +296,10 @@ impl Agent {
         if listener.conn() != Some(conn) {
             return;
         }
-        listener.stage = Stage::Ended;
+        let endpoint = listener.endpoint.to_string();
+        self.stage(at, Stage::Ended);
         self.active = self.active.saturating_sub(1);
         self.rejections += 1;
-        let endpoint = listener.endpoint.to_string();
         self.actions.push_back(Action::Note(Note::Rejected { endpoint, status, code }));
     }
 
@@ -236,6 +314,7 @@ impl Agent {
         self.agenda.want(Alarm::Grace, Some(until));
         let calls = self.calls.len();
         self.actions.push_back(Action::Note(Note::Draining { calls }));
+        self.dials.clear();
         for at in 0..self.listeners.len() {
             self.drain_listener(at);
         }
@@ -245,7 +324,7 @@ impl Agent {
     fn drain_listener(&mut self, at: usize) {
         let Some(listener) = self.listeners.get_mut(at) else { return };
         let conn = listener.conn();
-        listener.stage = Stage::Ended;
+        self.stage(at, Stage::Ended);
         let is_tunnel = |agent: &mut Self, conn| {
             agent.conns.get_mut(conn).is_some_and(|held| held.tunnel_mut().is_some())
         };
@@ -277,42 +356,73 @@ impl Agent {
         }
     }
 
-    fn dial_first(&mut self, at: usize) {
-        self.dial_next(at, 0, Fault::NoSuchHost);
+    /// Has a listener dial when its turn comes.
+    fn queue(&mut self, at: usize) {
+        self.stage(at, Stage::Queued);
+        self.dials.queue(at);
+        self.dial_on();
     }
 
-    /// Dials the next address of the server; `fault` is what happened to the last one.
-    fn dial_next(&mut self, at: usize, tried: usize, fault: Fault) {
+    /// Begins as many attempts as may be under way.
+    fn dial_on(&mut self) {
+        while let Some(at) = self.dials.next(self.limits.dials) {
+            let until = self.clock.now() + self.limits.slow_dial;
+            self.agenda.want(Alarm::Listener(at), Some(until));
+            self.dial_next(at, 0, Counts::Until(until), Fault::NoSuchHost.into());
+        }
+    }
+
+    /// Dials the next address of the server; `failure` is what happened to the last one.
+    fn dial_next(&mut self, at: usize, tried: usize, counts: Counts, failure: Failure) {
         let Some(first) = self.listeners.get(at).map(|listener| listener.first) else { return };
-        let Some(conn) = self.dial_server(at, first, tried) else {
-            self.names.distrust(self.server);
-            return self.set_back(at, Why::Fault(fault));
-        };
-        if let Some(listener) = self.listeners.get_mut(at) {
-            listener.stage = Stage::Trying { conn, tried };
+        match self.dial_server(at, first, tried) {
+            Some(conn) => self.stage(at, Stage::Trying { conn, tried, counts }),
+            None => {
+                self.names.distrust(self.server);
+                self.set_back(at, failure);
+            }
+        }
+    }
+
+    /// Moves a listener on, and others to their turns if that makes room.
+    fn stage(&mut self, at: usize, stage: Stage) {
+        let Some(listener) = self.listeners.get_mut(at) else { return };
+        let counted = listener.is_counted();
+        listener.stage = stage;
+        match (counted, listener.is_counted()) {
+            (false, true) => self.dials.begin(),
+            (true, false) => {
+                self.dials.over();
+                self.dial_on();
+            }
+            (false, false) | (true, true) => {}
         }
     }
 
     /// An attempt failed, or a tunnel that was up is down.
-    fn set_back(&mut self, at: usize, why: Why) {
+    fn set_back(&mut self, at: usize, failure: Failure) {
         let now = self.clock.now();
         let Some(listener) = self.listeners.get_mut(at) else { return };
         if listener.has_held(now, self.limits.backoff_reset) {
             listener.failures = 0;
         }
-        let (min, max) = (self.limits.backoff_min, self.limits.backoff_max);
-        let retry = listener.backoff(&mut self.dice, min, max);
-        let endpoint = listener.endpoint.to_string();
-        self.actions.push_back(Action::Note(Note::Offline { endpoint, why, retry }));
+        let retry = listener.backoff(&mut self.dice, &self.limits, failure.after);
+        // It is served by the tunnel that it was asked to leave, for as long as that is there.
+        if listener.old.is_empty() {
+            self.offline(at, failure.why, retry);
+        }
         self.wait(at, retry);
+    }
+
+    fn offline(&mut self, at: usize, why: Why, retry: Duration) {
+        let endpoint = self.endpoint(at);
+        self.actions.push_back(Action::Note(Note::Offline { endpoint, why, retry }));
     }
 
     fn wait(&mut self, at: usize, wait: Duration) {
         let until = self.clock.now() + wait;
-        if let Some(listener) = self.listeners.get_mut(at) {
-            listener.stage = Stage::Waiting(until);
-            self.agenda.want(Alarm::Listener(at), Some(until));
-        }
+        self.agenda.want(Alarm::Listener(at), Some(until));
+        self.stage(at, Stage::Waiting(until));
     }
 }
 
@@ -321,7 +431,11 @@ impl Listener {
     fn has_held(&self, now: Instant, enough: Duration) -> bool {
         match self.stage {
             Stage::Online { since, .. } => now.since(since) >= enough,
-            Stage::Waiting(_) | Stage::Resolving | Stage::Trying { .. } | Stage::Ended => false,
+            Stage::Waiting(_)
+            | Stage::Resolving
+            | Stage::Queued
+            | Stage::Trying { .. }
+            | Stage::Ended => false,
         }
     }
 }

@@ -10,6 +10,7 @@
 
 mod call;
 mod conn;
+mod dials;
 mod listener;
 mod names;
 mod service;
@@ -36,6 +37,7 @@ use call::{CallId, Calls};
 use conn::{Conn, Event, Kind};
 use core::net::SocketAddr;
 use core::time::Duration;
+use dials::Dials;
 use names::{Answer, Lookup, NameId, Names, Waiter};
 
 /// What an agent hears from its process.
@@ -78,6 +80,7 @@ pub struct Agent {
     /// Listeners that were refused for good.
     rejections: usize,
     names: Names,
+    dials: Dials,
     calls: Calls,
 
     ids: ConnIds,
@@ -158,6 +161,7 @@ impl Agent {
             listeners,
             rejections: 0,
             names,
+            dials: Dials::default(),
             calls: Calls::new(),
             ids: ConnIds::new(Side::Dialed),
             conns: ConnMap::new(),
@@ -195,7 +199,7 @@ impl Agent {
             Kind::Uplink(uplink) => {
                 let listener = uplink.listener;
                 self.remove(conn);
-                self.undialed(listener, conn, fault);
+                self.undialed(listener, conn, fault.into());
             }
             Kind::Local(_) => self.local_undialed(conn, fault),
         }

@@ -3,7 +3,7 @@
 use super::Agent;
 use super::call::CallId;
 use super::conn::{Conn, Event, Kind};
-use super::listener::Listener;
+use super::listener::{Failure, Listener};
 use crate::head::Fields;
 use crate::host::{Action, Fault, Wire};
 use crate::http1::client;
@@ -225,7 +225,7 @@ impl Agent {
             Stage::Dialing => {
                 let listener = uplink.listener;
                 self.remove(conn);
-                self.undialed(listener, conn, Fault::TimedOut);
+                self.undialed(listener, conn, Fault::TimedOut.into());
             }
             Stage::Shaking(_) => self.give_up_shaking(conn, Why::Fault(Fault::TimedOut)),
             Stage::Open(_) if left => self.leave(conn),
@@ -278,7 +278,8 @@ impl Agent {
         if Refusal::lasts(status) {
             self.rejected(listener, conn, status, code_in(&refusal.body));
         } else {
-            self.uplink_ended(listener, conn, Why::Status(status));
+            let failure = Failure { why: Why::Status(status), after: refusal.retry_after };
+            self.undialed(listener, conn, failure);
         }
     }
 
@@ -311,7 +312,8 @@ impl Agent {
             }
             rpc::Action::PeerDrains => {
                 self.set_due(conn, None);
-                self.peer_drains(listener, conn);
+                let node = self.open_mut(conn).map(|open| open.node.clone());
+                self.peer_drains(listener, conn, node.unwrap_or_default());
             }
             rpc::Action::Drained => {
                 if let Some(open) = self.open_mut(conn) {

@@ -13,6 +13,7 @@ use crate::{rpc, ws};
 use alloc::string::String;
 use alloc::sync::Arc;
 use bytes::BytesMut;
+use core::time::Duration;
 
 /// A handshake under way.
 #[derive(Debug)]
@@ -29,6 +30,8 @@ pub struct Shake {
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
+    /// How long the acceptor wants to be left alone (`Retry-After`, RFC 9110, section 10.2.3).
+    pub retry_after: Duration,
     /// The beginning of the body, if the status [lasts](Refusal::lasts).
     pub body: BytesMut,
 }
@@ -129,7 +132,8 @@ impl Shake {
         if head.status.is_informational() {
             return None;
         }
-        let refusal = Refusal { status, body: BytesMut::new() };
+        let retry_after = retry_after(&head.fields);
+        let refusal = Refusal { status, retry_after, body: BytesMut::new() };
         if end || !Refusal::lasts(status) {
             return Some(Shaken::Refused(refusal));
         }
@@ -167,6 +171,13 @@ impl Shake {
         }
         tunnel
     }
+}
+
+/// The wait that a refusal asks for, in seconds. A date is none: core has no calendar.
+fn retry_after(fields: &Fields) -> Duration {
+    let text = fields.get("retry-after").and_then(|value| core::str::from_utf8(value).ok());
+    let digits = text.filter(|text| text.bytes().all(|b| b.is_ascii_digit()));
+    digits.and_then(|text| text.parse().ok()).map_or(Duration::ZERO, Duration::from_secs)
 }
 
 /// How much of a refusal's body is read in search of its code.

@@ -234,6 +234,7 @@ pub fn note(note: &Note) -> Option<String> {
         }
         Note::Refused { reason, .. } => format!("refuses a peer: {}", reason.told().code),
         Note::Online { node, .. } => format!("is online at {node}"),
+        Note::Moving { node, .. } => format!("is asked by {node} to connect elsewhere"),
         Note::Offline { why, retry, .. } => {
             let why = match why {
                 Why::Fault(fault) => fault.to_string(),

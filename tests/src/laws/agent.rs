@@ -6,6 +6,7 @@ use crate::choices::Choices;
 use crate::fuzz::http1_text;
 use bytes::BytesMut;
 use core::net::SocketAddr;
+use core::time::Duration;
 use http::Method;
 use pico_core::agent::{Agent as Machine, HostHeader, Letter, Listener, Server, Service, Settings};
 use pico_core::head::{Fields, RequestHead};
@@ -139,6 +140,8 @@ impl Subject for Agent {
             window_bytes: *choices.pick(&[64 * 1024, 1000]),
             streams: *choices.pick(&[1024, 2]),
             pool_idle: *choices.pick(&[1024, 1]),
+            dials: *choices.pick(&[256, 1]),
+            slow_dial: Duration::from_secs(*choices.pick(&[1, 3600])),
             ..Limits::default()
         };
         let limits = Arc::new(limits);
@@ -283,6 +286,12 @@ impl Subject for Agent {
                 return Err(format!("{len} bytes of {len_max} wait on {:?}", conn.id));
             }
         }
+        let dialled = self.dials.iter().filter(|(_, peer)| peer.port() == SERVER).count();
+        let shaking = |conn: &&Conn| conn.server && conn.held && conn.node.is_none();
+        let trying = dialled + self.conns.iter().filter(shaking).count();
+        if limits.slow_dial > PLAY && trying > limits.dials {
+            return Err(format!("{trying} attempts to register of {}", limits.dials));
+        }
         let tunnels = self.conns.iter().filter(|conn| conn.node.is_some()).count();
         let (calls, calls_max) = (machine.calls(), limits.streams * tunnels);
         if calls > calls_max {
@@ -291,6 +300,9 @@ impl Subject for Agent {
         Ok(())
     }
 }
+
+/// Longer than any attempt may take.
+const PLAY: Duration = Duration::from_mins(1);
 
 /// The server's port, by which its connections are known.
 const SERVER: u16 = 8002;

@@ -184,6 +184,7 @@ fn timeless(note: &Note) -> Note {
         Note::Online { rtt, .. } => *rtt = Duration::ZERO,
         Note::Registered { peer, .. } | Note::Refused { peer, .. } => peer.set_port(0),
         Note::Unregistered { .. }
+        | Note::Moving { .. }
         | Note::Offline { .. }
         | Note::Rejected { .. }
         | Note::ServiceUnreachable { .. }

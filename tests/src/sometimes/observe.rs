@@ -249,6 +249,7 @@ fn notes(run: &Run, reached: &mut Reached) {
             | Note::Joined { .. }
             | Note::Rebalancing { .. }
             | Note::Untrusted { .. }
+            | Note::Moving { .. }
             | Note::Namesake { .. } => {}
         }
     }

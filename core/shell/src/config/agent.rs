@@ -120,6 +120,12 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
             set: |a, text| count(text, 2048).map(|found| a.limits.streams = found),
         },
         Key {
+            name: "connect.limit.dials",
+            value: "NUMBER",
+            help: "Endpoints that each worker registers at once [default: 256]",
+            set: |a, text| count(text, 65_536).map(|found| a.limits.dials = found),
+        },
+        Key {
             name: "grace-period",
             value: "DURATION",
             help: "How long calls under way may take after a signal to stop [default: 1m]",

@@ -153,6 +153,7 @@ impl Worker {
             Note::Request(_)
             | Note::Registered { .. }
             | Note::Online { .. }
+            | Note::Moving { .. }
             | Note::Offline { .. }
             | Note::Rejected { .. }
             | Note::ServiceUnreachable { .. }
