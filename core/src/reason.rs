@@ -103,7 +103,7 @@ pub enum Reason {
 
     // What was not there.
     /// Nobody serves the endpoint.
-    #[error("no upstream serves this endpoint")]
+    #[error("no upstream of this endpoint can be reached")]
     NoUpstream,
     /// The upstream went away before its response began.
     #[error("the upstream was lost before its response began")]
@@ -128,8 +128,8 @@ pub enum Reason {
     VerifierUnavailable,
 
     // What somebody asked for.
-    /// The node is draining and nobody else can serve.
-    #[error("this node is shutting down")]
+    /// The node or agent is draining, and nobody else can serve.
+    #[error("who would serve this is shutting down, and nobody else can")]
     Draining,
     /// The caller lost interest.
     #[error("the caller gave up")]

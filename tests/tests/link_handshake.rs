@@ -146,7 +146,7 @@ fn an_answer_that_is_not_that_of_the_node_closes_the_link_and_starts_no_call() {
     for refusal in refusals {
         let (mut c, client, at, _) = dialing();
         c.nodes[0].receive(at, refusal.as_bytes());
-        assert!(c.text(client).contains("\"upstream_lost\""), "{refusal}");
+        assert!(c.text(client).contains("\"no_upstream\""), "{refusal}");
         assert!(c.nodes[0].closed.contains(&at));
         assert_eq!(c.nodes[0].lost, [boot(1)]);
         c.rest();
@@ -160,7 +160,7 @@ fn a_node_that_agrees_and_then_says_nothing_has_as_long_as_one_that_says_nothing
     c.nodes[0].receive(at, format!("{}{named}", agreed(&asked)).as_bytes());
     assert!(!c.nodes[0].closed.contains(&at));
     c.pass(Limits::default().link_timeout);
-    assert!(c.text(client).contains("\"upstream_lost\""));
+    assert!(c.text(client).contains("\"no_upstream\""));
     assert!(c.nodes[0].closed.contains(&at));
     assert_eq!(c.nodes[0].lost, [boot(1)]);
     c.rest();

@@ -7,7 +7,7 @@ mod server;
 
 use pico_core::host::Port;
 use pico_core::note::Note;
-use pico_core::rpc::Word;
+use pico_core::rpc::{Reset, Word};
 use pico_core::{Limits, Reason};
 use server::{Agent, At, Rig, data};
 
@@ -84,6 +84,41 @@ fn whatever_never_started_goes_elsewhere_once() {
         }
         assert!(agents.iter().all(|agent| agent.called.is_empty()), "once");
         assert_eq!(rig.calls(), 0);
+    }
+}
+
+#[test]
+fn a_client_knows_from_the_code_whether_its_request_may_have_run() {
+    for (tries, code) in [
+        ([false, false], "no_upstream"),
+        ([false, true], "upstream_lost"),
+        ([true, false], "upstream_lost"),
+    ] {
+        let mut rig = Rig::new(1);
+        let mut agents = [Agent::online(&mut rig, 0, "a"), Agent::online(&mut rig, 0, "a")];
+        let client = rig.ask(0, GET);
+        for started in tries {
+            let (at, stream) = called(&mut rig, &mut agents);
+            agents[at].reset(&mut rig, stream, started);
+        }
+        let text = rig.text(client);
+        assert!(text.starts_with("HTTP/1.1 502 ") && text.contains(code), "{tries:?}: {text}");
+    }
+}
+
+#[test]
+fn what_a_drain_of_the_agent_cut_is_lost_and_what_it_did_not_take_may_be_asked_again() {
+    for (started, status, code) in [(false, 503, "draining"), (true, 502, "upstream_lost")] {
+        let mut rig = Rig::new(1);
+        let mut agent = Agent::online(&mut rig, 0, "a");
+        let client = rig.ask(0, POST);
+        let (stream, _) = agent.called(&mut rig);
+        let reset = Reset { reason: Reason::Draining, started };
+        agent.say(&mut rig, stream, Word::Reset(reset));
+        let text = rig.text(client);
+        let head = format!("HTTP/1.1 {status} ");
+        assert!(text.starts_with(&head) && text.contains(code), "{text}");
+        assert!(!text.contains("this node"), "the node is well: {text}");
     }
 }
 

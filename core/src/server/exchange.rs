@@ -23,6 +23,8 @@ pub(super) struct Exchange {
     pub(super) upload: Flow,
     /// Where its call stands.
     pub(super) call: Call,
+    /// Whether any of its calls may have reached a service.
+    pub(super) started: bool,
     /// How far its response is.
     pub(super) response: Response,
     /// Whether the client was told to go on with its body: some wait for that.
@@ -88,6 +90,7 @@ impl Exchange {
             again: None,
             upload,
             call: Call::Over,
+            started: false,
             response: Response::None,
             continued: false,
             upgrade,
@@ -135,9 +138,10 @@ impl Exchange {
     }
 }
 
-/// What a client is told when its call failed for `reason`: the reasons that speak of the
-/// service and the cluster pass, those that speak of a tunnel become the loss of the upstream.
-pub(super) fn told_to_client(reason: Reason) -> Reason {
+/// What a client is told when its call failed for `reason`, and whether it may have reached the
+/// service by then: the reasons that speak of the service and the cluster pass, those that speak
+/// of a tunnel become the loss of the upstream, or its being nowhere.
+pub(super) fn told_to_client(reason: Reason, started: bool) -> Reason {
     match reason {
         Reason::NoUpstream
         | Reason::ServiceUnreachable
@@ -145,13 +149,15 @@ pub(super) fn told_to_client(reason: Reason) -> Reason {
         | Reason::UpstreamTimeout
         | Reason::HeadTooLarge
         | Reason::Overloaded
-        | Reason::Draining
         | Reason::Forbidden
         | Reason::NotImplemented => reason,
         // Whoever was said to serve the endpoint does not, nor does anybody else.
         Reason::NotMine => Reason::NoUpstream,
         Reason::StreamLimit => Reason::Overloaded,
-        Reason::BadRequest
+        // An agent or another node: this one knows of itself. What had started was cut short.
+        Reason::Draining if !started => Reason::Draining,
+        Reason::Draining
+        | Reason::BadRequest
         | Reason::BadFraming
         | Reason::MissingEndpoint
         | Reason::InvalidEndpoint
@@ -180,6 +186,10 @@ pub(super) fn told_to_client(reason: Reason) -> Reason {
         | Reason::Canceled
         | Reason::ConnectionLost
         | Reason::Closed
-        | Reason::Internal => Reason::UpstreamLost,
+        | Reason::Internal => {
+            // Without a start, nobody who serves the endpoint could be reached: the client may
+            // ask again, whatever it asks for.
+            if started { Reason::UpstreamLost } else { Reason::NoUpstream }
+        }
     }
 }

@@ -15,6 +15,7 @@ impl Proxy {
     pub(super) fn failed(&mut self, reset: Reset) {
         let Some(exchange) = &mut self.exchange else { return };
         let Call::Live(place, _) = exchange.call else { return };
+        exchange.started |= reset.started;
         let retry = exchange.may_retry(reset);
         exchange.call = Call::Over;
         self.actions.push_back(Action::Over(place));
@@ -23,7 +24,8 @@ impl Proxy {
             return self.call(endpoint, head, end, Some((place, reset.reason)));
         }
         if exchange.response != Response::Ended {
-            self.fail(told_to_client(reset.reason));
+            let told = told_to_client(reset.reason, exchange.started);
+            self.fail(told);
         } else if exchange.is_raw() {
             // The service's FIN was passed on, but nobody takes the client's bytes any more.
             self.tell(http1::Input::Abort);

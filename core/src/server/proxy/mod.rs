@@ -250,7 +250,11 @@ impl Proxy {
             (Some((exchange, failed)), None) => {
                 exchange.call = Call::Over;
                 let nobody = if self.draining { Reason::Draining } else { Reason::NoUpstream };
-                self.refuse(failed.map_or(nobody, |(_, reason)| told_to_client(reason)));
+                let told = |(_, reason)| told_to_client(reason, exchange.started);
+                match failed.map_or(Reason::NoUpstream, told) {
+                    Reason::NoUpstream => self.refuse(nobody),
+                    told => self.refuse(told),
+                }
             }
             // The client left while its upstream was being chosen.
             (None, Some(place)) => self.say_reset(place, serial, Reason::Canceled),
