@@ -150,12 +150,9 @@ impl Upstream {
         }
     }
 
-    /// What it serves, and its number, while it does.
-    pub(super) fn serves(&self) -> Option<(&EndpointId, u64)> {
-        match &self.stage {
-            Stage::Tunnel(tunnel) if tunnel.serves => Some((&tunnel.endpoint, self.number)),
-            Stage::Tunnel(_) | Stage::Http(_) | Stage::Closed => None,
-        }
+    /// The how-manieth connection of its worker it is.
+    pub(super) const fn number(&self) -> u64 {
+        self.number
     }
 
     /// What an operator is told of it, while it serves.

@@ -22,6 +22,8 @@ use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::cmp::Ordering;
+use core::ops::Bound;
 
 /// Questions that a worker has under way, and what it has heard before.
 #[derive(Default, Debug)]
@@ -178,27 +180,21 @@ impl Worker {
     /// The first tunnels behind the last piece.
     fn tunnels(&self, paging: &Paging) -> WorkerPart {
         let after = paging.after.as_deref().and_then(tunnel_key);
-        let now = self.clock.now();
-        let all = self.conns.iter().filter_map(|(conn, entry)| match &entry.kind {
-            Kind::Upstream(upstream) => upstream.serves().map(|(id, at)| (id, at, conn)),
-            Kind::Proxy(_) | Kind::Admin(_) | Kind::Link(_) | Kind::Relay(_) => None,
+        let from = after.map_or(Bound::Unbounded, |(endpoint, worker, number)| {
+            match self.id.cmp(&worker) {
+                Ordering::Less => Bound::Excluded((endpoint, u64::MAX)),
+                Ordering::Equal => Bound::Excluded((endpoint, number)),
+                Ordering::Greater => Bound::Included((endpoint, 0)),
+            }
         });
-        let mut total = 0;
-        let mut behind: Vec<_> = all
-            .inspect(|_| total += 1)
-            .filter(|(endpoint, number, _)| {
-                after.as_ref().is_none_or(|(id, worker, at)| {
-                    (*endpoint, self.id, *number) > (id, *worker, *at)
-                })
-            })
-            .collect();
-        behind.sort_unstable();
-        behind.truncate(paging.limit.saturating_add(1));
+        let now = self.clock.now();
         let row = |conn| match self.conns.get(conn).map(|entry| &entry.kind) {
             Some(Kind::Upstream(upstream)) => upstream.row(self.id, now),
             Some(Kind::Proxy(_) | Kind::Admin(_) | Kind::Link(_) | Kind::Relay(_)) | None => None,
         };
-        WorkerPart::Tunnels(behind.into_iter().filter_map(|(.., conn)| row(conn)).collect(), total)
+        let behind = self.serving.range((from, Bound::Unbounded)).map(|(_, conn)| *conn);
+        let rows = behind.take(paging.limit.saturating_add(1)).filter_map(row).collect();
+        WorkerPart::Tunnels(rows, self.serving.len())
     }
 
     /// The answer, from what there is.

@@ -22,13 +22,13 @@ use crate::machine::Machine;
 use crate::note::Note;
 use crate::outbox::Outbox;
 use crate::reason::Reason;
-use crate::routing::{self, Change, Loads, Place, Routes, choose};
+use crate::routing::{self, Change, EndpointId, Loads, Place, Routes, choose};
 use crate::rpc::{Reset, Word};
 use crate::seed::{Dice, Seed};
 use crate::time::{Instant, Monotonic};
 use crate::timers::Agenda;
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
 use drain::Life;
 use gather::Gathers;
@@ -49,6 +49,8 @@ pub struct Worker {
     routes: Arc<Routes>,
     links: Links,
     loads: Loads,
+    /// Its tunnels that serve, in the order in which an operator is shown them.
+    serving: BTreeMap<(EndpointId, u64), ConnId>,
     agenda: Agenda<ConnId>,
     /// Clients' and operators' connections that may have something to ask for.
     touched: VecDeque<ConnId>,
@@ -87,6 +89,7 @@ impl Worker {
             routes: Arc::default(),
             links: Links::new(),
             loads: Loads::new(),
+            serving: BTreeMap::new(),
             agenda: Agenda::new(),
             touched: VecDeque::new(),
             touched_tunnels: VecDeque::new(),
@@ -220,8 +223,10 @@ impl Worker {
 
     fn drain_upstream(&mut self, conn: ConnId) {
         while let Some(Kind::Upstream(up)) = self.conns.get_mut(conn).map(|e| &mut e.kind) {
+            let number = up.number();
             match up.poll() {
                 Some(upstream::Action::Serves(endpoint)) => {
+                    self.serving.insert((endpoint.clone(), number), conn);
                     self.tally.tunnels.opened += 1;
                     self.tally.tunnels.serving += 1;
                     let upstream = routing::Upstream {
@@ -233,7 +238,8 @@ impl Worker {
                 Some(upstream::Action::Leaves(endpoint)) => {
                     self.tally.tunnels.serving -= 1;
                     let place = Place::Tunnel { worker: self.id, conn };
-                    self.write_node(Letter::Changed(Change::Remove(endpoint, place)));
+                    self.write_node(Letter::Changed(Change::Remove(endpoint.clone(), place)));
+                    self.serving.remove(&(endpoint, number));
                 }
                 Some(upstream::Action::Answer(call, word)) => self.answer(call, word),
                 Some(upstream::Action::Note(note)) => self.note(note),
