@@ -87,7 +87,7 @@ fn a_scrape_of_a_node_has_every_metric_and_adds_up(on: Pair) {
 
 fn a_node_asks_another_for_what_its_operator_wants_to_know(on: Pair) {
     let service = Service::start("far");
-    let first = node(on.server, "n1", &[]);
+    let mut first = node(on.server, "n1", &[]);
     let mut second = node(on.agent, "n2", &[&first]);
     let third = node(on.server, "n3", &[&second]);
     let _agent = Agent::start(on.agent, &second, "web", &service.target());
@@ -122,7 +122,9 @@ fn a_node_asks_another_for_what_its_operator_wants_to_know(on: Pair) {
     let (status, text) = get(first.admin, "/status/nodes?node=n2");
     let gone = (status, text.contains("node_unreachable"));
     assert!(gone == (502, true) || status == 404 || status == 504, "{status} {text}");
-    wait_until("it is held dead", || get(first.admin, "/status/nodes?node=n2").0 == 404);
+    let dead = |line: &str| line.contains("node is dead").then_some(());
+    first.process.wait_for("word of its death", dead);
+    assert_eq!(get(first.admin, "/status/nodes?node=n2").0, 404);
 }
 
 /// Runs `pico status` to its end.
