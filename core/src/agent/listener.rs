@@ -375,12 +375,11 @@ impl Agent {
     /// Dials the next address of the server; `failure` is what happened to the last one.
     fn dial_next(&mut self, at: usize, tried: usize, counts: Counts, failure: Failure) {
         let Some(first) = self.listeners.get(at).map(|listener| listener.first) else { return };
-        match self.dial_server(at, first, tried) {
-            Some(conn) => self.stage(at, Stage::Trying { conn, tried, counts }),
-            None => {
-                self.names.distrust(self.server);
-                self.set_back(at, failure);
-            }
+        if let Some(conn) = self.dial_server(at, first, tried) {
+            self.stage(at, Stage::Trying { conn, tried, counts });
+        } else {
+            self.names.distrust(self.server);
+            self.set_back(at, failure);
         }
     }
 

@@ -249,12 +249,10 @@ impl Proxy {
             }
             (Some((exchange, failed)), None) => {
                 exchange.call = Call::Over;
-                let nobody = if self.draining { Reason::Draining } else { Reason::NoUpstream };
                 let told = |(_, reason)| told_to_client(reason, exchange.started);
-                match failed.map_or(Reason::NoUpstream, told) {
-                    Reason::NoUpstream => self.refuse(nobody),
-                    told => self.refuse(told),
-                }
+                let told = failed.map_or(Reason::NoUpstream, told);
+                let leaves = self.draining && told == Reason::NoUpstream;
+                self.refuse(if leaves { Reason::Draining } else { told });
             }
             // The client left while its upstream was being chosen.
             (None, Some(place)) => self.say_reset(place, serial, Reason::Canceled),
