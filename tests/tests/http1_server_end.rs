@@ -73,6 +73,32 @@ fn a_fin_in_a_request_cancels_it() {
     assert_eq!(rig.actions(), expected);
 }
 
+/// Otherwise the driver resets the connection, and what the client has not got yet is lost.
+#[test]
+fn a_fin_behind_the_last_request_is_answered_by_one_as_soon_as_all_is_sent() {
+    for (rest, reason) in
+        [("", Reason::Closed), ("\r\n", Reason::Closed), ("GET / HT", Reason::ConnectionLost)]
+    {
+        let parting = [Action::Finish, Action::Closed(reason)];
+        let mut rig = after(GET);
+        rig.feed(rest);
+        rig.respond(200, &[], true);
+        rig.input(Input::Eof);
+        assert!(rig.actions().is_empty(), "the response waits");
+        assert!(!rig.out().is_empty());
+        let [finish, closed] = parting;
+        assert_eq!(rig.actions(), [Action::Finished, finish, closed], "{rest:?}");
+        let parting = [Action::Finish, Action::Closed(reason)];
+        let mut rig = after(GET);
+        rig.respond(200, &[], true);
+        rig.out();
+        rig.actions();
+        rig.feed(rest);
+        rig.input(Input::Eof);
+        assert_eq!(rig.actions(), parting, "{rest:?}");
+    }
+}
+
 #[test]
 fn a_fin_in_a_head_closes_silently() {
     for text in ["", "\r\n", "GET / HT"] {

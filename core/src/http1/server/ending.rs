@@ -40,6 +40,16 @@ impl Machine {
         }
     }
 
+    /// The client will ask no more. What it was answered may be on its way, and a connection that
+    /// is closed without FIN is reset.
+    pub(super) fn part(&mut self, reason: Reason) {
+        match self.life {
+            Life::Kept => self.finish(reason),
+            Life::Fresh | Life::Closing(_) | Life::Closed => {}
+        }
+        self.close(reason);
+    }
+
     /// Closes if all is said and sent, and the client has heard it.
     pub(super) fn check_closing(&mut self) {
         if !self.outbox.is_empty() {

@@ -65,7 +65,7 @@ impl Machine {
         if !head::begun(&mut self.input, &mut start.skipped) {
             self.reading = Reading::Head(start);
             if self.eof {
-                self.close(Reason::Closed);
+                self.part(Reason::Closed);
             }
             return false;
         }
@@ -87,7 +87,7 @@ impl Machine {
             Ok(None) => {
                 self.reading = Reading::Head(start);
                 if self.eof {
-                    self.close(Reason::ConnectionLost);
+                    self.part(Reason::ConnectionLost);
                 }
                 false
             }
