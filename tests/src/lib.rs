@@ -4,6 +4,7 @@
 pub mod actors;
 pub mod bench;
 pub mod case;
+pub mod chain;
 pub mod check;
 pub mod choices;
 pub mod command;

@@ -10,8 +10,9 @@ use pico_core::{Instant, Machine, Monotonic, Outbox, Timers};
 use std::collections::VecDeque;
 
 /// What is said next.
-#[derive(Clone, Debug)]
-pub(super) enum Say {
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Say {
+    /// Bytes.
     Bytes(Vec<u8>),
     /// A FIN.
     Finish,
@@ -21,7 +22,7 @@ pub(super) enum Say {
 
 impl Say {
     /// The bytes, if it is bytes.
-    pub(super) fn bytes(&self) -> Option<&[u8]> {
+    pub fn bytes(&self) -> Option<&[u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
             Self::Finish | Self::Close => None,
@@ -30,31 +31,54 @@ impl Say {
 }
 
 /// What is said, each after a pause.
-pub(super) type Speech = Vec<(Duration, Say)>;
+pub type Speech = Vec<(Duration, Say)>;
 
 /// What a service answers to one request.
-#[derive(Clone, Debug)]
-pub(super) struct Answer {
-    pub(super) speech: Speech,
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    /// Its bytes, and what then becomes of the connection.
+    pub speech: Speech,
     /// Whether it waits for the end of the request.
-    pub(super) patient: bool,
+    pub patient: bool,
+}
+
+/// What came on one connection.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Transcript {
+    /// All of it.
+    pub bytes: Vec<u8>,
+    /// How it ended; nothing while it lasts.
+    pub ending: Option<Ending>,
+}
+
+/// How a connection ends, whatever comes first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ending {
+    /// The other side sent a FIN.
+    Fin,
+    /// It broke.
+    Lost,
+    /// We left.
+    Left,
 }
 
 /// A host of one mind.
 #[derive(Debug)]
-pub(super) struct Talker {
+pub struct Talker {
     /// The speech of a client.
     speech: Option<(SocketAddr, Speech)>,
     /// What requests are answered, in the order in which they come; others get a plain one.
     answers: Vec<Answer>,
-    /// The requests that came.
-    pub(super) requests: Vec<Head>,
+    /// The requests that came to a service, and on which of its connections each did.
+    pub requests: Vec<Head>,
+    /// For each request, the place of its connection in `transcripts`.
+    pub served_on: Vec<usize>,
     /// What is wrong with what came to a service.
-    pub(super) wrong: Option<String>,
-    /// All that came to a client.
-    pub(super) heard: Vec<u8>,
+    pub wrong: Option<String>,
+    /// What came, on each connection since the last restart.
+    pub transcripts: Vec<Transcript>,
     /// Whether it is gone.
-    pub(super) over: bool,
+    pub over: bool,
     conns: ConnMap<Talk>,
     timers: Timers<ConnId>,
     clock: Monotonic,
@@ -63,6 +87,8 @@ pub(super) struct Talker {
 
 #[derive(Debug)]
 struct Talk {
+    /// Its place in the transcripts.
+    at: usize,
     outbox: Outbox,
     told: Told,
     queue: VecDeque<(Duration, Say)>,
@@ -75,7 +101,7 @@ struct Talk {
 
 impl Talker {
     /// A client that dials `to` and speaks.
-    pub(super) fn client(now: Instant, to: SocketAddr, speech: Speech) -> Self {
+    pub fn client(now: Instant, to: SocketAddr, speech: Speech) -> Self {
         let mut client = Self::service(now, Vec::new());
         let conn = ConnIds::new(Side::Dialed).issue();
         client.actions.push_back(Action::Dial { conn, to, wire: Wire::Plain });
@@ -84,15 +110,16 @@ impl Talker {
     }
 
     /// A service that gives these answers.
-    pub(super) fn service(now: Instant, answers: Vec<Answer>) -> Self {
+    pub fn service(now: Instant, answers: Vec<Answer>) -> Self {
         let mut clock = Monotonic::default();
         clock.advance(now);
         Self {
             speech: None,
             answers,
             requests: Vec::new(),
+            served_on: Vec::new(),
             wrong: None,
-            heard: Vec::new(),
+            transcripts: Vec::new(),
             over: false,
             conns: ConnMap::new(),
             timers: Timers::new(),
@@ -101,11 +128,28 @@ impl Talker {
         }
     }
 
+    /// Forgets what came, and gives other answers from now on. Nobody must be connected.
+    pub fn restart(&mut self, answers: Vec<Answer>) {
+        assert!(self.conns.is_empty(), "somebody is still connected");
+        self.answers = answers;
+        self.requests.clear();
+        self.served_on.clear();
+        self.transcripts.clear();
+        self.wrong = None;
+    }
+
+    /// All that came, one connection after the other.
+    pub fn heard(&self) -> Vec<u8> {
+        self.transcripts.iter().flat_map(|one| &one.bytes).copied().collect()
+    }
+
     fn begin(&mut self, conn: ConnId, speech: Option<Speech>) {
         let reader = speech.is_none().then(Reader::requests);
         let queue = speech.unwrap_or_default().into();
         let (outbox, told) = (Outbox::new(), Told::default());
-        let talk = Talk { outbox, told, queue, then: None, reader, waiting: None };
+        let at = self.transcripts.len();
+        self.transcripts.push(Transcript::default());
+        let talk = Talk { at, outbox, told, queue, then: None, reader, waiting: None };
         self.conns.insert(conn, talk);
         self.next(conn);
     }
@@ -138,21 +182,32 @@ impl Talker {
         match talk.then.take() {
             Some(Say::Finish) => self.actions.push_back(Action::Finish(conn)),
             Some(Say::Close) => {
-                self.forget(conn);
+                self.forget(conn, Ending::Left);
                 self.actions.push_back(Action::Close(conn));
             }
             Some(Say::Bytes(_)) | None => {}
         }
     }
 
-    fn forget(&mut self, conn: ConnId) {
+    fn forget(&mut self, conn: ConnId, how: Ending) {
         self.timers.clear(conn);
+        self.note(conn, how);
         self.conns.remove(conn);
         self.over = true;
     }
 
+    /// Writes down how a connection ended, if it had not before.
+    fn note(&mut self, conn: ConnId, how: Ending) {
+        if let Some(one) = self.conns.get(conn).and_then(|t| self.transcripts.get_mut(t.at)) {
+            one.ending.get_or_insert(how);
+        }
+    }
+
     fn received(&mut self, conn: ConnId, bytes: &[u8]) {
-        self.heard.extend_from_slice(bytes);
+        let Some(at) = self.conns.get(conn).map(|talk| talk.at) else { return };
+        if let Some(one) = self.transcripts.get_mut(at) {
+            one.bytes.extend_from_slice(bytes);
+        }
         if let Some(Talk { reader: Some(reader), .. }) = self.conns.get_mut(conn) {
             reader.push(bytes);
         }
@@ -163,6 +218,7 @@ impl Talker {
                     *waiting = Some(self.requests.len());
                     let patient = answer.is_none_or(|answer| answer.patient);
                     self.requests.push(head);
+                    self.served_on.push(at);
                     if !patient {
                         self.answer(conn);
                     }
@@ -214,13 +270,14 @@ impl Machine for Talker {
                 self.flush(conn);
             }
             Input::Eof { conn } => {
+                self.note(conn, Ending::Fin);
                 if let Some(talk) = self.conns.get_mut(conn) {
                     // What is being said is said to its end.
                     talk.queue.push_back((Duration::ZERO, Say::Close));
                 }
                 self.next(conn);
             }
-            Input::Lost { conn, .. } => self.forget(conn),
+            Input::Lost { conn, .. } => self.forget(conn, Ending::Lost),
             Input::Unreachable { .. } => self.over = true,
             Input::Unlistened(_)
             | Input::Resolved { .. }

@@ -2,20 +2,12 @@
 //! world in which nothing else goes wrong.
 
 use super::http1_text;
-use super::talker::{Answer, Say, Speech, Talker};
 use crate::actors::wire::{Event, Reader};
-use crate::case::{Case, Member, Role};
+use crate::chain::{Answer, Chain, Played, Say, Speech, Transcript};
 use crate::choices::Choices;
-use crate::kernel::{Place, SeatId, Trace, World};
-use core::net::SocketAddr;
+use crate::model::http::{carried, requests};
 use core::time::Duration;
-use pico_core::agent::{self, Agent, HostHeader};
-use pico_core::host::{Address, Port};
-use pico_core::id::WorkerId;
-use pico_core::rpc::Identity;
-use pico_core::server::{Node, Settings, Worker};
-use pico_core::{Instant, Limits};
-use std::sync::Arc;
+use pico_core::Limits;
 
 /// What a service's answer is, as far as one can tell who reads no more than RFC 9112 has.
 #[derive(PartialEq, Debug)]
@@ -36,43 +28,69 @@ pub(super) fn play(data: &[u8]) {
         (0..choices.between(1, 4)).map(|at| answer(&mut choices, at)).collect();
     let speech = request(&mut choices);
     let said: Vec<u8> = bytes(&speech);
-    let (mut world, worker, agent, service) = build(seed, answers.clone());
-    world.run(Instant::ZERO + Duration::from_secs(1), |_| false);
-    let process = world.process(Member { role: Role::Client, at: 0 });
-    let place = Place { process, address: Address::Node };
-    let client = world.seat(place, "client", |_, now| Talker::client(now, PROXY, speech));
-    world.run(world.now() + LIFE, |world| world.host::<Talker>(client).over);
-    assert!(world.host::<Talker>(client).over, "the client is still there");
-    world.run(world.now() + LIFE, |_| false);
-    let calls = (world.host::<Worker>(worker).calls(), world.host::<Agent>(agent).calls());
-    assert_eq!(calls, (0, 0), "calls are left");
-    assert_eq!(world.host::<Worker>(worker).connections(), 1, "there is the tunnel");
-    let service = world.host::<Talker>(service);
-    let client = world.host::<Talker>(client);
+    let mut chain = Chain::new(seed, limits());
+    let played = chain.play(speech, answers.clone(), LIFE, LIFE);
     let shown = || {
-        let [to, from] = [&service.heard, &client.heard].map(|bytes| bytes.escape_ascii());
+        let to: Vec<u8> = played.service.iter().flat_map(|one| &one.bytes).copied().collect();
+        let [to, from] = [&to, &played.client.bytes].map(|bytes| bytes.escape_ascii());
         let answers: Vec<_> = answers.iter().map(|a| format!("{a:?}")).collect();
         let said = said.escape_ascii();
         format!("client: {said}\nservice heard: {to}\n{answers:#?}\nclient heard: {from}")
     };
-    if let Some(why) = &service.wrong {
+    if let Some(why) = &played.wrong {
         panic!("the service heard {why}\n{}", shown());
     }
-    if let Err(why) = compare(&said, &answers, service, client) {
+    let compared =
+        compare(&said, &answers, &played).and_then(|()| compare_requests(&said, &played));
+    if let Err(why) = compared {
         panic!("{why}\n{}", shown());
     }
 }
 
+/// Reads what the client said and what the service heard, both as [RFC 9112] has it: what was
+/// forwarded must be what was asked, in its order and nothing else, and whole only if it was.
+///
+/// [RFC 9112]: crate::model::http
+fn compare_requests(said: &[u8], played: &Played) -> Result<(), String> {
+    let asked = requests(said, &limits()).messages;
+    let read = |heard: &Transcript| requests(&heard.bytes, &limits()).messages.into_iter();
+    let mut heard: Vec<_> = played.service.iter().map(read).collect();
+    let mut next: usize = 0;
+    let mut upgraded = false;
+    for (_, conn) in &played.requests {
+        let served = heard[*conn].next().ok_or("a request that one reads and another does not")?;
+        let same = |at: usize| asked.get(at).map(|asked| carried::request(asked, &served));
+        // Those that Pico answers itself are skipped. What nothing has come of may be sent once
+        // more on another connection.
+        let again = next.checked_sub(1).filter(|at| same(*at) == Some(Ok(())));
+        let found = (next..asked.len()).find(|at| same(*at) == Some(Ok(())));
+        match (found, again) {
+            (Some(at), _) => next = at + 1,
+            (None, Some(_)) => {}
+            (None, None) => {
+                let why = same(next).map_or("nobody asked".into(), |same| format!("{same:?}"));
+                return Err(format!("the service heard what was not asked: {why}"));
+            }
+        }
+        upgraded |= served.upgrade;
+    }
+    // What follows an upgrade is no request, and nothing else is left.
+    match heard.into_iter().find_map(|mut rest| rest.next()).filter(|_| !upgraded) {
+        Some(more) => Err(format!("the service heard more: {more:?}")),
+        None => Ok(()),
+    }
+}
+
+fn limits() -> Limits {
+    let short = Duration::from_secs(30);
+    Limits { stall_timeout: short, idle_timeout: short, ..Limits::default() }
+}
+
 /// Reads what the client got, and compares it with what the service said.
-fn compare(
-    said: &[u8],
-    answers: &[Answer],
-    service: &Talker,
-    client: &Talker,
-) -> Result<(), String> {
+fn compare(said: &[u8], answers: &[Answer], played: &Played) -> Result<(), String> {
     let heads = said.windows(5).any(|five| five == b"HEAD ");
     let mut reader = Reader::responses();
-    reader.push(&client.heard);
+    reader.push(&played.client.bytes);
     loop {
         let (mut origin, mut body) = (None, Vec::new());
         // Whether it has a body is for its request to say.
@@ -81,7 +99,7 @@ fn compare(
         if let Some((_, at)) = head.split_once("x-served: ") {
             let at: usize = at.lines().next().and_then(|at| at.parse().ok()).ok_or("no number")?;
             origin = Some(at);
-            let method = service.requests.get(at).map(|head| head.method.as_str());
+            let method = played.requests.get(at).map(|(head, _)| head.method.as_str());
             reader.expect_no_body(method.ok_or("an answer to nothing")? == "HEAD");
         } else {
             reader.expect_no_body(false);
@@ -96,7 +114,7 @@ fn compare(
                 Some(Event::Body(bytes)) => body.extend_from_slice(&bytes),
                 Some(Event::End(_)) => {
                     let Some(at) = origin else { break };
-                    let method = &service.requests[at].method;
+                    let method = &played.requests[at].0.method;
                     match answers.get(at).map(|answer| judge(answer, method == "HEAD")) {
                         Some(Verdict::Complete(all)) if all != body => {
                             return Err(format!("answer {at} has another body"));
@@ -207,50 +225,8 @@ fn pause(choices: &mut Choices) -> Duration {
     Duration::from_millis(*choices.pick(&[0, 1, 20, 700, 20_000]))
 }
 
-/// A node of one worker, and an agent with its service.
-fn build(seed: u64, answers: Vec<Answer>) -> (World, SeatId, SeatId, SeatId) {
-    let mut world = World::new(&Case { seed, ..Case::default() }, Trace::default());
-    let short = Duration::from_secs(30);
-    let limits = Limits { stall_timeout: short, idle_timeout: short, ..Limits::default() };
-    let limits = Arc::new(limits);
-    let process = world.process(Member { role: Role::Node, at: 0 });
-    let settings = Arc::new(Settings { limits: Arc::clone(&limits), ..Settings::default() });
-    let id = WorkerId(0);
-    let place = Place { process, address: Address::Worker(id) };
-    let made = Arc::clone(&settings);
-    let worker = world.seat(place, "worker", |seed, now| Worker::new(now, id, made, seed));
-    world.listen(PROXY, Port::Proxy, vec![worker]);
-    world.listen(UPSTREAM, Port::Upstream, vec![worker]);
-    let place = Place { process, address: Address::Node };
-    world.seat(place, "node", |_, now| Node::new(now, 1, settings));
-    let to = agent::Service { host: SERVICE.ip().to_string(), port: SERVICE.port() };
-    let endpoint = "a".parse().expect("a name");
-    let listener = agent::Listener { endpoint, service: to, host_header: HostHeader::Keep };
-    let (host, port) = (UPSTREAM.ip().to_string(), UPSTREAM.port());
-    let server = agent::Server { host, port, prefix: String::new() };
-    let settings = agent::Settings::new(server, Identity::default(), vec![listener]);
-    let process = world.process(Member { role: Role::Agent, at: 0 });
-    let place = Place { process, address: Address::Worker(id) };
-    let agent = world.seat(place, "agent", |seed, now| {
-        Agent::new(now, settings, seed.clone(), limits).expect("settings that work")
-    });
-    let process = world.process(Member { role: Role::Service, at: 0 });
-    let place = Place { process, address: Address::Node };
-    let service = world.seat(place, "service", |_, now| Talker::service(now, answers));
-    world.listen(SERVICE, Port::Proxy, vec![service]);
-    (world, worker, agent, service)
-}
-
-const PROXY: SocketAddr = SocketAddr::new(ip(1), 8001);
-const UPSTREAM: SocketAddr = SocketAddr::new(ip(1), 8002);
-const SERVICE: SocketAddr = SocketAddr::new(ip(3), 3000);
-
 /// Longer than any client speaks, and than any time-out that is met.
 const LIFE: Duration = Duration::from_mins(5);
-
-const fn ip(net: u8) -> core::net::IpAddr {
-    core::net::IpAddr::V4(core::net::Ipv4Addr::new(10, net, 0, 1))
-}
 
 const ANSWERS: [&[u8]; 6] = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",

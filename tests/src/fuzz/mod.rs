@@ -10,7 +10,6 @@ mod http1_server;
 pub(crate) mod http1_text;
 mod rpc;
 mod rpc_wire;
-mod talker;
 mod wire;
 mod ws;
 

@@ -197,7 +197,7 @@ fn is_host(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(&byte)
 }
 
-fn all<'f>(fields: &'f [Field], name: &str) -> Vec<&'f [u8]> {
+pub(super) fn all<'f>(fields: &'f [Field], name: &str) -> Vec<&'f [u8]> {
     let same = |field: &&Field| field.0.eq_ignore_ascii_case(name.as_bytes());
     fields.iter().filter(same).map(|(_, value)| &value[..]).collect()
 }
@@ -207,7 +207,7 @@ fn has(fields: &[Field], name: &str, option: &str) -> bool {
 }
 
 /// The elements of the lists in all fields of a name; a comma within quotes separates nothing.
-fn elements(fields: &[Field], name: &str) -> Vec<Vec<u8>> {
+pub(super) fn elements(fields: &[Field], name: &str) -> Vec<Vec<u8>> {
     let mut found = Vec::new();
     for value in all(fields, name) {
         let (mut element, mut quoted, mut bytes) = (Vec::new(), false, value.iter());

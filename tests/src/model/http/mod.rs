@@ -4,6 +4,7 @@
 //! of several is told is the machine's affair, as long as it is one of them.
 
 pub mod against;
+pub mod carried;
 mod framing;
 mod lines;
 
