@@ -338,7 +338,7 @@ pub(crate) fn is_host_byte(byte: u8) -> bool {
 }
 
 /// Whether `authority` is a host, with a port or without (RFC 3986, section 3.2).
-fn valid_authority(authority: &[u8]) -> bool {
+pub(crate) fn valid_authority(authority: &[u8]) -> bool {
     let literal = authority.starts_with(b"[");
     let end = authority.iter().position(|b| *b == if literal { b']' } else { b':' });
     let host_len = end.map_or(authority.len(), |at| at + usize::from(literal));

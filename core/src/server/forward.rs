@@ -1,9 +1,10 @@
 //! What a node changes in the heads that it forwards.
 
-use crate::head::{Absolute, Fields, RequestHead, ResponseHead};
+use crate::head::{Absolute, Fields, RequestHead, ResponseHead, valid_authority};
 use crate::http1::rules;
 use alloc::format;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::net::SocketAddr;
 
 /// Prepares a client's request for the upstream: what concerns this hop goes, what tells of it
@@ -11,17 +12,60 @@ use core::net::SocketAddr;
 pub(super) fn request(head: &mut RequestHead, about: &About<'_>) {
     to_origin_form(head);
     let fields = &mut head.fields;
+    let told = if about.trusted { Told::by(fields) } else { Told::default() };
     rules::strip_hop_by_hop(fields, about.upgrade);
-    let host = fields.get("host").map(bytes::Bytes::copy_from_slice);
+    let host = fields.get("host").map(<[u8]>::to_vec);
     fields.retain(|name, _| !(rules::is_pico(name) || rules::tells_of_client(name)));
     let version = if about.version == http::Version::HTTP_10 { "1.0" } else { "1.1" };
     fields.push(b"Via", format!("{version} {}", about.node).as_bytes());
-    fields.push(b"X-Forwarded-For", format!("{}", about.peer.ip().to_canonical()).as_bytes());
-    fields.push(b"X-Forwarded-Proto", b"http");
-    if let Some(host) = host {
+    let mut way = told.way;
+    way.extend_from_slice(format!("{}", about.peer.ip().to_canonical()).as_bytes());
+    fields.push(b"X-Forwarded-For", &way);
+    fields.push(b"X-Forwarded-Proto", told.scheme.as_deref().unwrap_or(b"http"));
+    if let Some(host) = told.host.or(host) {
         fields.push(b"X-Forwarded-Host", &host);
     }
     fields.push(b"X-Request-Id", about.request_id.as_bytes());
+}
+
+/// What a proxy in front of this node says of its client.
+#[derive(Default)]
+struct Told {
+    /// Those by whom the request came there, each followed by a comma and a blank.
+    way: Vec<u8>,
+    /// The scheme that the client used.
+    scheme: Option<Vec<u8>>,
+    /// The host that it asked for.
+    host: Option<Vec<u8>>,
+}
+
+impl Told {
+    /// Reads what the fields say, before those go that `Connection` names: a client that has its
+    /// proxy pass `Connection` on must not make the way forgotten. In no other spelling, because
+    /// only these names are known to be the proxy's own. What is said twice, or cannot be meant,
+    /// is not said.
+    fn by(fields: &Fields) -> Self {
+        let mut way = Vec::new();
+        for part in fields.all("x-forwarded-for").filter(|part| !part.is_empty()) {
+            way.extend_from_slice(part);
+            way.extend_from_slice(b", ");
+        }
+        let scheme = only(fields, "x-forwarded-proto").filter(|scheme| valid_scheme(scheme));
+        let host = only(fields, "x-forwarded-host").filter(|host| valid_authority(host));
+        Self { way, scheme: scheme.map(<[u8]>::to_vec), host: host.map(<[u8]>::to_vec) }
+    }
+}
+
+/// The value of the one field called `name`.
+fn only<'a>(fields: &'a Fields, name: &str) -> Option<&'a [u8]> {
+    let mut all = fields.all(name);
+    all.next().filter(|_| all.next().is_none())
+}
+
+/// Whether `scheme` may be one (RFC 3986, section 3.1).
+fn valid_scheme(scheme: &[u8]) -> bool {
+    let first = scheme.first().is_some_and(u8::is_ascii_alphabetic);
+    first && scheme.iter().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(b))
 }
 
 /// Replaces `Host` by the authority of a target in absolute form, and the target by the rest of
@@ -59,6 +103,8 @@ pub(super) struct About<'a> {
     pub(super) node: &'a str,
     /// The client.
     pub(super) peer: SocketAddr,
+    /// Whether its word on the clients behind it is taken.
+    pub(super) trusted: bool,
     /// The version that the client speaks.
     pub(super) version: http::Version,
     /// Whether an upgrade is asked for.
@@ -95,6 +141,15 @@ mod tests {
 
     /// What becomes of a request for `target` with these fields.
     fn forwarded(method: Method, target: &[u8], list: &[(&str, &str)]) -> RequestHead {
+        forwarded_by(false, method, target, list)
+    }
+
+    fn forwarded_by(
+        trusted: bool,
+        method: Method,
+        target: &[u8],
+        list: &[(&str, &str)],
+    ) -> RequestHead {
         let mut fields = Fields::new();
         for (name, value) in list {
             fields.push(name.as_bytes(), value.as_bytes());
@@ -103,6 +158,7 @@ mod tests {
         let about = About {
             node: "n",
             peer: SocketAddr::from(([192, 0, 2, 1], 5)),
+            trusted,
             version: http::Version::HTTP_11,
             upgrade: false,
             request_id: "id",
@@ -163,5 +219,35 @@ mod tests {
             ["Via", "X-Forwarded-For", "X-Forwarded-Proto", "X-Forwarded-Host", "X-Request-Id"];
         assert_eq!(new, told);
         assert_eq!(head.fields.get("x-forwarded-for"), Some(&b"192.0.2.1"[..]));
+    }
+    #[test]
+    fn what_a_trusted_proxy_says_of_its_client_is_kept_if_it_can_be_meant() {
+        const FOR: &str = "X-Forwarded-For";
+        const PROTO: &str = "x-forwarded-proto";
+        const HOST: &str = "X-FORWARDED-HOST";
+        let ours: [&str; 3] = ["192.0.2.1", "http", "a"];
+        let told: &[(&[(&str, &str)], [&str; 3])] = &[
+            (&[], ours),
+            (&[(FOR, "1")], ["1, 192.0.2.1", "http", "a"]),
+            (&[(FOR, "1, ::1"), (FOR, ""), (FOR, "x y")], ["1, ::1, x y, 192.0.2.1", "http", "a"]),
+            (&[(FOR, "1"), ("Connection", "x-forwarded-for")], ["1, 192.0.2.1", "http", "a"]),
+            (&[("X_Forwarded_For", "1"), ("X_Forwarded-Proto", "https")], ours),
+            (&[(PROTO, "https"), (HOST, "b.c:1")], ["192.0.2.1", "https", "b.c:1"]),
+            (&[(PROTO, "https"), (PROTO, "https"), (HOST, "b"), (HOST, "b")], ours),
+            (&[(PROTO, "https,http"), (HOST, "b, c")], ours),
+            (&[(PROTO, ""), (HOST, "")], ours),
+            (&[(HOST, "u@b"), ("Forwarded", "for=1"), ("X-Real-IP", "1")], ours),
+        ];
+        for (list, [way, scheme, host]) in told {
+            let list = [&[("Host", "a")], *list].concat();
+            let head = forwarded_by(true, Method::GET, b"/", &list);
+            let all = |name| head.fields.all(name).collect::<Vec<_>>();
+            assert_eq!(all("x-forwarded-for"), [way.as_bytes()], "{list:?}");
+            assert_eq!(all("x-forwarded-proto"), [scheme.as_bytes()], "{list:?}");
+            assert_eq!(all("x-forwarded-host"), [host.as_bytes()], "{list:?}");
+            let plain = |name: &[u8]| !name.contains(&b'_');
+            assert!(head.fields.iter().all(|(name, _)| plain(name)), "{head:?}");
+            assert!(all("forwarded").is_empty() && all("x-real-ip").is_empty(), "{head:?}");
+        }
     }
 }

@@ -6,7 +6,10 @@ use crate::limits::Limits;
 use crate::rpc;
 use alloc::string::String;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::net::IpAddr;
 use core::time::Duration;
+use ipnet::IpNet;
 
 /// The settings of a node, the same for all its workers.
 #[derive(Clone, Debug)]
@@ -17,6 +20,8 @@ pub struct Settings {
     pub boot: Boot,
     /// Bounds and time-outs.
     pub limits: Arc<Limits>,
+    /// Whose word on the clients behind them is taken: the proxies in front of this node.
+    pub trusted_proxies: Vec<IpNet>,
     /// The program that runs.
     pub about: About,
     /// Writes what operators are shown; without it they are shown health and readiness only.
@@ -51,6 +56,12 @@ impl Default for Rebalance {
 }
 
 impl Settings {
+    /// Whether what `peer` says of the clients behind it is taken.
+    pub(super) fn trusts(&self, peer: IpAddr) -> bool {
+        let peer = peer.to_canonical();
+        self.trusted_proxies.iter().any(|network| network.contains(&peer))
+    }
+
     /// What the node says of itself on a tunnel.
     pub(super) fn identity(&self) -> rpc::Identity {
         let agent = concat!("pico/", env!("CARGO_PKG_VERSION")).into();
@@ -64,6 +75,7 @@ impl Default for Settings {
             node_id: "pico".into(),
             boot: Boot(0),
             limits: Arc::default(),
+            trusted_proxies: Vec::new(),
             about: About::default(),
             write: None,
             log_requests: true,

@@ -13,6 +13,7 @@ use std::thread;
 /// | target | answer |
 /// | --- | --- |
 /// | `/` | its name |
+/// | `/head` | the request's head as lines, names in lower case |
 /// | `/echo` | the request's body, chunk by chunk as it comes |
 /// | `/bytes/<n>` | n bytes of the [`Pattern`] |
 /// | `/sink` | the number of bytes of the request's body, checked against the pattern |
@@ -134,6 +135,10 @@ impl Shared {
         let number = rest.parse().unwrap_or(0);
         let mut body = Body::of_request(head, from)?;
         match first.trim_start_matches('/') {
+            "head" => {
+                io::copy(&mut body, &mut io::sink())?;
+                text(out, "200 OK", &head.text())
+            }
             "echo" => echo(&mut body, out),
             "bytes" => {
                 io::copy(&mut body, &mut io::sink())?;

@@ -25,6 +25,18 @@ impl Head {
         self.start.split(' ').nth(at).unwrap_or_default()
     }
 
+    /// The values of all fields of this name, which is given in lower case.
+    pub fn all(&self, name: &str) -> Vec<&str> {
+        let same = self.fields.iter().filter(|field| field.0 == name);
+        same.map(|field| field.1.as_str()).collect()
+    }
+
+    /// The head as lines, names in lower case.
+    pub fn text(&self) -> String {
+        let fields = self.fields.iter().map(|(name, value)| format!("{name}: {value}\n"));
+        std::iter::once(format!("{}\n", self.start)).chain(fields).collect()
+    }
+
     /// Reads a head; `None` if the connection ends before its first byte.
     pub fn read(from: &mut impl BufRead) -> io::Result<Option<Self>> {
         let Some(start) = line(from)? else { return Ok(None) };

@@ -2,8 +2,8 @@
 
 use super::keys::{keys, keys_of, ring};
 use super::value::{
-    AGES, address, count, duration, flag, format, level, name, permille, places, positive,
-    reachable, size, timeout,
+    AGES, address, count, duration, flag, format, level, name, networks, permille, places,
+    positive, reachable, size, timeout,
 };
 use super::{Key, Keys, Logs, Refusal};
 use clap::ArgMatches;
@@ -196,6 +196,18 @@ pub(crate) static KEYS: Keys<Server> = Keys {
             value: "NUMBER",
             help: "Fields of a head [default: 100]",
             set: |s, text| count(text, 10_000).map(|found| s.limits.head_fields = found),
+        },
+        Key {
+            name: "proxy.trusted-proxies",
+            value: "NETWORK...",
+            help: "Proxies in front whose X-Forwarded-* are believed; a CIDR; repeatable",
+            set: |s, text| {
+                if text.is_empty() {
+                    s.node.trusted_proxies.clear();
+                    return Ok(());
+                }
+                networks(text).map(|found| s.node.trusted_proxies.extend(found))
+            },
         },
         Key {
             name: "upstream.bind-addr",

@@ -1,6 +1,7 @@
 //! How values are written: durations, sizes, addresses and choices.
 
 use crate::srv;
+use ipnet::{IpNet, Ipv4Net};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
@@ -177,6 +178,27 @@ pub(super) fn places(text: &str) -> Result<Vec<(String, u16)>, String> {
     text.split(',').map(place).collect()
 }
 
+/// Networks, or single addresses, with commas between them. What is of IPv4 is of IPv4 however it
+/// is written, as peers' addresses are.
+pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    let network = |text: &str| {
+        let text = text.trim();
+        let whole = |address: IpAddr| IpNet::from(address);
+        let found = text.parse().or_else(|_| text.parse().map(whole)).map_err(|_| {
+            format!("expected a network like 10.0.0.0/8, fd00::/8 or an address, not {text:?}")
+        })?;
+        if found.trunc() != found {
+            return Err(format!("{text} has bits beyond its prefix: is {} meant?", found.trunc()));
+        }
+        let mapped = match (found.addr().to_canonical(), found.prefix_len().checked_sub(96)) {
+            (IpAddr::V4(address), Some(prefix)) => Ipv4Net::new(address, prefix).ok(),
+            (IpAddr::V4(_) | IpAddr::V6(_), _) => None,
+        };
+        Ok(mapped.map_or(found, IpNet::V4))
+    };
+    text.split(',').map(network).collect()
+}
+
 /// A name for people and peers: what a header field carries without quotes.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
@@ -262,6 +284,21 @@ mod tests {
         for wrong in ["node-1", ":8004", "node-1:0", "http://x:1", "_x._tcp.example.com:8004", ""] {
             assert!(places(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_network_is_a_prefix_or_an_address() {
+        let written =
+            "10.0.0.0/8, 192.0.2.7,fd00::/8,::1, ::ffff:10.0.0.0/104, ::ffff:1.2.3.4,::/0";
+        let found = networks(written).unwrap();
+        let shown: Vec<_> = found.iter().map(ToString::to_string).collect();
+        let meant = "10.0.0.0/8 192.0.2.7/32 fd00::/8 ::1/128 10.0.0.0/8 1.2.3.4/32 ::/0";
+        assert_eq!(shown.join(" "), meant);
+        for wrong in ["", "10.0.0.0/33", "10/8", "::/129", "localhost", "10.0.0.0/8,", "0/0"] {
+            assert!(networks(wrong).unwrap_err().starts_with("expected a network"), "{wrong:?}");
+        }
+        let told = "10.1.0.0/8 has bits beyond its prefix: is 10.0.0.0/8 meant?";
+        assert_eq!(networks("10.1.0.0/8"), Err(told.into()));
     }
 
     #[test]

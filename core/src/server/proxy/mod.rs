@@ -88,6 +88,8 @@ pub(super) struct Proxy {
     clock: Monotonic,
     me: (WorkerId, ConnId),
     peer: SocketAddr,
+    /// Whether the peer's word on the clients behind it is taken.
+    trusted: bool,
     /// Calls begun so far.
     serial: u64,
     counts: Counts,
@@ -120,6 +122,7 @@ impl Proxy {
             clock,
             me,
             peer,
+            trusted: settings.trusts(peer.ip()),
             serial: 0,
             counts: Counts::default(),
             salt,
@@ -196,6 +199,7 @@ impl Proxy {
         let about = About {
             node: &self.settings.node_id,
             peer: self.peer,
+            trusted: self.trusted,
             version,
             upgrade,
             request_id: &exchange.id,
