@@ -7,6 +7,7 @@ use crate::id::{AskId, ConnId};
 use crate::machine::Machine;
 use crate::note::Note;
 use crate::outbox::Outbox;
+use crate::wall::Wall;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -99,6 +100,9 @@ pub enum Input<L> {
         /// At most [`DATAGRAM_MAX`] bytes: longer ones are lost.
         bytes: BytesMut,
     },
+    /// What time of day it is: said first of all, and in the first turn of each second that has
+    /// turns. Without it nothing is dated.
+    Wall(Wall),
     /// Another machine of this process wrote.
     Letter(L),
 }

@@ -130,6 +130,7 @@ pub mod time;
 pub mod timers;
 pub mod tunnel;
 mod varint;
+pub mod wall;
 pub mod ws;
 
 pub use limits::Limits;
@@ -139,3 +140,4 @@ pub use reason::Reason;
 pub use seed::{Dice, Seed};
 pub use time::{Instant, Monotonic};
 pub use timers::{Agenda, Timers};
+pub use wall::Wall;

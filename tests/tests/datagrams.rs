@@ -88,7 +88,8 @@ impl Machine for Echo {
             | Input::Sent { .. }
             | Input::Lost { .. }
             | Input::Unlistened(_)
-            | Input::Resolved { .. } => {}
+            | Input::Resolved { .. }
+            | Input::Wall(_) => {}
         }
     }
 

@@ -212,7 +212,8 @@ impl Machine for Client {
             Input::Accepted { .. }
             | Input::Unlistened(_)
             | Input::Resolved { .. }
-            | Input::Datagram { .. } => return,
+            | Input::Datagram { .. }
+            | Input::Wall(_) => return,
         };
         self.tell(id, input);
         self.pump(id);

@@ -1,6 +1,6 @@
 //! The one place that reads the real clock.
 
-use pico_core::Instant;
+use pico_core::{Instant, Wall};
 use std::time::Duration;
 
 /// A monotonic clock that all machines of one process share, so that instants in letters mean
@@ -23,6 +23,11 @@ impl Clock {
     pub fn milliseconds_since_1970() -> u64 {
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
         now.map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(0))
+    }
+
+    /// The time of day, as far as the system knows.
+    pub fn wall() -> Wall {
+        Wall::from_unix(Self::milliseconds_since_1970() / 1_000)
     }
 
     /// The same instant on the system's clock, for a runtime's timers.

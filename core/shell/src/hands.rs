@@ -1,5 +1,6 @@
 //! The hands of a driver: what they bring to a machine in one turn, and what they do for it.
 
+use crate::clock::Clock;
 use crate::datagrams::Datagrams;
 use crate::door::Door;
 use crate::driver::Notes;
@@ -13,7 +14,7 @@ use bytes::BytesMut;
 use pico_core::host::{Action, Address, Fault, Host, Input, Port};
 use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side};
 use pico_core::note::{Distrust, Note};
-use pico_core::{Instant, Outbox, Turn};
+use pico_core::{Instant, Outbox, Turn, Wall};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::io;
@@ -59,6 +60,8 @@ pub(crate) struct Hands<P: Platform, L> {
     notes: Notes,
     turn: u64,
     now: Instant,
+    /// What time of day the machine was told last.
+    wall: Option<Wall>,
 }
 
 struct Ask {
@@ -106,6 +109,7 @@ impl<P: Platform, L> Hands<P, L> {
             notes,
             turn: 0,
             now: Instant::ZERO,
+            wall: None,
         }
     }
 
@@ -113,6 +117,10 @@ impl<P: Platform, L> Hands<P, L> {
     pub(crate) fn begin(&mut self, now: Instant) {
         self.turn += 1;
         self.now = now;
+        let wall = Clock::wall();
+        if self.wall.replace(wall) != Some(wall) {
+            self.known.push_front(Input::Wall(wall));
+        }
         self.accepted = 0;
         self.stopped.clear();
         // The machine has been polled to its end since it heard that these are gone.

@@ -366,7 +366,10 @@ impl Machine for Agent {
         }
         match input {
             // An agent listens to nobody.
-            Input::Accepted { .. } | Input::Unlistened(_) | Input::Datagram { .. } => {}
+            Input::Accepted { .. }
+            | Input::Unlistened(_)
+            | Input::Datagram { .. }
+            | Input::Wall(_) => {}
             Input::Connected { conn, .. } => self.connected(conn),
             Input::Unreachable { conn, fault } => self.unreachable(conn, fault),
             Input::Received { conn, bytes } => self.feed(conn, Event::Received(bytes)),

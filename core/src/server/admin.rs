@@ -10,6 +10,7 @@ use crate::machine::Machine as _;
 use crate::outbox::Outbox;
 use crate::reason::Reason;
 use crate::time::{Instant, Monotonic};
+use crate::wall::Wall;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -23,6 +24,8 @@ pub(super) enum Input {
     Ready(bool),
     /// The answer to [`Action::Inquire`].
     Answer(Reply),
+    /// What time of day it is.
+    Wall(Wall),
     /// Finish and close.
     Drain,
 }
@@ -170,6 +173,7 @@ impl crate::Machine for Admin {
                     self.answer(reply);
                 }
             }
+            Input::Wall(wall) => self.http.handle(now, http1::Input::Wall(wall)),
             Input::Drain => self.http.handle(now, http1::Input::Drain),
         }
         self.pump();

@@ -11,6 +11,7 @@ use crate::machine::Machine as _;
 use crate::outbox::Outbox;
 use crate::time::Instant;
 use crate::tunnel;
+use crate::wall::Wall;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use bytes::BytesMut;
@@ -26,6 +27,8 @@ pub(super) struct Entry {
     pub(super) touched: bool,
     /// As what the worker has counted it.
     pub(super) counted: Counted,
+    /// What time of day its machine was told last.
+    wall: Option<Wall>,
 }
 
 /// What a worker counts connections as.
@@ -82,7 +85,25 @@ impl Event {
 impl Entry {
     /// A connection of which the driver knows nothing yet.
     pub(super) fn new(kind: Kind) -> Self {
-        Self { kind, told: Told::default(), touched: false, counted: Counted::Other }
+        let (told, counted) = (Told::default(), Counted::Other);
+        Self { kind, told, touched: false, counted, wall: None }
+    }
+
+    /// The machine, which has been told what time of day it is if it may have to date an answer.
+    pub(super) fn dated(&mut self, now: Instant, wall: Option<Wall>) -> &mut Kind {
+        if self.wall != wall
+            && let Some(wall) = wall
+        {
+            self.wall = Some(wall);
+            match &mut self.kind {
+                Kind::Proxy(proxy) => proxy.handle(now, proxy::Input::Wall(wall)),
+                Kind::Upstream(upstream) => upstream.handle(now, upstream::Input::Wall(wall)),
+                Kind::Admin(admin) => admin.handle(now, admin::Input::Wall(wall)),
+                // Nodes among themselves do without.
+                Kind::Link(_) | Kind::Relay(_) => {}
+            }
+        }
+        &mut self.kind
     }
 
     /// As what it counts now.

@@ -11,6 +11,7 @@ use crate::outbox::Outbox;
 use crate::reason::Reason;
 use crate::seed::Seed;
 use crate::time::Instant;
+use crate::wall::Wall;
 use crate::{rpc, tunnel, ws};
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -91,6 +92,11 @@ impl Porch {
             Event::Sent(count) => self.http.handle(now, http1::Input::Sent(count)),
             Event::Lost => {}
         }
+    }
+
+    /// Tells it what time of day it is.
+    pub(super) fn wall(&mut self, now: Instant, wall: Wall) {
+        self.http.handle(now, http1::Input::Wall(wall));
     }
 
     /// Nobody is admitted any more.

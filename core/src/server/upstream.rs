@@ -17,6 +17,7 @@ use crate::rpc::{self, Reset, Word};
 use crate::seed::Seed;
 use crate::time::{Instant, Monotonic};
 use crate::tunnel;
+use crate::wall::Wall;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::ToString as _;
@@ -32,6 +33,8 @@ const PATH: &[u8] = b"/pico/v1/listener/";
 pub(super) enum Input {
     /// Something happened on its socket.
     Socket(Event),
+    /// What time of day it is.
+    Wall(Wall),
     /// A caller's word.
     Ask(CallId, Word),
     /// Ask the agent to connect elsewhere; refuse a handshake that has not begun.
@@ -305,6 +308,7 @@ impl crate::Machine for Upstream {
             match input {
                 Input::Socket(Event::Lost) => return self.close(Reason::ConnectionLost),
                 Input::Socket(event) => porch.event(now, event),
+                Input::Wall(wall) => porch.wall(now, wall),
                 Input::Drain => self.refusal = Some(Reason::Draining),
                 Input::Part(_) => porch.close(now),
                 Input::Ask(..) | Input::Move => {}
@@ -319,7 +323,7 @@ impl crate::Machine for Upstream {
             }
             Input::Move => self.ask_to_leave(),
             Input::Part(reason) => self.tell(tunnel::Input::Close(reason)),
-            Input::Ask(..) => {}
+            Input::Ask(..) | Input::Wall(_) => {}
         }
     }
 

@@ -106,6 +106,7 @@ impl Machine for Balancer {
             | Input::Unlistened(_)
             | Input::Resolved { .. }
             | Input::Datagram { .. }
+            | Input::Wall(_)
             | Input::Letter(()) => {}
         }
         self.inner.handle(now, input);

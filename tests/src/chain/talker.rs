@@ -282,6 +282,7 @@ impl Machine for Talker {
             Input::Unlistened(_)
             | Input::Resolved { .. }
             | Input::Datagram { .. }
+            | Input::Wall(_)
             | Input::Letter(()) => {}
         }
     }

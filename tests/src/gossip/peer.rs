@@ -247,7 +247,7 @@ impl Machine for Peer {
                 };
                 self.gossip.handle(now, input);
             }
-            host::Input::Unlistened(_) | host::Input::Resolved { .. } => {}
+            host::Input::Unlistened(_) | host::Input::Resolved { .. } | host::Input::Wall(_) => {}
         }
         self.drain();
     }

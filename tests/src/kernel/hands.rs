@@ -13,7 +13,7 @@ use core::net::SocketAddr;
 use core::time::Duration;
 use pico_core::host::{self, Action, Address, DATAGRAM_MAX, Fault, Host, Input};
 use pico_core::id::{AskId, ConnId};
-use pico_core::{Instant, Outbox, Turn};
+use pico_core::{Instant, Outbox, Turn, Wall};
 use pico_shell::wire::Wire;
 
 /// One turn of one host.
@@ -45,6 +45,10 @@ where
     H::Letter: Debug + 'static,
 {
     fn next(&mut self, host: &H) -> Option<Input<H::Letter>> {
+        let wall = wall_at(self.now);
+        if self.desk.wall.replace(wall) != Some(wall) {
+            return Some(Input::Wall(wall));
+        }
         let (input, cause) = self
             .desk
             .inbox
@@ -296,6 +300,11 @@ impl<L: Debug + 'static> Hands<'_, L> {
         let (home, cause) = (self.desk.home, self.turn);
         self.out.events.add(*last, Event::Post { home, to, letter, cause });
     }
+}
+
+/// The time of day in the world: it begins with the year 2027.
+fn wall_at(now: Instant) -> Wall {
+    Wall::from_unix(1_798_761_600 + now.as_nanos() / 1_000_000_000)
 }
 
 /// The most inputs from sockets in one turn.

@@ -11,7 +11,7 @@ use core::fmt::Debug;
 use core::net::SocketAddr;
 use pico_core::host::{Address, Fault, Host, Input, Port};
 use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side};
-use pico_core::{Instant, Outbox, settle};
+use pico_core::{Instant, Outbox, Wall, settle};
 use pico_shell::wire::{Trust, Wire, Wires};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -47,6 +47,8 @@ pub(super) struct Desk<L> {
     pub(super) datagrams: VecDeque<Datagram>,
     datagram_bytes: usize,
     pub(super) done: bool,
+    /// What time of day the machine was told last.
+    pub(super) wall: Option<Wall>,
     /// How what is said on its connections is protected, and who has yet to show its keys.
     pub(super) wires: Wires,
     pub(super) trust: Trust,
@@ -151,6 +153,7 @@ impl<H: Host> Seat<H> {
             datagrams: VecDeque::new(),
             datagram_bytes: 0,
             done: false,
+            wall: None,
             wires: Wires::plain(),
             trust: Trust::default(),
         };

@@ -145,7 +145,9 @@ fn about_input<L>(input: &Input<L>) -> (Option<ConnId>, usize) {
         | Input::Eof { conn }
         | Input::Lost { conn, .. } => (Some(*conn), 0),
         Input::Datagram { bytes, .. } => (None, bytes.len()),
-        Input::Unlistened(_) | Input::Resolved { .. } | Input::Letter(_) => (None, 0),
+        Input::Unlistened(_) | Input::Resolved { .. } | Input::Wall(_) | Input::Letter(_) => {
+            (None, 0)
+        }
     }
 }
 

@@ -81,6 +81,10 @@ pub(super) fn input<L: Debug + 'static>(hash: &mut Hash, input: &Input<L>) {
             address(hash, from);
             hash.bytes(bytes);
         }
+        Input::Wall(wall) => {
+            hash.number(12);
+            hash.number(wall.as_unix());
+        }
         Input::Letter(written) => {
             hash.number(10);
             letter(hash, written);

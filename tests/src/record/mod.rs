@@ -13,7 +13,7 @@ pub use view::{Names, Spoken, seen};
 use core::fmt::Debug;
 use pico_core::host::{Action, Host, Input};
 use pico_core::id::ConnId;
-use pico_core::{Instant, Machine, Outbox};
+use pico_core::{Instant, Machine, Outbox, Wall};
 use std::sync::mpsc::Sender;
 
 /// One thing that a driver did with a machine.
@@ -55,7 +55,11 @@ where
     type Input = Input<H::Letter>;
     type Action = Action<H::Letter>;
 
-    fn handle(&mut self, now: Instant, input: Self::Input) {
+    fn handle(&mut self, now: Instant, mut input: Self::Input) {
+        if let Input::Wall(wall) = &mut input {
+            // Recordings of two days are compared.
+            *wall = Wall::from_unix(0);
+        }
         if let Input::Sent { conn, count } = input {
             self.tell(Step::Wrote(conn, front(self.machine.outbox(conn), count)));
         }
@@ -149,6 +153,7 @@ fn copy_of_input<L: Clone>(input: &Input<L>) -> Input<L> {
         Input::Unlistened(port) => Input::Unlistened(*port),
         Input::Resolved { ask, result } => Input::Resolved { ask: *ask, result: result.clone() },
         Input::Datagram { from, bytes } => Input::Datagram { from: *from, bytes: bytes.clone() },
+        Input::Wall(wall) => Input::Wall(*wall),
         Input::Letter(letter) => Input::Letter(letter.clone()),
     }
 }

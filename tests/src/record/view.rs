@@ -96,7 +96,7 @@ impl View<'_> {
             Input::Unreachable { conn, fault } | Input::Lost { conn, fault } => {
                 self.heard(*conn, fault);
             }
-            Input::Sent { .. } => {}
+            Input::Sent { .. } | Input::Wall(_) => {}
             Input::Unlistened(port) => self.event("ports", &("closed", port)),
             Input::Resolved { result, .. } => self.event("look-ups", result),
             Input::Datagram { from, bytes } => self.event("datagrams", &(from, bytes)),

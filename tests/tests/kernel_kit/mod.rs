@@ -161,6 +161,7 @@ impl Machine for Puppet {
             Input::Unlistened(port) => Saw::Unlistened(port),
             Input::Resolved { ask, result } => Saw::Resolved(ask, result),
             Input::Datagram { bytes, .. } => Saw::Datagram(bytes.to_vec()),
+            Input::Wall(_) => return,
             Input::Letter(letter) => Saw::Letter(letter),
         };
         self.saw.push((now, saw));

@@ -37,7 +37,8 @@ impl Machine for Alarms {
             | Input::Lost { .. }
             | Input::Unlistened(_)
             | Input::Resolved { .. }
-            | Input::Datagram { .. } => {}
+            | Input::Datagram { .. }
+            | Input::Wall(_) => {}
         }
     }
 

@@ -149,7 +149,10 @@ impl Machine for Mover {
                 self.accepted(conn);
                 let _ = self.seen.send(Seen::Accepted);
             }
-            Input::Connected { .. } | Input::Unlistened(_) | Input::Datagram { .. } => {}
+            Input::Connected { .. }
+            | Input::Unlistened(_)
+            | Input::Datagram { .. }
+            | Input::Wall(_) => {}
             Input::Unreachable { conn, fault } => {
                 let _ = self.seen.send(Seen::Unreachable(fault));
                 self.gone(conn);

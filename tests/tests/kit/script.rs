@@ -126,7 +126,7 @@ impl Machine for Script {
                 self.tell(Saw::Lost(fault));
             }
             Input::Unlistened(_) => self.tell(Saw::Unlistened),
-            Input::Resolved { .. } | Input::Datagram { .. } => {}
+            Input::Resolved { .. } | Input::Datagram { .. } | Input::Wall(_) => {}
             Input::Letter(order) => self.order(order),
         }
     }

@@ -246,7 +246,8 @@ impl Machine for Door {
             | Input::Unreachable { .. }
             | Input::Unlistened(_)
             | Input::Resolved { .. }
-            | Input::Datagram { .. } => {}
+            | Input::Datagram { .. }
+            | Input::Wall(_) => {}
         }
     }
 

@@ -251,7 +251,7 @@ impl Rig {
         panic!("time does not pass");
     }
 
-    fn input(&mut self, worker: usize, input: Input<Letter>) {
+    pub fn input(&mut self, worker: usize, input: Input<Letter>) {
         self.workers[worker].handle(self.now, input);
         self.settle();
     }

@@ -178,7 +178,10 @@ impl Machine for Balancer {
             }
             Input::Eof { conn } => self.eof(conn),
             Input::Lost { conn, .. } => self.lost(conn),
-            Input::Unlistened(_) | Input::Resolved { .. } | Input::Datagram { .. } => {}
+            Input::Unlistened(_)
+            | Input::Resolved { .. }
+            | Input::Datagram { .. }
+            | Input::Wall(_) => {}
             Input::Letter(()) => self.actions.push_back(Action::Done),
         }
     }

@@ -201,7 +201,8 @@ impl Machine for Service {
             | Input::Unreachable { .. }
             | Input::Unlistened(_)
             | Input::Resolved { .. }
-            | Input::Datagram { .. } => return,
+            | Input::Datagram { .. }
+            | Input::Wall(_) => return,
         };
         self.tell(id, input);
         self.pump(id);

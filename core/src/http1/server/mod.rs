@@ -16,6 +16,7 @@ use crate::outbox::Outbox;
 use crate::reason::Reason;
 use crate::time::{Instant, Monotonic};
 use crate::timers::Timers;
+use crate::wall::Wall;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use bytes::{Buf as _, BytesMut};
@@ -52,6 +53,9 @@ pub enum Input {
     /// Break off: what was begun must not look complete. What waits still goes out if its framing
     /// shows that it was cut; else the connection is closed at once.
     Abort,
+    /// What time of day it is: a response without `Date` is dated so. Before the first of these
+    /// none is.
+    Wall(Wall),
     /// So many more bytes of the request's body (or raw bytes) are welcome; none are at first.
     Credit(usize),
     /// The next response that begins is the last: it says `Connection: close`. Who is idle is
@@ -131,6 +135,8 @@ pub struct Machine {
     draining: bool,
     /// Whether the next response that begins says that it is the last.
     last: bool,
+    /// What time of day it is, as far as anybody has said.
+    wall: Option<Wall>,
 }
 
 /// What the connection as a whole is at.
@@ -232,6 +238,7 @@ impl Machine {
             eof: false,
             draining: false,
             last: false,
+            wall: None,
         }
     }
 
@@ -341,6 +348,10 @@ impl crate::Machine for Machine {
             }
             Input::Last => {
                 self.last = true;
+                Moved::Neither
+            }
+            Input::Wall(wall) => {
+                self.wall = Some(wall);
                 Moved::Neither
             }
             Input::Drain => {

@@ -6,6 +6,7 @@ use crate::http1::body::{Encoder, Mismatch};
 use crate::http1::framing::{self, Body};
 use crate::http1::{head, rules};
 use crate::reason::Reason;
+use alloc::format;
 use bytes::BytesMut;
 use http::{StatusCode, Version};
 
@@ -132,7 +133,10 @@ impl Machine {
             () if is_upgrade(name) => required,
             () => !is_ours(name),
         };
-        head::put_response(&mut self.outbox, head, keep, &[framing, upgrade, connection]);
+        let dated = head.fields.get("date").is_some();
+        let date = self.wall.filter(|_| !dated).map(|wall| format!("Date: {wall}\r\n"));
+        let date = date.as_deref().unwrap_or_default().as_bytes();
+        head::put_response(&mut self.outbox, head, keep, &[date, framing, upgrade, connection]);
         self.writing = Writing::Body(Encoder::new(body));
         if end {
             self.end_response(None);

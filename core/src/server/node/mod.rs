@@ -323,7 +323,7 @@ impl Machine for Node {
                 }
                 return;
             }
-            Input::Accepted { .. } | Input::Unlistened(_) => return,
+            Input::Accepted { .. } | Input::Unlistened(_) | Input::Wall(_) => return,
         };
         match letter {
             Letter::Changed(change) => self.change(&change),

@@ -20,6 +20,7 @@ use crate::reason::Reason;
 use crate::routing::{EndpointId, Place, Tried, endpoint_of};
 use crate::rpc::Word;
 use crate::time::{Instant, Monotonic};
+use crate::wall::Wall;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
@@ -38,6 +39,8 @@ pub(super) enum Input {
     Placed(u64, Option<Place>),
     /// The callee's word in the call with this serial number.
     Word(u64, Word),
+    /// What time of day it is.
+    Wall(Wall),
     /// The node will drain: whoever asks again is to do so on another connection.
     Linger,
     /// Finish what is under way and close.
@@ -436,6 +439,7 @@ impl crate::Machine for Proxy {
             Input::Socket(Event::Lost) => return self.close(),
             Input::Placed(serial, place) => self.placed(serial, place),
             Input::Word(serial, word) => self.word(serial, word),
+            Input::Wall(wall) => self.tell(http1::Input::Wall(wall)),
             Input::Linger => self.tell(http1::Input::Last),
             Input::Drain => {
                 self.draining = true;

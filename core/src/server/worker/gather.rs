@@ -159,7 +159,7 @@ impl Worker {
 
     fn reply(&mut self, asker: ConnId, reply: Reply) {
         let now = self.clock.now();
-        match self.conns.get_mut(asker).map(|entry| &mut entry.kind) {
+        match self.conns.get_mut(asker).map(|entry| entry.dated(now, self.wall)) {
             Some(Kind::Admin(admin)) => admin.handle(now, admin::Input::Answer(reply)),
             Some(Kind::Relay(relay)) => relay.handle(now, relay::Input::Replied(reply)),
             Some(Kind::Proxy(_) | Kind::Upstream(_) | Kind::Link(_)) | None => return,

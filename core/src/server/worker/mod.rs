@@ -27,6 +27,7 @@ use crate::rpc::{Reset, Word};
 use crate::seed::{Dice, Seed};
 use crate::time::{Instant, Monotonic};
 use crate::timers::Agenda;
+use crate::wall::Wall;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::sync::Arc;
@@ -58,6 +59,8 @@ pub struct Worker {
     touched_tunnels: VecDeque<ConnId>,
     actions: VecDeque<Action<Letter>>,
     clock: Monotonic,
+    /// What time of day it is, as far as anybody has said.
+    wall: Option<Wall>,
     seed: Seed,
     dice: Dice,
     /// Draws the agents that are asked to move.
@@ -95,6 +98,7 @@ impl Worker {
             touched_tunnels: VecDeque::new(),
             actions: VecDeque::new(),
             clock,
+            wall: None,
             dice: seed.fork("dice").roll(),
             lots: seed.fork("lots").roll(),
             seed,
@@ -155,6 +159,7 @@ impl Worker {
         let crowded = self.consultations >= self.settings.limits.consults;
         if let Some(entry) = self.conns.get_mut(conn) {
             self.tally.saw(&entry.kind, &event);
+            entry.dated(self.clock.now(), self.wall);
             if let Kind::Relay(relay) = &mut entry.kind {
                 relay.crowd(crowded);
             }
@@ -312,7 +317,7 @@ impl Worker {
     /// Tells a caller of this worker where its call goes, if anywhere.
     fn placed(&mut self, call: CallId, place: Option<Place>) {
         let now = self.clock.now();
-        match self.conns.get_mut(call.conn).map(|entry| &mut entry.kind) {
+        match self.conns.get_mut(call.conn).map(|entry| entry.dated(now, self.wall)) {
             Some(Kind::Proxy(proxy)) => {
                 proxy.handle(now, proxy::Input::Placed(call.serial, place));
             }
@@ -366,7 +371,7 @@ impl Worker {
     /// Hands a callee's word to a caller of this worker. If it is gone, its reset is on its way.
     fn answered(&mut self, call: CallId, word: Word) {
         let now = self.clock.now();
-        match self.conns.get_mut(call.conn).map(|entry| &mut entry.kind) {
+        match self.conns.get_mut(call.conn).map(|entry| entry.dated(now, self.wall)) {
             Some(Kind::Proxy(proxy)) => proxy.handle(now, proxy::Input::Word(call.serial, word)),
             Some(Kind::Relay(relay)) => relay.handle(now, relay::Input::Word(call.serial, word)),
             Some(Kind::Upstream(_) | Kind::Admin(_) | Kind::Link(_)) | None => return,
@@ -434,6 +439,7 @@ impl Machine for Worker {
             }
             Input::Connected { conn, .. } => self.tell_link(conn, link::Input::Connected),
             Input::Letter(letter) => self.letter(letter),
+            Input::Wall(wall) => self.wall = Some(wall),
             Input::Unlistened(port) => self.listening &= port != Port::Proxy,
             // A worker asks for no names and has no UDP socket.
             Input::Resolved { .. } | Input::Datagram { .. } => {}
@@ -444,6 +450,7 @@ impl Machine for Worker {
         let now = self.clock.advance(now);
         while let Some(conn) = self.agenda.pop(now) {
             if let Some(entry) = self.conns.get_mut(conn) {
+                entry.dated(now, self.wall);
                 entry.tick(now);
                 self.touch(conn);
             }

@@ -278,6 +278,7 @@ impl Machine for Client {
             Input::Accepted { .. }
             | Input::Unlistened(_)
             | Input::Datagram { .. }
+            | Input::Wall(_)
             | Input::Letter(()) => {}
         }
     }

@@ -179,6 +179,7 @@ impl Machine for Service {
             | Input::Unlistened(_)
             | Input::Resolved { .. }
             | Input::Datagram { .. }
+            | Input::Wall(_)
             | Input::Letter(()) => {}
         }
     }
