@@ -5,6 +5,7 @@ use crate::reason::Reason;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use bytes::BytesMut;
+use core::net::Ipv6Addr;
 use http::{Method, StatusCode};
 
 /// The fields of one head or trailer section, in the order in which they came.
@@ -181,7 +182,7 @@ impl RequestHead {
     /// # Errors
     ///
     /// [`Reason::BadRequest`] if the authority is no host with or without a port: it is empty, has
-    /// user information, or a byte that no host has; or if a fragment follows it.
+    /// user information, or a byte that no host has.
     pub fn absolute(&self) -> Result<Option<Absolute<'_>>, Reason> {
         let target = self.target();
         let after = |scheme: &[u8]| {
@@ -191,7 +192,7 @@ impl RequestHead {
         let Some(rest) = after(b"http://").or_else(|| after(b"https://")) else { return Ok(None) };
         let end = rest.iter().position(|b| b"/?#".contains(b)).unwrap_or(rest.len());
         let (authority, origin) = rest.split_at_checked(end).unwrap_or((rest, &[]));
-        if origin.starts_with(b"#") || !valid_authority(authority) {
+        if !valid_authority(authority) {
             return Err(Reason::BadRequest);
         }
         Ok(Some(Absolute { authority, origin }))
@@ -331,10 +332,10 @@ pub fn valid_target(target: &[u8]) -> bool {
     !target.is_empty() && target.iter().all(u8::is_ascii_graphic)
 }
 
-/// Whether `byte` may stand in a host and port (RFC 3986, section 3.2.2), the comma aside: that
+/// Whether `byte` may stand in a host's name (RFC 3986, section 3.2.2), the comma aside: that
 /// could be two hosts.
-pub(crate) fn is_host_byte(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(&byte)
+fn is_host_byte(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte)
 }
 
 /// Whether `authority` is a host, with a port or without (RFC 3986, section 3.2).
@@ -346,10 +347,9 @@ pub(crate) fn valid_authority(authority: &[u8]) -> bool {
     let named = match host {
         [] => false,
         [b'[', address @ .., b']'] => {
-            address.iter().all(|b| b.is_ascii_hexdigit() || b".:".contains(b))
-                && !address.is_empty()
+            core::str::from_utf8(address).is_ok_and(|text| text.parse::<Ipv6Addr>().is_ok())
         }
-        [..] => host.iter().all(|b| is_host_byte(*b) && !b"[]".contains(b)),
+        [..] => host.iter().all(|b| is_host_byte(*b)) && valid_escapes(host),
     };
     let numbered = match port {
         [] => true,
@@ -357,6 +357,12 @@ pub(crate) fn valid_authority(authority: &[u8]) -> bool {
         [..] => false,
     };
     named && numbered
+}
+
+/// Whether each `%` begins an escape (RFC 3986, section 2.1).
+fn valid_escapes(text: &[u8]) -> bool {
+    let mut parts = text.split(|b| *b == b'%').skip(1);
+    parts.all(|part| part.get(..2).is_some_and(|code| code.iter().all(u8::is_ascii_hexdigit)))
 }
 
 fn slice(text: &[u8], span: Span) -> &[u8] {

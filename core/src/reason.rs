@@ -73,6 +73,9 @@ pub enum Reason {
     /// A request or response head over the limit.
     #[error("the head exceeds the limits on size or number of fields")]
     HeadTooLarge,
+    /// A request target that leaves no room for a head.
+    #[error("the request target exceeds the limit on the size of a head")]
+    TargetTooLong,
     /// The head did not arrive in time.
     #[error("the request's head did not arrive in time")]
     HeadTimeout,
@@ -160,7 +163,7 @@ pub struct Told {
 
 impl Reason {
     /// Every reason, in the order of its RPC code.
-    pub const ALL: [Self; 41] = [
+    pub const ALL: [Self; 42] = [
         Self::Closed,
         Self::Internal,
         Self::Canceled,
@@ -202,6 +205,7 @@ impl Reason {
         Self::UnknownNode,
         Self::NodeUnreachable,
         Self::NodeTimeout,
+        Self::TargetTooLong,
     ];
 
     /// The row of this reason.
@@ -248,6 +252,7 @@ impl Reason {
             Self::UnknownNode => ("unknown_node", 404, 1008, 38),
             Self::NodeUnreachable => ("node_unreachable", 502, 1011, 39),
             Self::NodeTimeout => ("node_timeout", 504, 1011, 40),
+            Self::TargetTooLong => ("target_too_long", 414, 1009, 41),
         };
         Told { code, status, close, rpc }
     }

@@ -2,7 +2,7 @@
 
 mod http1_kit;
 
-use http1_kit::{Rig, data, fields, request};
+use http1_kit::{Rig, data, fields, lawful, request};
 use pico_core::http1::client::{Action, Input, Machine};
 use pico_core::{Limits, Machine as _, Reason};
 
@@ -241,10 +241,15 @@ fn responses_that_cannot_be_read_fail() {
         "HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
         "SSH-2.0-OpenSSH\r\n\r\n",
     ] {
-        let mut rig = asked("GET");
-        rig.feed(text);
+        let actions = lawful(text.as_bytes(), |pieces| {
+            let mut rig = asked("GET");
+            for piece in pieces {
+                rig.feed(piece);
+            }
+            rig.actions()
+        });
         let lost = Action::Failed { reason: Reason::BadResponse, started: true };
-        assert_eq!(rig.actions(), [lost, Action::Closed(Reason::BadResponse)], "{text}");
+        assert_eq!(actions, [lost, Action::Closed(Reason::BadResponse)], "{text}");
     }
     let mut rig = asked("GET");
     rig.feed(vec![b'x'; Limits::default().head_bytes + 1]);
@@ -268,6 +273,36 @@ fn an_upgrade_turns_both_directions_raw() {
     rig.input(Input::Eof);
     let end = Action::Data { bytes: data(""), end: true };
     assert_eq!(rig.actions(), [end, Action::Closed(Reason::Closed)]);
+}
+
+#[test]
+fn a_switch_to_what_was_not_offered_is_no_response() {
+    let offer = [("Host", "a"), ("Upgrade", "x/1, Y"), ("Upgrade", "z")];
+    for (granted, switches) in [
+        ("Upgrade: x\r\n", true),
+        ("Upgrade: X/2, y\r\n", true),
+        ("Upgrade: z\r\nUpgrade: y\r\n", true),
+        ("Upgrade: w\r\n", false),
+        ("Upgrade: x, w\r\n", false),
+        ("Upgrade: xy\r\n", false),
+        ("Upgrade: x\r\nUpgrade: w\r\n", false),
+        ("Upgrade: \r\n", false),
+        ("", false),
+    ] {
+        let text = format!("HTTP/1.1 101 S\r\nConnection: Upgrade\r\n{granted}\r\n");
+        let actions = lawful(text.as_bytes(), |pieces| {
+            let mut rig = Rig::client();
+            let head = request("GET", "/", &offer);
+            rig.input(Input::Request { head, end: false, upgrade: true });
+            rig.out();
+            for piece in pieces {
+                rig.feed(piece);
+            }
+            rig.actions()
+        });
+        assert_eq!(statuses(&actions) == [101], switches, "{granted}");
+        assert_eq!(failed(&actions).is_none(), switches, "{granted}");
+    }
 }
 
 #[test]

@@ -2,17 +2,25 @@
 
 mod http1_kit;
 
-use http1_kit::Rig;
+use http1_kit::{Rig, lawful};
 use pico_core::http1::server::{Action, Input};
 use pico_core::{Limits, Reason};
 
 /// The reason for which this is refused, if it is.
 fn refusal(text: &[u8]) -> Option<Reason> {
-    let mut rig = Rig::server();
-    rig.feed(text);
-    rig.input(Input::Credit(1 << 20));
-    let actions = rig.actions();
-    actions.iter().find_map(|a| if let Action::Malformed(r) = a { Some(*r) } else { None })
+    lawful(text, |pieces| {
+        let mut rig = Rig::server();
+        let mut actions = Vec::new();
+        for piece in pieces {
+            if rig.machine.room() > 0 {
+                rig.feed(piece);
+            }
+            actions.extend(rig.actions());
+            rig.input(Input::Credit(1 << 20));
+            actions.extend(rig.actions());
+        }
+        actions.iter().find_map(|a| if let Action::Malformed(r) = a { Some(*r) } else { None })
+    })
 }
 
 fn with(fields: &str) -> Vec<u8> {
@@ -115,11 +123,79 @@ fn heads_that_break_the_grammar_are_refused() {
         b"GET http://a:b/ HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET http://[::1/ HTTP/1.1\r\nHost: a\r\n\r\n",
         b"GET http://[::1]a/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://[1::2::3]/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://a%2/ HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET http://a/b#c HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /b#c HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /?b# HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET a:80 HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"G(T / HTTP/1.1\r\nHost: a\r\n\r\n",
     ] {
         assert_eq!(refusal(text), Some(Reason::BadRequest), "{}", text.escape_ascii());
     }
     let connect = b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n";
     assert_eq!(refusal(connect), Some(Reason::NotImplemented));
+}
+
+#[test]
+fn a_host_is_one_host_with_or_without_a_port() {
+    let with = |host: &str| format!("GET / HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    for host in [
+        "a:b",
+        "a:80:80",
+        "a:80a",
+        ":80",
+        "[::1",
+        "::1",
+        "[::1]x",
+        "[]",
+        "[g::1]",
+        "[::1%25lo]",
+        "[v1.a]",
+        "a[",
+        "a%",
+        "a%2",
+        "a%2g",
+        "a b",
+        "a,b",
+        "a/b",
+        "a?b",
+        "a#b",
+        "u@a",
+        "a\\b",
+        "\"a\"",
+        "<a>",
+        "http://a",
+    ] {
+        assert_eq!(refusal(with(host).as_bytes()), Some(Reason::BadRequest), "{host}");
+    }
+    for host in [
+        "",
+        "a",
+        "a.b.",
+        "A-b_c~d",
+        "a:80",
+        "a:",
+        "127.0.0.1:1",
+        "[::1]",
+        "[::ffff:1.2.3.4]:80",
+        "a%2Fb",
+        "!$&'()*+;=",
+        "a:99999999",
+    ] {
+        assert_eq!(refusal(with(host).as_bytes()), None, "{host}");
+    }
+}
+
+#[test]
+fn a_trace_has_no_body() {
+    let with = |fields: &str| format!("TRACE / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+    for fields in ["Content-Length: 1\r\n", "Transfer-Encoding: chunked\r\n"] {
+        assert_eq!(refusal(with(fields).as_bytes()), Some(Reason::BadRequest), "{fields}");
+    }
+    for fields in ["", "Content-Length: 0\r\n"] {
+        assert_eq!(refusal(with(fields).as_bytes()), None, "{fields}");
+    }
 }
 
 #[test]
@@ -147,6 +223,15 @@ fn a_head_over_the_limits_is_refused_and_one_at_the_limits_is_not() {
     assert_eq!(refusal(with(spare + 1).as_bytes()), Some(Reason::HeadTooLarge));
     let endless = vec![b'x'; limits.head_bytes + 1];
     assert_eq!(refusal(&endless), Some(Reason::HeadTooLarge));
+    let target = |len: usize| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(len));
+    let spare = limits.head_bytes - target(0).len();
+    assert_eq!(refusal(target(spare).as_bytes()), None);
+    assert_eq!(refusal(target(spare + 1).as_bytes()), Some(Reason::HeadTooLarge));
+    let line = limits.head_bytes - "GET / HTTP/1.1\r\n".len();
+    assert_eq!(refusal(target(line).as_bytes()), Some(Reason::HeadTooLarge));
+    assert_eq!(refusal(target(line + 1).as_bytes()), Some(Reason::TargetTooLong));
+    let empty_first = format!("\r\n{}", target(limits.head_bytes));
+    assert_eq!(refusal(empty_first.as_bytes()), Some(Reason::TargetTooLong));
 
     let many =
         |count: usize| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: y\r\n".repeat(count - 1));

@@ -330,6 +330,28 @@ fn a_stalled_body_times_out_only_while_there_is_credit() {
 }
 
 #[test]
+fn whoever_waits_to_be_asked_for_a_body_is_not_late_with_it() {
+    let span = Limits::default().body_timeout;
+    let expecting = POST.replace("\r\n\r\n", "\r\nExpect: 100-Continue\r\n\r\n");
+    let waits = |text: &str, before: &dyn Fn(&mut Rig<Machine>)| {
+        let mut rig = after(text);
+        rig.input(Input::Credit(10));
+        before(&mut rig);
+        rig.out();
+        rig.actions();
+        rig.wait(span);
+        rig.actions().is_empty()
+    };
+    assert!(waits(&expecting, &|_| {}));
+    assert!(waits(&expecting, &|rig| rig.respond(103, &[], false)));
+    assert!(!waits(&expecting, &|rig| rig.respond(100, &[], false)), "now it was asked");
+    assert!(!waits(&expecting, &|rig| rig.feed("h")), "it did not wait");
+    assert!(!waits(POST, &|_| {}));
+    let old = expecting.replace("HTTP/1.1", "HTTP/1.0");
+    assert!(!waits(&old, &|_| {}), "it means nothing in HTTP/1.0");
+}
+
+#[test]
 fn a_client_that_takes_nothing_is_given_up() {
     let span = Limits::default().write_timeout;
     let mut rig = after(GET);

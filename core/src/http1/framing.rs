@@ -2,8 +2,9 @@
 //! and 9.3). Whatever two parsers could read in two ways is refused.
 
 use super::rules;
-use crate::head::{Fields, RequestHead, ResponseHead, elements, is_host_byte, valid_name};
+use crate::head::{Fields, RequestHead, ResponseHead, elements, valid_authority, valid_name};
 use crate::reason::Reason;
+use alloc::vec::Vec;
 use http::{Method, StatusCode, Version};
 
 /// How the end of a body is found.
@@ -37,7 +38,12 @@ pub(crate) fn request(head: &RequestHead, version: Version) -> Result<Body, Reas
         return Err(Reason::NotImplemented);
     }
     check_target(head)?;
-    Ok(body.unwrap_or(Body::None))
+    let body = body.unwrap_or(Body::None);
+    // Its answer is the request itself (RFC 9110, section 9.3.8).
+    if head.method == Method::TRACE && !body.is_empty() {
+        return Err(Reason::BadRequest);
+    }
+    Ok(body)
 }
 
 /// Finds the framing of the body of a final response to a request with `method`.
@@ -75,14 +81,31 @@ pub(crate) fn upgrades(fields: &Fields, version: Version) -> bool {
         && fields.has_token("connection", "upgrade")
 }
 
+/// Whether each protocol to which a 101 switches is one of those that were offered (RFC 9110,
+/// section 7.8). Versions are between the two.
+pub(crate) fn grants(fields: &Fields, offered: &[Vec<u8>]) -> bool {
+    let offers = |name: &[u8]| offered.iter().any(|other| other.eq_ignore_ascii_case(name));
+    fields.all("upgrade").flat_map(elements).map(protocol_name).all(offers)
+}
+
+/// The name of a protocol, without its version.
+pub(crate) fn protocol_name(protocol: &[u8]) -> &[u8] {
+    protocol.split(|byte| *byte == b'/').next().unwrap_or_default().trim_ascii()
+}
+
+/// Whether a request has a body of which its client may wait to be asked for it (RFC 9110, section
+/// 10.1.1).
+pub(crate) fn expects(head: &RequestHead, version: Version, body: Body) -> bool {
+    version == Version::HTTP_11
+        && !body.is_empty()
+        && head.fields.has_token("expect", "100-continue")
+}
+
 /// Whether a request without a body offers an upgrade that may be granted: with GET only, because
 /// another method's effect must not hang on how the offer is answered, and not to HTTP/2, which
 /// would carry requests that nobody here has read (RFC 9113, appendix B, has dropped that upgrade).
 pub(crate) fn offers(head: &RequestHead, version: Version) -> bool {
-    let h2c = |protocol: &[u8]| {
-        let name = protocol.split(|byte| *byte == b'/').next().unwrap_or_default();
-        name.trim_ascii().eq_ignore_ascii_case(b"h2c")
-    };
+    let h2c = |protocol: &[u8]| protocol_name(protocol).eq_ignore_ascii_case(b"h2c");
     head.method == Method::GET
         && upgrades(&head.fields, version)
         && !head.fields.all("upgrade").flat_map(elements).any(h2c)
@@ -134,18 +157,20 @@ fn coding(fields: &Fields) -> Result<(), Reason> {
 fn check_host(fields: &Fields, version: Version) -> Result<(), Reason> {
     let mut hosts = fields.all("host");
     let good = match hosts.next() {
-        Some(host) => host.iter().copied().all(is_host_byte),
+        Some(host) => host.is_empty() || valid_authority(host),
         None => version == Version::HTTP_10,
     };
     if good && hosts.next().is_none() { Ok(()) } else { Err(Reason::BadRequest) }
 }
 
-/// The forms that a target may have without CONNECT (RFC 9112, section 3.2).
+/// The forms that a target may have without CONNECT (RFC 9112, section 3.2). None has a fragment,
+/// which one parser would cut off and another take for a part of the path.
 fn check_target(head: &RequestHead) -> Result<(), Reason> {
     let target = head.target();
     let absolute = head.absolute()?.is_some();
     let asterisk = target == b"*" && head.method == Method::OPTIONS;
-    if target.starts_with(b"/") || absolute || asterisk { Ok(()) } else { Err(Reason::BadRequest) }
+    let formed = target.starts_with(b"/") || absolute || asterisk;
+    if formed && !target.contains(&b'#') { Ok(()) } else { Err(Reason::BadRequest) }
 }
 
 /// A number of digits only, below 2^63 and not absurdly padded.

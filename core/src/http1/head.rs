@@ -43,6 +43,11 @@ impl Search {
         self.seen = within.len();
         if text.len() > bytes_max { Err(Flaw::TooLarge) } else { Ok(None) }
     }
+
+    /// Whether the end of the first line was not found yet.
+    pub(crate) fn is_in_first_line(self) -> bool {
+        self.line == 0
+    }
 }
 
 /// Why a section of lines cannot be taken.

@@ -173,6 +173,7 @@ pub(super) fn told_to_client(reason: Reason, started: bool) -> Reason {
         | Reason::Unauthenticated
         | Reason::ProtocolError
         | Reason::FlowControl
+        | Reason::TargetTooLong
         | Reason::UnsupportedData
         | Reason::VersionMismatch
         | Reason::HeadTimeout

@@ -5,6 +5,7 @@ use bytes::BytesMut;
 use pico_core::head::{Fields, RequestHead, ResponseHead};
 use pico_core::http1::{client, server};
 use pico_core::{Instant, Limits, Machine, Outbox};
+use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -133,4 +134,17 @@ pub(crate) fn response(status: u16, list: &[(&str, &str)]) -> ResponseHead {
 
 pub(crate) fn data(text: impl AsRef<[u8]>) -> BytesMut {
     BytesMut::from(text.as_ref())
+}
+
+/// What comes of `text` given whole; and checks that the same comes of it byte by byte and, unless
+/// it is long, cut in two at any place.
+pub(crate) fn lawful<T: PartialEq + Debug>(text: &[u8], run: impl Fn(&[&[u8]]) -> T) -> T {
+    let whole = run(&[text]);
+    let single: Vec<&[u8]> = text.chunks(1).collect();
+    assert_eq!(run(&single), whole, "byte by byte: {}", text.escape_ascii());
+    for (left, right) in (1..text.len().min(1_000)).map(|at| text.split_at(at)) {
+        let (l, r) = (left.escape_ascii(), right.escape_ascii());
+        assert_eq!(run(&[left, right]), whole, "cut: {l} | {r}");
+    }
+    whole
 }

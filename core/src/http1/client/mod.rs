@@ -17,6 +17,7 @@ use crate::time::{Instant, Monotonic};
 use crate::timers::Timers;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use alloc::vec::Vec;
 use bytes::{Buf as _, BytesMut};
 use http::Method;
 
@@ -161,6 +162,8 @@ struct Exchange {
     progress: Progress,
     /// Interim responses so far.
     interim: usize,
+    /// The protocols that were offered.
+    offered: Vec<Vec<u8>>,
     /// Whether the connection may carry another.
     persist: bool,
 }
@@ -339,7 +342,8 @@ impl Machine {
 
 impl Default for Exchange {
     fn default() -> Self {
-        Self { method: Method::GET, progress: Progress::Unsent, interim: 0, persist: true }
+        let (progress, offered) = (Progress::Unsent, Vec::new());
+        Self { method: Method::GET, progress, interim: 0, offered, persist: true }
     }
 }
 

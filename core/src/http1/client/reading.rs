@@ -94,7 +94,9 @@ impl Machine {
 
     /// Turns both directions raw, if we asked for it.
     fn switch(&mut self, head: ResponseHead, version: Version) {
-        if self.writing != Writing::Offer || !framing::upgrades(&head.fields, version) {
+        let granted = framing::upgrades(&head.fields, version)
+            && framing::grants(&head.fields, &self.exchange.offered);
+        if self.writing != Writing::Offer || !granted {
             return self.fail(Reason::BadResponse);
         }
         self.reading = Reading::Raw;

@@ -1,7 +1,7 @@
 //! What goes to the server.
 
 use super::{Action, Exchange, Machine, Reading, Writing};
-use crate::head::{Fields, RequestHead};
+use crate::head::{Fields, RequestHead, elements};
 use crate::http1::body::{Encoder, Mismatch};
 use crate::http1::framing::{self, Body};
 use crate::http1::head::{self, Search};
@@ -15,7 +15,12 @@ impl Machine {
         if !self.is_idle() {
             return;
         }
-        self.exchange = Exchange { method: head.method.clone(), ..Exchange::default() };
+        let offered = head.fields.all("upgrade").filter(|_| upgrade).flat_map(elements);
+        self.exchange = Exchange {
+            method: head.method.clone(),
+            offered: offered.map(|protocol| framing::protocol_name(protocol).to_vec()).collect(),
+            ..Exchange::default()
+        };
         self.reading = Reading::Head(Search::default());
         self.credit = 0;
         let bare = end || upgrade;

@@ -143,6 +143,8 @@ impl Machine {
             return;
         }
         let body = matches!(self.reading, Reading::Body(_)) && self.credit > 0 && !self.eof;
+        // Whoever waits to be asked for the body is not late with it.
+        let body = body && !self.exchange.expects;
         self.time(Timer::Body, body, moved == Moved::In, self.limits.body_timeout);
         let write = !self.outbox.is_empty();
         self.time(Timer::Write, write, moved == Moved::Out, self.limits.write_timeout);

@@ -204,6 +204,8 @@ struct Exchange {
     method: Method,
     /// Whether the connection may carry another.
     persist: bool,
+    /// Whether the client may wait to be asked for the body.
+    expects: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -385,7 +387,7 @@ impl crate::Machine for Machine {
 
 impl Default for Exchange {
     fn default() -> Self {
-        Self { version: Version::HTTP_11, method: Method::GET, persist: false }
+        Self { version: Version::HTTP_11, method: Method::GET, persist: false, expects: false }
     }
 }
 

@@ -91,7 +91,13 @@ impl Machine {
                 }
                 false
             }
-            Err(flaw) => {
+            Err(head::Flaw::TooLarge) => {
+                let within = self.input.get(..self.limits.head_bytes).unwrap_or_default();
+                let target = start.search.is_in_first_line() && within.contains(&b' ');
+                self.refuse(if target { Reason::TargetTooLong } else { Reason::HeadTooLarge });
+                true
+            }
+            Err(flaw @ head::Flaw::Malformed) => {
                 self.refuse(flaw.reason());
                 true
             }
@@ -108,6 +114,7 @@ impl Machine {
             version,
             method: head.method.clone(),
             persist: framing::persists(&head.fields, version),
+            expects: false,
         };
         let body = match framing::request(&head, version) {
             Ok(body) => body,
@@ -119,6 +126,7 @@ impl Machine {
             (false, true) => Reading::Done,
             (false, false) => Reading::Body(Decoder::new(body)),
         };
+        self.exchange.expects = framing::expects(&head, version, body);
         self.life = Life::Kept;
         self.writing = Writing::Awaiting;
         self.credit = 0;
@@ -132,6 +140,7 @@ impl Machine {
         match decoder.next(&mut self.input, self.credit, &self.limits) {
             Found::Data(bytes) => {
                 self.credit = self.credit.saturating_sub(bytes.len());
+                self.exchange.expects = false;
                 self.deliver(bytes, false);
                 return true;
             }

@@ -19,6 +19,7 @@ impl Machine {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             self.switch(head);
         } else if head.status.is_informational() {
+            self.exchange.expects &= head.status != StatusCode::CONTINUE;
             self.respond_interim(head);
         } else {
             self.respond_finally(head, end);
@@ -103,6 +104,7 @@ impl Machine {
     }
 
     fn respond_finally(&mut self, head: &ResponseHead, end: bool) {
+        self.exchange.expects = false;
         let bodiless = framing::is_bodiless(head.status, &self.exchange.method);
         let length = framing::content_length(&head.fields).ok().flatten();
         let old = self.exchange.version == Version::HTTP_10;

@@ -28,10 +28,15 @@ pub(super) fn request(
 ) -> Framing {
     let framing = body(fields, old, flaws).unwrap_or(Framing::None);
     let hosts = all(fields, "host");
-    if hosts.len() > 1 || hosts.is_empty() && !old || !hosts.concat().into_iter().all(is_host) {
+    let named = |host: &&[u8]| std::str::from_utf8(host).is_ok_and(is_authority);
+    let fine = hosts.iter().all(|host| host.is_empty() || named(host));
+    if hosts.len() > 1 || hosts.is_empty() && !old || !fine {
         flaws.insert(Reason::BadRequest);
     }
     if elements(fields, "connection").len() > 100 {
+        flaws.insert(Reason::BadRequest);
+    }
+    if method == b"TRACE" && !matches!(framing, Framing::None | Framing::Length(0)) {
         flaws.insert(Reason::BadRequest);
     }
     if method == b"CONNECT" {
@@ -57,7 +62,15 @@ pub(super) fn response(
     }
     match status {
         b"101" => {
-            if !(upgrade && upgrades(fields, old)) {
+            // What is asked for is always the protocol `echo`.
+            let echo = |protocol: &Vec<u8>| {
+                protocol
+                    .split(|b| *b == b'/')
+                    .next()
+                    .is_some_and(|name| name.trim_ascii().eq_ignore_ascii_case(b"echo"))
+            };
+            let offered = elements(fields, "upgrade").iter().all(echo);
+            if !(upgrade && upgrades(fields, old) && offered) {
                 flaws.insert(Reason::BadResponse);
             }
             Framing::Raw
@@ -156,14 +169,16 @@ fn coding(fields: &[Field], flaws: &mut Flaws) {
 
 /// Origin form, absolute form or asterisk (RFC 9112, section 3.2).
 fn is_target(method: &[u8], target: &[u8]) -> bool {
+    if target.contains(&b'#') {
+        return false;
+    }
     let text = String::from_utf8_lossy(target);
     let lower = text.to_ascii_lowercase();
     let scheme = ["http://", "https://"].into_iter().find(|scheme| lower.starts_with(scheme));
     match scheme {
         Some(scheme) => {
             let rest = &text[scheme.len()..];
-            let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-            !rest[authority.len()..].starts_with('#') && is_authority(authority)
+            is_authority(rest.split(['/', '?']).next().unwrap_or_default())
         }
         None => target.starts_with(b"/") || target == b"*" && method == b"OPTIONS",
     }
@@ -174,8 +189,7 @@ fn is_authority(authority: &str) -> bool {
     let (host, port) = match authority.strip_prefix('[') {
         Some(literal) => match literal.split_once(']') {
             Some((address, port)) => {
-                let fine = |c: char| c.is_ascii_hexdigit() || c == '.' || c == ':';
-                if address.is_empty() || !address.chars().all(fine) {
+                if address.parse::<std::net::Ipv6Addr>().is_err() {
                     return false;
                 }
                 ("literal", port)
@@ -184,7 +198,11 @@ fn is_authority(authority: &str) -> bool {
         },
         None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
     };
-    let named = !host.is_empty() && host.bytes().all(|b| is_host(b) && !b"[]".contains(&b));
+    let escaped = host
+        .split('%')
+        .skip(1)
+        .all(|rest| rest.len() >= 2 && rest.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()));
+    let named = !host.is_empty() && host.bytes().all(is_host) && escaped;
     let numbered = match port.strip_prefix(':') {
         Some(digits) => digits.bytes().all(|byte| byte.is_ascii_digit()),
         None => port.is_empty(),
@@ -192,9 +210,9 @@ fn is_authority(authority: &str) -> bool {
     named && numbered
 }
 
-/// Unreserved, percent, sub-delims without the comma, colon and brackets.
+/// Unreserved, percent, sub-delims without the comma.
 fn is_host(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=:[]".contains(&byte)
+    byte.is_ascii_alphanumeric() || b"-._~%!$&'()*+;=".contains(&byte)
 }
 
 pub(super) fn all<'f>(fields: &'f [Field], name: &str) -> Vec<&'f [u8]> {

@@ -80,6 +80,12 @@ pub fn requests(text: &[u8], limits: &Limits) -> Reading {
         }
         let section = match section(rest, limits, Reason::BadRequest) {
             Ok(section) => section,
+            Err(End::Refused(mut flaws)) if is_long_target(rest, limits) => {
+                flaws.remove(&Reason::HeadTooLarge);
+                flaws.insert(Reason::TargetTooLong);
+                reading.end = End::Refused(flaws);
+                return reading;
+            }
             Err(end) => {
                 reading.end = end;
                 return reading;
@@ -172,6 +178,12 @@ fn section(text: &[u8], limits: &Limits, malformed: Reason) -> Result<Lines, End
         (true, true) => Err(End::Refused(flaws)),
         (false, _) => Err(End::Waits(flaws)),
     }
+}
+
+/// Whether the room for a head ends within the target of a request.
+fn is_long_target(text: &[u8], limits: &Limits) -> bool {
+    let within = text.get(..limits.head_bytes).filter(|_| text.len() > limits.head_bytes);
+    within.is_some_and(|line| !line.contains(&b'\n') && line.contains(&b' '))
 }
 
 fn request(section: &Lines, limits: &Limits) -> Result<(Message, Framing), Flaws> {
