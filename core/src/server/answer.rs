@@ -57,6 +57,18 @@ pub(super) fn plain(status: u16, text: &str) -> Reply {
     respond(status, fields, text)
 }
 
+/// Nothing but that a request has come here.
+pub(super) fn empty() -> Reply {
+    sized(StatusCode::OK, Fields::with_capacity(1, 32), b"")
+}
+
+/// A request as it was seen here (RFC 9110, section 9.3.8).
+pub(super) fn echo(request: &[u8]) -> Reply {
+    let mut fields = Fields::with_capacity(2, 64);
+    fields.push(b"content-type", b"message/http");
+    sized(StatusCode::OK, fields, request)
+}
+
 /// A response with these bytes, which another node wants.
 pub(super) fn bytes(bytes: &[u8]) -> Reply {
     let mut fields = Fields::with_capacity(2, 64);

@@ -6,6 +6,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::net::SocketAddr;
+use http::{Method, Version};
 
 /// Prepares a client's request for the upstream: what concerns this hop goes, what tells of it
 /// comes (RFC 9110, section 7.6).
@@ -16,7 +17,11 @@ pub(super) fn request(head: &mut RequestHead, about: &About<'_>) {
     rules::strip_hop_by_hop(fields, about.upgrade);
     let host = fields.get("host").map(<[u8]>::to_vec);
     fields.retain(|name, _| !(rules::is_pico(name) || rules::tells_of_client(name)));
-    let version = if about.version == http::Version::HTTP_10 { "1.0" } else { "1.1" };
+    if about.version == Version::HTTP_10 {
+        // It means nothing there, and would begin to mean something (RFC 9110, section 10.1.1).
+        fields.retain(|name, _| !name.eq_ignore_ascii_case(b"expect"));
+    }
+    let version = version_of(about.version);
     fields.push(b"Via", format!("{version} {}", about.node).as_bytes());
     let mut way = told.way;
     way.extend_from_slice(format!("{}", about.peer.ip().to_canonical()).as_bytes());
@@ -68,13 +73,18 @@ fn valid_scheme(scheme: &[u8]) -> bool {
     first && scheme.iter().all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(b))
 }
 
+/// A version as it stands behind `HTTP/`.
+pub(super) fn version_of(version: Version) -> &'static str {
+    if version == Version::HTTP_10 { "1.0" } else { "1.1" }
+}
+
 /// Replaces `Host` by the authority of a target in absolute form, and the target by the rest of
 /// it (RFC 9112, sections 3.2.1, 3.2.2 and 3.2.4): what follows reads one host, not two.
 fn to_origin_form(head: &mut RequestHead) {
     let Ok(Some(Absolute { authority, origin })) = head.absolute() else { return };
     let authority = authority.to_vec();
     let target = match origin {
-        [] if head.method == http::Method::OPTIONS => b"*".to_vec(),
+        [] if head.method == Method::OPTIONS => b"*".to_vec(),
         [b'/', ..] => origin.to_vec(),
         [..] => [b"/", origin].concat(),
     };
@@ -106,7 +116,7 @@ pub(super) struct About<'a> {
     /// Whether its word on the clients behind it is taken.
     pub(super) trusted: bool,
     /// The version that the client speaks.
-    pub(super) version: http::Version,
+    pub(super) version: Version,
     /// Whether an upgrade is asked for.
     pub(super) upgrade: bool,
     /// The request's ID.
@@ -137,7 +147,8 @@ pub(super) fn new_id(salt: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use http::Method;
+
+    type List = &'static [(&'static str, &'static str)];
 
     /// What becomes of a request for `target` with these fields.
     fn forwarded(method: Method, target: &[u8], list: &[(&str, &str)]) -> RequestHead {
@@ -159,7 +170,7 @@ mod tests {
             node: "n",
             peer: SocketAddr::from(([192, 0, 2, 1], 5)),
             trusted,
-            version: http::Version::HTTP_11,
+            version: Version::HTTP_11,
             upgrade: false,
             request_id: "id",
         };
@@ -226,7 +237,7 @@ mod tests {
         const PROTO: &str = "x-forwarded-proto";
         const HOST: &str = "X-FORWARDED-HOST";
         let ours: [&str; 3] = ["192.0.2.1", "http", "a"];
-        let told: &[(&[(&str, &str)], [&str; 3])] = &[
+        let told: &[(List, [&str; 3])] = &[
             (&[], ours),
             (&[(FOR, "1")], ["1, 192.0.2.1", "http", "a"]),
             (&[(FOR, "1, ::1"), (FOR, ""), (FOR, "x y")], ["1, ::1, x y, 192.0.2.1", "http", "a"]),

@@ -14,6 +14,7 @@ mod entry;
 mod exchange;
 mod flow;
 mod forward;
+mod hops;
 mod letter;
 mod link;
 mod node;

@@ -5,9 +5,10 @@ use crate::http1::server as http1;
 use crate::reason::Reason;
 use crate::routing::Place;
 use crate::rpc::{Reset, Word};
+use crate::server::answer::{self, Reply};
 use crate::server::exchange::{Call, Exchange, Response, told_to_client};
 use crate::server::flow::Flow;
-use crate::server::{answer, forward};
+use crate::server::forward;
 use alloc::boxed::Box;
 
 impl Proxy {
@@ -61,15 +62,25 @@ impl Proxy {
         if exchange.response > Response::Interim {
             return self.tell(http1::Input::Abort);
         }
-        let (head, bytes) = answer::refusal(reason, &exchange.id);
+        let refusal = answer::refusal(reason, &exchange.id);
+        self.answer(refusal, Some(reason));
+    }
+
+    /// Answers in the service's stead, to say why or because the request goes no further.
+    pub(super) fn answer(&mut self, (head, bytes): Reply, reason: Option<Reason>) {
+        let Some(exchange) = &mut self.exchange else { return };
+        let since = self.clock.now();
         exchange.response = Response::Ended;
-        exchange.log.reason = Some(reason);
+        exchange.log.reason = reason;
         exchange.log.status = head.status.as_u16();
         exchange.log.first = Some(since - exchange.log.since);
         exchange.log.bytes_out = count(bytes.len());
         self.response_due = None;
-        self.tell(http1::Input::Respond { head, end: false });
-        self.tell(http1::Input::Data { bytes, end: true });
+        let end = bytes.is_empty();
+        self.tell(http1::Input::Respond { head, end });
+        if !end {
+            self.tell(http1::Input::Data { bytes, end: true });
+        }
     }
 
     /// Ends the call, if one is under way, and tells the callee why.

@@ -7,6 +7,7 @@ use super::entry::Event;
 use super::exchange::{Call, Exchange, Response, told_to_client};
 use super::flow::Flow;
 use super::forward::{self, About};
+use super::hops;
 use super::letter::{CallId, Sought};
 use super::settings::Settings;
 use super::tally::Outcome;
@@ -91,8 +92,6 @@ pub(super) struct Proxy {
     clock: Monotonic,
     me: (WorkerId, ConnId),
     peer: SocketAddr,
-    /// Whether the peer's word on the clients behind it is taken.
-    trusted: bool,
     /// Calls begun so far.
     serial: u64,
     counts: Counts,
@@ -125,7 +124,6 @@ impl Proxy {
             clock,
             me,
             peer,
-            trusted: settings.trusts(peer.ip()),
             serial: 0,
             counts: Counts::default(),
             salt,
@@ -199,10 +197,11 @@ impl Proxy {
             exchange.log.endpoint =
                 endpoint.as_ref().map_or_else(|_| String::new(), |id| id.as_str().into());
         }
+        let counted = hops::count(&mut head, version);
         let about = About {
             node: &self.settings.node_id,
             peer: self.peer,
-            trusted: self.trusted,
+            trusted: self.settings.trusts(self.peer.ip()),
             version,
             upgrade,
             request_id: &exchange.id,
@@ -210,13 +209,14 @@ impl Proxy {
         forward::request(&mut head, &about);
         self.exchange = Some(exchange);
         self.begun();
-        match endpoint {
+        match (counted, endpoint) {
             _ if self.full => {
                 self.refuse(Reason::Overloaded);
                 self.tell(http1::Input::Drain);
             }
-            Ok(endpoint) => self.call(endpoint, head, end, None),
-            Err(reason) => self.refuse(reason),
+            (Ok(None), Ok(endpoint)) => self.call(endpoint, head, end, None),
+            (Ok(Some(answer)), _) => self.answer(answer, None),
+            (Err(reason), _) | (Ok(None), Err(reason)) => self.refuse(reason),
         }
     }
 
