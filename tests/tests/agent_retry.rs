@@ -119,9 +119,7 @@ fn second_try(method: &str, moment: Moment, body: usize, again: bool) {
     node.pump(&mut rig);
     if !again {
         let heard = node.heard(call);
-        let told =
-            if moment == Moment::Interim { "ConnectionLost true" } else { "BadResponse true" };
-        assert_eq!(heard.last().map(|last| &last[..]), Some(told), "{what}");
+        assert_eq!(heard.last().map(|last| &last[..]), Some("BadResponse true"), "{what}");
         assert!(rig.dials.is_empty(), "{what}");
         return;
     }

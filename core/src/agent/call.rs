@@ -89,7 +89,9 @@ pub(super) enum Path {
 pub(super) enum Response {
     /// Nothing of it was passed on.
     None,
-    /// Interim heads, or a final head and perhaps some of the body.
+    /// Interim heads.
+    Interim,
+    /// A final head, and perhaps some of the body.
     Begun,
     /// A 101: both directions carry raw bytes.
     Upgraded,

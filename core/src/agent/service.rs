@@ -267,7 +267,8 @@ impl Agent {
         let Some(Local { http: Some(http), keep, .. }) = local else { return };
         let upgraded = head.status == http::StatusCode::SWITCHING_PROTOCOLS;
         let replay = call.replay.take();
-        call.response = Response::Begun;
+        let interim = head.status.is_informational() && !upgraded;
+        call.response = if interim { Response::Interim } else { Response::Begun };
         if upgraded {
             call.response = Response::Upgraded;
             if let Some(replay) = replay {
@@ -286,7 +287,7 @@ impl Agent {
         if let Some(log) = self.calls.get_mut(id).and_then(|call| call.log.as_mut()) {
             log.status = head.status.as_u16();
         }
-        if head.status.is_informational() && !upgraded && self.may_omit(id, head.status) {
+        if interim && self.may_omit(id, head.status) {
             return;
         }
         rules::strip_hop_by_hop(&mut head.fields, upgraded);
@@ -369,9 +370,8 @@ impl Agent {
     /// tells the server.
     fn broken(&mut self, id: CallId, reason: Reason, reused: bool, sent: bool) {
         let Some(call) = self.calls.get_mut(id) else { return };
-        let silent = call.response == Response::None;
         let again = reused
-            && silent
+            && call.response == Response::None
             && call.replay.is_some()
             && (!sent || call.manner == Manner::Idempotent);
         call.path = Path::Resolving { stale: None };
@@ -380,7 +380,7 @@ impl Agent {
         if again {
             call.skip = call.taken;
             self.reach(id);
-        } else if silent {
+        } else if call.response < Response::Begun {
             // Unless the request was at fault: whatever came, it was not a response.
             let told = matches!(reason, Reason::WriteTimeout | Reason::BadFraming);
             self.reset(id, if told { reason } else { Reason::BadResponse }, started);
