@@ -129,7 +129,7 @@ fn a_recording_that_was_changed_does_not_replay() {
 fn matters<L>(step: &Step<L>, letter: fn(&L) -> bool) -> bool {
     match step {
         Step::Tick(..)
-        | Step::Input(_, Input::Sent { .. })
+        | Step::Input(_, Input::Sent { .. } | Input::Wall(_))
         | Step::Polled(None | Some(Action::Write(_) | Action::Read(_))) => false,
         // Frames may say nothing but what depends on cuts.
         Step::Wrote(_, bytes) => bytes.starts_with(b"HTTP/1.1 "),
