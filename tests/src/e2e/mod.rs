@@ -15,7 +15,7 @@ pub use load::{Load, Pace, Tally};
 pub use local::{Local, Row};
 pub use pattern::{Check, Pattern};
 pub use process::{Ended, Process};
-pub use service::{Service, Upgrades};
+pub use service::{Scripted, Service, Upgrades};
 pub use wire::{Client, Head, Response, closing_answer};
 
 use std::net::{SocketAddr, TcpListener};

@@ -1,6 +1,6 @@
 //! The service behind an agent: a thread per connection, and a record of what reached it.
 
-use super::wire::{Body, Head, bound};
+use super::wire::{Body, Client, Head, bound};
 use super::{Check, PATIENCE, Pattern};
 use std::io::{self, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -181,6 +181,30 @@ impl Shared {
         self.wait(|state| state.released)?;
         chunk(out, b"data: two\n\n")?;
         out.write_all(b"0\r\n\r\n")
+    }
+}
+
+/// A service that says what a test has it say, connection by connection.
+#[derive(Debug)]
+pub struct Scripted {
+    /// Where it listens.
+    pub address: SocketAddr,
+    accepted: Receiver<TcpStream>,
+}
+
+impl Scripted {
+    /// Starts it.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port can be bound");
+        let address = listener.local_addr().expect("it is bound");
+        let (sender, accepted) = channel();
+        thread::spawn(move || listener.incoming().flatten().try_for_each(|s| sender.send(s)));
+        Self { address, accepted }
+    }
+
+    /// The next connection that was opened to it.
+    pub fn accept(&self) -> Client {
+        Client::accepted(self.accepted.recv_timeout(PATIENCE).expect("a connection"))
     }
 }
 

@@ -166,6 +166,12 @@ impl Client {
         Self { stream: BufReader::new(stream) }
     }
 
+    /// The other end of a connection that was accepted: by it the test is the service.
+    pub(super) fn accepted(stream: TcpStream) -> Self {
+        bound(&stream);
+        Self { stream: BufReader::new(stream) }
+    }
+
     /// Sends bytes as they are.
     pub fn send(&mut self, bytes: impl AsRef<[u8]>) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes.as_ref())
@@ -208,6 +214,18 @@ impl Client {
                 return head;
             }
         }
+    }
+
+    /// Reads the next head, whatever it is of.
+    pub fn next_head(&mut self) -> Head {
+        Head::read(&mut self.stream).expect("a head").expect("not the end")
+    }
+
+    /// Reads so many bytes.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        let mut bytes = vec![0; count];
+        self.stream.read_exact(&mut bytes).expect("so many bytes");
+        bytes
     }
 
     /// The body that follows `head`, read as it comes.
