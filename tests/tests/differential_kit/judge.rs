@@ -377,10 +377,11 @@ const TOO_MUCH: &str = "more behind an answer than belongs to it";
 const REPEATED: &str = "repeated";
 const CUT: &str = "cut, or nothing at all";
 /// What ends a connection, because nobody can tell what follows.
-const REFUSALS: [&str; 6] = [
+const REFUSALS: [&str; 7] = [
     "bad_request",
     "bad_framing",
     "head_too_large",
+    "target_too_long",
     "not_implemented",
     "head_timeout",
     "body_timeout",

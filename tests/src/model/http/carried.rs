@@ -19,7 +19,8 @@ pub fn request(asked: &Message, served: &Message) -> Result<(), String> {
     }
     let counts = matches!(&method[..], b"OPTIONS" | b"TRACE");
     let keeps = |name: &str| {
-        !(is_of_hop(name) || is_of_way(name) || name == "host" || counts && name == "max-forwards")
+        let counted = counts && name == "max-forwards" || asked.old && name == "expect";
+        !(is_of_hop(name) || is_of_way(name) || name == "host" || counted)
     };
     same_fields(asked, served, keeps)?;
     for name in ["x-forwarded-for", "x-forwarded-proto", "x-request-id", "via"] {
