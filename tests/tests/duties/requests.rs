@@ -125,7 +125,10 @@ fn max_forwards_counts_the_hops_of_options_and_trace_only() {
         let told = told(&request(line, fields));
         match reaches {
             Some(field) => assert!(told.service.contains(&format!("\r\n{field}\r\n")), "{line}"),
-            None => assert_eq!((told.service.as_str(), code(&told.client)), ("", "bad_request")),
+            None => {
+                assert_eq!((told.service.as_str(), code(&told.client)), ("", "bad_request"));
+                assert!(told.over, "{}", told.client);
+            }
         }
         assert_eq!(told.client == TOLD, reaches.is_some(), "{}", told.client);
     }

@@ -216,7 +216,12 @@ impl Proxy {
             }
             (Ok(None), Ok(endpoint)) => self.call(endpoint, head, end, None),
             (Ok(Some(answer)), _) => self.answer(answer, None),
-            (Err(reason), _) | (Ok(None), Err(reason)) => self.refuse(reason),
+            (Ok(None), Err(reason)) => self.refuse(reason),
+            (Err(reason), _) => {
+                // Like anything else that cannot be meant.
+                self.tell(http1::Input::Last);
+                self.refuse(reason);
+            }
         }
     }
 
