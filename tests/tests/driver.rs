@@ -4,14 +4,15 @@
 mod kit;
 
 use kit::alarms::{Alarms, NEVER, PAST};
-use kit::script::{End, Saw, halt, unlisten};
-use kit::{PATIENCE, Seen, Way, client, drive, movers, nobody, reset, script};
-use pico_core::host::Fault;
+use kit::script::{End, Order, Saw, Script, halt, unlisten};
+use kit::{PATIENCE, Seen, Way, client, drive, drive_at, movers, nobody, reset, script};
+use pico_core::host::{Fault, Port};
 use pico_core::id::WorkerId;
 use pico_shell::Platform;
 use std::fs;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener};
+use std::sync::mpsc::channel;
 use std::thread;
 
 pico_sim::on_each_platform!(
@@ -33,6 +34,7 @@ pico_sim::on_each_platform!(
     an_alarm_at_the_end_of_time_or_in_the_past_harms_no_other,
     either_end_of_a_relay_may_finish_first,
     who_waits_when_a_port_is_closed_is_let_in_and_who_comes_later_is_refused,
+    a_rush_at_one_port_keeps_nobody_waiting_at_another,
     a_port_in_use_is_an_error,
     an_ended_worker_drops_its_connections,
 );
@@ -128,7 +130,7 @@ fn a_reset_is_a_lost_connection_and_the_next_one_is_served<P: Platform>() {
 fn one_who_comes_as_another_is_lost_is_served<P: Platform>() {
     let (host, saw) = script::<P>(b"hi", End::Not);
     let first = host.client();
-    assert_eq!(saw.recv_timeout(PATIENCE).unwrap(), Saw::Accepted);
+    assert_eq!(saw.recv_timeout(PATIENCE).unwrap(), Saw::Accepted(Port::Proxy));
     (&first).read_exact(&mut [0; 2]).unwrap();
 
     // Both are found in the turn after the one in which it halts.
@@ -139,7 +141,7 @@ fn one_who_comes_as_another_is_lost_is_served<P: Platform>() {
     let mut second = host.client();
     go.on();
     let both = [(); 2].map(|()| saw.recv_timeout(PATIENCE).unwrap());
-    assert_eq!(both, [Saw::Lost(Fault::Reset), Saw::Accepted]);
+    assert_eq!(both, [Saw::Lost(Fault::Reset), Saw::Accepted(Port::Proxy)]);
     second.read_exact(&mut [0; 2]).unwrap();
 }
 
@@ -303,6 +305,25 @@ fn who_waits_when_a_port_is_closed_is_let_in_and_who_comes_later_is_refused<P: P
     let refused = std::net::TcpStream::connect(host.address).unwrap_err();
     assert_eq!(refused.kind(), ErrorKind::ConnectionRefused);
 }
+
+fn a_rush_at_one_port_keeps_nobody_waiting_at_another<P: Platform>() {
+    let bind = || pico_shell::listen::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let ports = [(Port::Upstream, bind()), (Port::Proxy, bind())];
+    let at = |place: usize| client(ports[place].1.local_addr().unwrap());
+    let rush: Vec<_> = (0..RUSH).map(|_| at(0)).collect();
+    let one = at(1);
+    let (sender, saw) = channel();
+    let host = move |_| Script::new(b"hi", End::Not, sender);
+    let _host = drive_at::<P, _, _>(&ports, vec![host], || Order::Stop);
+    let accepted = |saw: &Saw| matches!(saw, Saw::Accepted(_));
+    let all = std::iter::repeat_with(|| saw.recv_timeout(PATIENCE).unwrap()).filter(accepted);
+    let place = all.take(RUSH + 1).position(|saw| saw == Saw::Accepted(Port::Proxy));
+    assert!(place.is_some_and(|place| place < RUSH / 2), "{place:?} of {RUSH}");
+    drop((rush, one));
+}
+
+/// Many more than one turn accepts.
+const RUSH: usize = 200;
 
 fn a_port_in_use_is_an_error<P: Platform>() {
     let (echo, _) = movers::<P>(&[Way::Echo]);

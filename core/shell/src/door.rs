@@ -17,6 +17,8 @@ pub(crate) struct Door<P: Platform> {
     bound: TcpListener,
     waker: Waker,
     closing: bool,
+    /// How many it has let in, in which turn.
+    let_in: (u64, usize),
 }
 
 impl<P: Platform> Door<P> {
@@ -29,12 +31,21 @@ impl<P: Platform> Door<P> {
     ) -> io::Result<Self> {
         let waker = Spur::waker(Token::Accept(place), ready);
         let listener = P::listener(bound.try_clone()?)?;
-        Ok(Self { port, listener, bound, waker, closing: false })
+        Ok(Self { port, listener, bound, waker, closing: false, let_in: (0, 0) })
     }
 
     /// Lets in those who wait, and then nobody.
     pub(crate) fn close(&mut self) {
         self.closing = true;
+    }
+
+    /// Takes one of those whom it may let in in this turn, if any is left.
+    pub(crate) fn may_accept(&mut self, turn: u64) -> bool {
+        if self.let_in.0 != turn {
+            self.let_in = (turn, 0);
+        }
+        self.let_in.1 += 1;
+        self.let_in.1 <= ACCEPTS
     }
 
     /// The next who waits. `Pending` when closing means that nobody does, and wakes nobody.
@@ -62,3 +73,7 @@ impl<P: Platform> Door<P> {
         self.closing
     }
 }
+
+/// Connections that one turn accepts by one door, so that a rush of them keeps neither those who
+/// are connected waiting, nor those at another door.
+const ACCEPTS: usize = 16;

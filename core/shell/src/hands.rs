@@ -41,7 +41,6 @@ pub(crate) struct Hands<P: Platform, L> {
     doors: Vec<Option<Door<P>>>,
     /// Out of descriptors: nothing is accepted before one is free, or this time has come.
     closed_until: Option<Instant>,
-    accepted: usize,
     datagrams: Option<Datagrams<P>>,
     /// The system refused to receive: nothing is tried before this time.
     deaf_until: Option<Instant>,
@@ -93,7 +92,6 @@ impl<P: Platform, L> Hands<P, L> {
             post,
             doors: doors.into_iter().map(Some).collect(),
             closed_until: None,
-            accepted: 0,
             datagrams,
             deaf_until: None,
             ids: ConnIds::new(Side::Accepted),
@@ -121,7 +119,6 @@ impl<P: Platform, L> Hands<P, L> {
         if self.wall.replace(wall) != Some(wall) {
             self.known.push_front(Input::Wall(wall));
         }
-        self.accepted = 0;
         self.stopped.clear();
         // The machine has been polled to its end since it heard that these are gone.
         for conn in self.freed.drain(..) {
@@ -261,10 +258,9 @@ impl<P: Platform, L> Hands<P, L> {
             return Look::Nothing;
         }
         while let Some(door) = slot {
-            if self.accepted >= ACCEPTS {
+            if !door.may_accept(self.turn) {
                 return Look::Later;
             }
-            self.accepted += 1;
             match door.poll_accept() {
                 Poll::Pending => {
                     if !door.is_closing() {
@@ -525,8 +521,6 @@ impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
     }
 }
 
-/// Connections that one turn accepts, so that a rush of them does not keep the others waiting.
-const ACCEPTS: usize = 16;
 /// How long accepting rests when there are no descriptors and none is freed meanwhile, and
 /// receiving when the system refuses it.
 const PAUSE: Duration = Duration::from_millis(100);

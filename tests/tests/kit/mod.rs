@@ -241,7 +241,23 @@ where
     F: FnOnce(Clock) -> H + Send + 'static,
 {
     let bound = listen::bind((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
-    let address = bound.local_addr().unwrap();
+    drive_at::<P, _, _>(&[(Port::Proxy, bound)], hosts, stop)
+}
+
+/// The same behind these ports, of which the first is the one to be told of.
+pub fn drive_at<P, H, F>(
+    ports: &[(Port, TcpListener)],
+    hosts: Vec<F>,
+    stop: fn() -> H::Letter,
+) -> Running<H::Letter>
+where
+    P: Platform,
+    H: Host + 'static,
+    H::Letter: Send,
+    F: FnOnce(Clock) -> H + Send + 'static,
+{
+    let address = ports[0].1.local_addr().unwrap();
+    let copy = |(port, bound): &(Port, TcpListener)| (*port, bound.try_clone().unwrap());
     let workers = u16::try_from(hosts.len()).unwrap();
     let post = Post::new(workers);
     let clock = Clock::start();
@@ -251,7 +267,7 @@ where
             clock,
             post: post.clone(),
             me: Address::Worker(WorkerId(worker)),
-            ports: vec![(Port::Proxy, bound.try_clone().unwrap())],
+            ports: ports.iter().map(copy).collect(),
             datagrams: None,
             wires: Wires::plain(),
             notes: Arc::new(|_: Note| {}),

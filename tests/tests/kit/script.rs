@@ -21,7 +21,7 @@ pub enum Order {
 /// What it has seen.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Saw {
-    Accepted,
+    Accepted(Port),
     Connected,
     Bytes(Vec<u8>),
     Eof,
@@ -112,10 +112,10 @@ impl Machine for Script {
 
     fn handle(&mut self, _now: Instant, input: Input<Order>) {
         match input {
-            Input::Accepted { conn, .. } => {
+            Input::Accepted { conn, port, .. } => {
                 self.conns.insert(conn, Outbox::default());
                 self.write(conn, self.greeting);
-                self.tell(Saw::Accepted);
+                self.tell(Saw::Accepted(port));
             }
             Input::Connected { .. } => self.tell(Saw::Connected),
             Input::Received { bytes, .. } => self.tell(Saw::Bytes(bytes.to_vec())),
