@@ -30,7 +30,7 @@ fn what_is_wrong_is_one_line_and_exit_code_2(on: &'static Runtime) {
     let file = file(on, "wrong.yaml", "proxy:\n  bind-addr: 127.0.0.1:0\n  timeout: {haed: 1s}\n");
     let file = file.to_str().unwrap();
     let near = format!(
-        "pico: {file}:3: unknown key proxy.timeout.haed; did you mean proxy.timeout.head?\n"
+        "pico: {file}:3:13: unknown key proxy.timeout.haed; did you mean proxy.timeout.head?\n"
     );
     let cases: &[(&[&str], &str)] = &[
         (&[], "pico: expected a command; see pico --help\n"),
@@ -84,7 +84,7 @@ fn what_is_wrong_with_a_key_is_one_line_that_does_not_show_it(on: &'static Runti
     let cases: &[(&[&str], String)] = &[
         (&["--cluster.keys", SHORT], format!("--cluster.keys: {expected}")),
         (&["--cluster.keys", &format!("{KEY},{SHORT}")], format!("--cluster.keys: {expected}")),
-        (&["--config", yaml], format!("{yaml}:2: cluster.keys: {expected}")),
+        (&["--config", yaml], format!("{yaml}:4:7: cluster.keys: {expected}")),
         (&["--cluster.keys-file", keys], format!("cluster.keys-file: {keys}:4: {expected}")),
         (&["--cluster.keys-file", none], format!("cluster.keys-file: there is no key in {none}")),
         (&["--cluster.keys", &many], "cluster.keys: expected at most 8 keys".into()),

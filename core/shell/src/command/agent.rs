@@ -24,8 +24,7 @@ pub(super) fn run<P: Platform>(agent: Agent) -> Result<(), Failure> {
     if agent.settings.listeners.is_empty() {
         return Err(Refusal("the configuration names no listeners".into()).into());
     }
-    let notes = log::lines(agent.logs);
-    let plan = Plan::new(agent, notes)?;
+    let plan = Plan::new(agent, log::lines())?;
     plan.announce();
     match plan.run::<P>(true)? {
         Ended::Drained => Ok(()),

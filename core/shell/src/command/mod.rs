@@ -1,13 +1,16 @@
 //! The command line.
 
 pub mod agent;
+mod completions;
+mod config;
 mod keygen;
 pub mod server;
 mod status;
+mod table;
 
 #[cfg(unix)]
 use crate::cluster;
-use crate::config::{self, Logs, Refusal};
+use crate::config::{self as settings, Logs, Refusal};
 use crate::demo;
 use crate::log;
 use crate::platform::Platform;
@@ -45,7 +48,9 @@ pub fn main<P: Platform>() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("pico: {failure}");
+            for line in failure.to_string().lines() {
+                eprintln!("pico: {line}");
+            }
             ExitCode::from(match failure {
                 Failure::Usage(_) => 2,
                 Failure::Runtime(_) => 1,
@@ -61,29 +66,34 @@ fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
             if let Some(parent) = matches.get_one::<u32>("parent") {
                 cluster::die_with(*parent)?;
             }
-            server::run::<P>(config::Server::load(matches)?)
+            server::run::<P>(settings::Server::load(matches)?.0)
         }
         #[cfg(unix)]
-        Some(("cluster", matches)) => cluster::run::<P>(&config::Cluster::load(matches)?),
+        Some(("cluster", matches)) => cluster::run::<P>(&settings::Cluster::load(matches)?.0),
         Some(("agent", matches)) => agent::run::<P>(agent_settings(matches)?),
+        Some(("config", matches)) => config::run(matches),
         Some(("keygen", _)) => keygen::run(),
+        Some(("completions", matches)) => {
+            completions::run(matches, command(P::NAME));
+            Ok(())
+        }
         Some(("status", matches)) => status::run::<P>(matches),
         Some(("demo", matches)) => demo::run::<P>(matches.get_flag("once"), Logs::quiet()),
         Some(_) | None => Err(Refusal("expected a command; see pico --help".into()).into()),
     }
 }
 
-fn agent_settings(matches: &ArgMatches) -> Result<config::Agent, Refusal> {
+fn agent_settings(matches: &ArgMatches) -> Result<settings::Agent, Refusal> {
     let Some((name, matches)) = matches.subcommand() else {
         return Err(Refusal("expected pico agent http or pico agent start".into()));
     };
     if name == "start" && !matches.contains_id("config") {
         return Err(Refusal("pico agent start needs --config FILE, which names listeners".into()));
     }
-    let mut agent = config::Agent::load(matches)?;
+    let mut agent = settings::Agent::load(matches)?.0;
     let word = |name: &str| matches.try_get_one::<String>(name).ok().flatten();
     if let (Some(endpoint), Some(addr)) = (word("endpoint"), word("addr")) {
-        agent.settings.listeners = vec![config::listener(endpoint, addr).map_err(Refusal)?];
+        agent.settings.listeners = vec![settings::listener(endpoint, addr).map_err(Refusal)?];
     }
     Ok(agent)
 }
@@ -100,10 +110,12 @@ fn command(runtime: &'static str) -> Command {
             Command::new("server")
                 .about("Run a node: clients and agents connect to it")
                 .after_help(SERVER)
-                .args(config::SERVER_KEYS.arguments()),
+                .args(settings::SERVER_KEYS.arguments()),
         )
         .subcommand(agent_command())
         .subcommand(status::command())
+        .subcommand(config::command())
+        .subcommand(completions::command())
         .subcommand(
             Command::new("keygen").about("Print a new key for cluster.keys").after_help(KEYGEN),
         )
@@ -139,13 +151,13 @@ fn agent_command() -> Command {
                 .after_help(AGENT)
                 .arg(word("endpoint", "ENDPOINT", "The name under which clients reach it"))
                 .arg(word("addr", "SERVICE", "The service: a port, HOST:PORT or an http:// URL"))
-                .args(config::AGENT_KEYS.arguments()),
+                .args(settings::AGENT_KEYS.arguments()),
         )
         .subcommand(
             Command::new("start")
                 .about("Serve the listeners of a configuration file")
                 .after_help(AGENT)
-                .args(config::AGENT_KEYS.arguments()),
+                .args(settings::AGENT_KEYS.arguments()),
         )
 }
 
@@ -159,7 +171,7 @@ fn usage(told: &clap::Error) -> Refusal {
     if let Some(ContextValue::String(argument)) = told.get(ContextKind::InvalidArg)
         && argument.contains(".tls.")
     {
-        return Refusal(format!("{argument} {}", config::UNAVAILABLE));
+        return Refusal(format!("{argument} {}", settings::UNAVAILABLE));
     }
     if let Some(ContextValue::String(argument)) = told.get(ContextKind::InvalidArg)
         && Key::parse(argument).is_ok()

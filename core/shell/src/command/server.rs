@@ -43,7 +43,7 @@ pub(super) fn run<P: Platform>(server: Server) -> Result<(), Failure> {
     let within = server.join_timeout;
     let plan = Plan::bind(server, notes)?;
     for (port, bound) in plan.ports() {
-        tracing::info!(port, address = %bound.local_addr()?, "listening");
+        log::listening(port, bound.local_addr()?);
     }
     log::flush();
     plan.run::<P>(true)?;

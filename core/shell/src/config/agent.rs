@@ -1,13 +1,19 @@
 //! The keys of `pico agent`.
 
+use super::key::{Key, Keys};
+use super::layers::Item;
+use super::near::{begins, unknown};
+use super::secret;
 use super::server::WORKERS_MAX;
-use super::value::{count, duration, format, level, positive, timeout};
-use super::{Item, Key, Keys, Level, Logs, Refusal, begins, unknown};
+use super::value::{count, duration, positive, timeout};
+use super::yaml::Entry;
+use super::{Format, Level, Levels, Logs, Mistakes, Refusal, Setting};
 use clap::ArgMatches;
 use pico_core::Limits;
 use pico_core::agent::{HostHeader, Listener, Server, Service, Settings};
 use pico_core::routing::EndpointId;
 use pico_core::rpc::Identity;
+use std::path::PathBuf;
 
 /// How an agent is set up.
 #[derive(Clone, Debug)]
@@ -20,19 +26,31 @@ pub struct Agent {
     pub settings: Settings,
     /// Threads that share the listeners.
     pub workers: u16,
+    token_file: Option<PathBuf>,
 }
 
 impl Agent {
-    /// The defaults, overridden by the file, the environment and the flags; and the file's
-    /// listeners.
-    pub(crate) fn load(matches: &ArgMatches) -> Result<Self, Refusal> {
-        let mut agent = Self::default();
-        for item in KEYS.load(&mut agent, matches)? {
-            agent.settings.listeners.push(item_listener(&item)?);
+    /// The defaults, overridden by the file, the environment and the flags, and the file's
+    /// listeners; and what each key came to be.
+    pub(crate) fn load(matches: &ArgMatches) -> Result<(Self, Vec<Setting>), Refusal> {
+        let (mut agent, mut mistakes) = (Self::default(), Mistakes::default());
+        let layers = KEYS.load(&mut agent, matches, &mut mistakes);
+        for item in &layers.listeners {
+            agent.settings.listeners.extend(item_listener(item, &mut mistakes));
         }
-        // Who wants errors only does not want a line for each request.
-        agent.settings.log_requests = agent.logs.level > Level::Error;
-        Ok(agent)
+        agent.check(&mut mistakes);
+        mistakes.end()?;
+        Ok((agent, KEYS.settings(&layers)))
+    }
+
+    /// What no key alone can know.
+    fn check(&mut self, mistakes: &mut Mistakes) {
+        if let Some(file) = &self.token_file {
+            if self.settings.token.is_some() {
+                mistakes.add("connect.token-file: there is a connect.token too".into());
+            }
+            self.settings.token = mistakes.take(secret::line("connect.token-file", file));
+        }
     }
 }
 
@@ -45,16 +63,23 @@ impl Default for Agent {
         };
         let mut settings = Settings::new(server, me, Vec::new());
         settings.log_requests = true;
-        let logs = Logs { level: Level::Warn, ..Logs::default() };
-        Self { logs, limits: Limits::default(), settings, workers: 1 }
+        let logs = Logs { levels: Level::Warn.into(), ..Logs::default() };
+        Self { logs, limits: Limits::default(), settings, workers: 1, token_file: None }
     }
 }
 
-/// From the words of a command line or a file: the address is a port, `host:port` or a URL.
+/// From the words of a command line: the address is a port, `host:port` or a URL.
 pub(crate) fn listener(endpoint: &str, addr: &str) -> Result<Listener, String> {
-    let wrong =
-        || format!("expected 1 to 128 letters, digits, '-', '.', '_' or '~', not {endpoint:?}");
-    let endpoint = EndpointId::parse(endpoint.as_bytes()).map_err(|_| wrong())?;
+    let (endpoint, service) = (endpoint_id(endpoint)?, service(addr)?);
+    Ok(Listener { endpoint, service, host_header: HostHeader::Keep })
+}
+
+fn endpoint_id(text: &str) -> Result<EndpointId, String> {
+    let wrong = || format!("expected 1 to 128 letters, digits, '-', '.', '_' or '~', not {text:?}");
+    EndpointId::parse(text.as_bytes()).map_err(|_| wrong())
+}
+
+fn service(addr: &str) -> Result<Service, String> {
     let (host, port) = if addr.parse::<u16>().is_ok() {
         place(&format!("localhost:{addr}"), None)?
     } else {
@@ -64,17 +89,17 @@ pub(crate) fn listener(endpoint: &str, addr: &str) -> Result<Listener, String> {
         }
         place
     };
-    let service = Service { host, port };
-    Ok(Listener { endpoint, service, host_header: HostHeader::Keep })
+    Ok(Service { host, port })
 }
 
 /// The keys, in the order of `--help`.
 pub(crate) static KEYS: Keys<Agent> = Keys {
-    keys: &[
+    rows: &[
         Key {
             name: "connect.url",
             value: "URL",
-            help: "The node's upstream port [default: http://localhost:8002]",
+            default: "http://localhost:8002",
+            help: "The node's upstream port",
             set: |a, text| {
                 let ((host, port), path) = split(text, &["http", "ws"], Some(80))?;
                 let prefix = path.trim_end_matches('/').to_owned();
@@ -85,6 +110,7 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
         Key {
             name: "connect.token",
             value: "TOKEN",
+            default: "",
             help: "What the agent shows for itself",
             set: |a, text| {
                 a.settings.token = Some(text.to_owned());
@@ -92,9 +118,20 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
             },
         },
         Key {
+            name: "connect.token-file",
+            value: "FILE",
+            default: "",
+            help: "A file that holds that, in one line",
+            set: |a, text| {
+                a.token_file = Some(text.into()).filter(|_| !text.is_empty());
+                Ok(())
+            },
+        },
+        Key {
             name: "connect.timeout",
             value: "DURATION",
-            help: "For dialling one address and for the handshake [default: 5s and 10s]",
+            default: "(5s to dial, 10s to shake hands)",
+            help: "For dialling one address and for the handshake",
             set: |a, text| {
                 let found = positive(text)?;
                 (a.limits.dial_timeout, a.limits.handshake_timeout) = (found, found);
@@ -104,49 +141,57 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
         Key {
             name: "service.timeout.body",
             value: "DURATION",
-            help: "For a service's response whose body has stopped, or off [default: 5m]",
+            default: "5m",
+            help: "For a service's response whose body has stopped, or off",
             set: |a, text| timeout(text).map(|found| a.limits.stall_timeout = found),
         },
         Key {
             name: "connect.heartbeat",
             value: "DURATION",
-            help: "Between two pings on a silent tunnel; two unanswered end it [default: 10s]",
+            default: "10s",
+            help: "Between two pings on a silent tunnel; two unanswered end it",
             set: |a, text| positive(text).map(|found| a.limits.heartbeat = found),
         },
         Key {
             name: "connect.limit.streams",
             value: "NUMBER",
-            help: "Calls at once on one tunnel [default: 1024]",
+            default: "1024",
+            help: "Calls at once on one tunnel",
             set: |a, text| count(text, 2048).map(|found| a.limits.streams = found),
         },
         Key {
             name: "connect.limit.dials",
             value: "NUMBER",
-            help: "Endpoints that each worker registers at once [default: 256]",
+            default: "256",
+            help: "Endpoints that each worker registers at once",
             set: |a, text| count(text, 65_536).map(|found| a.limits.dials = found),
         },
         Key {
             name: "grace-period",
             value: "DURATION",
-            help: "How long calls under way may take after a signal to stop [default: 1m]",
+            default: "1m",
+            help: "How long calls under way may take after a signal to stop",
             set: |a, text| duration(text).map(|found| a.settings.grace = found),
         },
         Key {
             name: "log.level",
-            value: "error|warn|info|debug",
-            help: "What is logged besides the plain output [default: warn]",
-            set: |a, text| level(text).map(|found| a.logs.level = found),
+            value: "LEVEL",
+            default: "warn",
+            help: "off, error, warn, info or debug, and of a part: warn,tunnel=info",
+            set: |a, text| Levels::parse(text).map(|found| a.logs.levels = found),
         },
         Key {
             name: "log.format",
-            value: "text|json",
-            help: "How it is logged, on standard error [default: text]",
-            set: |a, text| format(text).map(|found| a.logs.format = found),
+            value: "auto|text|json",
+            default: "auto",
+            help: "How it is logged, on standard error; auto is text on a terminal, else json",
+            set: |a, text| Format::parse(text).map(|found| a.logs.format = found),
         },
         Key {
             name: "workers",
             value: "NUMBER",
-            help: "Threads that share the listeners, no more than there are of these [default: 1]",
+            default: "1",
+            help: "Threads that share the listeners, no more than there are of these",
             set: |a, text| {
                 let number = count(text, WORKERS_MAX)?;
                 a.workers = u16::try_from(number).unwrap_or(1);
@@ -154,39 +199,42 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
             },
         },
     ],
+    secret: &["connect.token"],
+    listener: &["endpoint", "addr", "host-header"],
     missing: &["connect.tls"],
 };
 
-fn item_listener(item: &Item) -> Result<Listener, Refusal> {
-    let line = item.entries.first().map_or(1, |entry| entry.line);
-    let at = |line: u64| format!("{}:{line}", item.file);
+/// The listener that an item of the file describes, if it does.
+fn item_listener(item: &Item, mistakes: &mut Mistakes) -> Option<Listener> {
+    let place = |at| format!("{}:{at}", item.file);
     let (mut endpoint, mut addr, mut host_header) = (None, None, "keep");
     for entry in &item.entries {
         match entry.name.as_str() {
-            "endpoint" => endpoint = Some(entry.text.as_str()),
-            "addr" => addr = Some(entry.text.as_str()),
+            "endpoint" => endpoint = Some(entry),
+            "addr" => addr = Some(entry),
             "host-header" => host_header = &entry.text,
             name if begins(name, "tls", '.') => {
-                let why = format!("{}: {name} {}", at(entry.line), super::UNAVAILABLE);
-                return Err(Refusal(why));
+                mistakes.add(format!("{}: {name} {}", place(entry.key), super::UNAVAILABLE));
             }
             name => {
-                let known = ["endpoint", "addr", "host-header"].into_iter();
-                return Err(unknown(&at(entry.line), name, known));
+                let known = KEYS.listener.iter().copied();
+                mistakes.add(unknown(&place(entry.key), name, known));
             }
         }
     }
-    let need = |name| Refusal(format!("{}: this listener has no {name}", at(line)));
-    let endpoint = endpoint.ok_or_else(|| need("endpoint"))?;
-    let addr = addr.ok_or_else(|| need("addr"))?;
-    let mut found =
-        listener(endpoint, addr).map_err(|why| Refusal(format!("{}: {why}", at(line))))?;
-    found.host_header = match host_header {
+    let lacks = |name| format!("{}: this listener has no {name}", place(item.at));
+    let endpoint = mistakes.take(endpoint.ok_or_else(|| lacks("endpoint")));
+    let addr = mistakes.take(addr.ok_or_else(|| lacks("addr")));
+    let (endpoint, addr) = (endpoint?, addr?);
+    let told = |entry: &Entry, why| format!("{}: {}: {why}", place(entry.at), entry.name);
+    let id = mistakes.take(endpoint_id(&endpoint.text).map_err(|why| told(endpoint, why)));
+    let service = mistakes.take(service(&addr.text).map_err(|why| told(addr, why)));
+    let host_header = match host_header {
         "keep" => HostHeader::Keep,
         "rewrite" => HostHeader::Rewrite,
         value => HostHeader::Value(value.to_owned()),
     };
-    Ok(found)
+    Some(Listener { endpoint: id?, service: service?, host_header })
 }
 
 type Place = (String, u16);

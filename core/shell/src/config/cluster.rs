@@ -1,7 +1,8 @@
 //! The keys of `pico cluster`.
 
+use super::key::{Key, Keys};
 use super::value::{address, count, duration};
-use super::{Key, Keys, Refusal};
+use super::{Mistakes, Refusal, Setting};
 use clap::ArgMatches;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -20,50 +21,62 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// The defaults, overridden by the file, the environment and the flags.
-    pub(crate) fn load(matches: &ArgMatches) -> Result<Self, Refusal> {
+    /// The defaults, overridden by the file, the environment and the flags; and what each key
+    /// came to be.
+    pub(crate) fn load(matches: &ArgMatches) -> Result<(Self, Vec<Setting>), Refusal> {
+        let (mut cluster, mut mistakes) = (Self::default(), Mistakes::default());
+        let layers = KEYS.load(&mut cluster, matches, &mut mistakes);
+        mistakes.end()?;
+        Ok((cluster, KEYS.settings(&layers)))
+    }
+}
+
+impl Default for Cluster {
+    fn default() -> Self {
         let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let mut cluster = Self {
+        Self {
             nodes: 3,
             proxy: loopback(8001),
             upstream: loopback(8002),
             drain_delay: Duration::from_secs(3),
-        };
-        if KEYS.load(&mut cluster, matches)?.into_iter().next().is_some() {
-            return Err(Refusal("listeners are for pico agent, not for pico cluster".into()));
         }
-        Ok(cluster)
     }
 }
 
 /// The keys, in the order of `--help`.
 pub(crate) static KEYS: Keys<Cluster> = Keys {
-    keys: &[
+    rows: &[
         Key {
             name: "nodes",
             value: "NUMBER",
-            help: "How many nodes, each a process of its own [default: 3]",
+            default: "3",
+            help: "How many nodes, each a process of its own",
             set: |s, text| count(text, NODES_MAX).map(|found| s.nodes = found),
         },
         Key {
             name: "proxy.bind-addr",
             value: "HOST:PORT",
-            help: "Where clients connect to the load balancer [default: 127.0.0.1:8001]",
+            default: "127.0.0.1:8001",
+            help: "Where clients connect to the load balancer",
             set: |s, text| address(text).map(|found| s.proxy = found),
         },
         Key {
             name: "upstream.bind-addr",
             value: "HOST:PORT",
-            help: "Where agents connect to the load balancer [default: 127.0.0.1:8002]",
+            default: "127.0.0.1:8002",
+            help: "Where agents connect to the load balancer",
             set: |s, text| address(text).map(|found| s.upstream = found),
         },
         Key {
             name: "drain-delay",
             value: "DURATION",
-            help: "How long a node that stops serves new requests [default: 3s]",
+            default: "3s",
+            help: "How long a node that stops serves new requests",
             set: |s, text| duration(text).map(|found| s.drain_delay = found),
         },
     ],
+    secret: &[],
+    listener: &[],
     missing: &[],
 };
 

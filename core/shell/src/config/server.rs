@@ -1,11 +1,12 @@
 //! The keys of `pico server`.
 
+use super::key::{Key, Keys};
 use super::keys::{keys, keys_of, ring};
 use super::value::{
-    AGES, address, count, duration, flag, format, level, name, networks, permille, places,
-    positive, reachable, size, timeout,
+    AGES, address, count, duration, flag, name, networks, permille, places, positive, reachable,
+    size, timeout,
 };
-use super::{Key, Keys, Logs, Refusal};
+use super::{Format, Level, Levels, Logs, Mistakes, Part, Refusal, Setting};
 use clap::ArgMatches;
 use pico_core::Limits;
 use pico_core::gossip::{self, Pace, Ring};
@@ -55,47 +56,48 @@ pub struct Server {
 }
 
 impl Server {
-    /// The defaults, overridden by the file, the environment and the flags.
-    pub(crate) fn load(matches: &ArgMatches) -> Result<Self, Refusal> {
-        let mut server = Self::default();
-        if KEYS.load(&mut server, matches)?.into_iter().next().is_some() {
-            return Err(Refusal("listeners are for pico agent, not for pico server".into()));
-        }
-        server.check()?;
-        Ok(server)
+    /// The defaults, overridden by the file, the environment and the flags; and what each key
+    /// came to be.
+    pub(crate) fn load(matches: &ArgMatches) -> Result<(Self, Vec<Setting>), Refusal> {
+        let (mut server, mut mistakes) = (Self::default(), Mistakes::default());
+        let layers = KEYS.load(&mut server, matches, &mut mistakes);
+        server.check(&mut mistakes);
+        mistakes.end()?;
+        Ok((server, KEYS.settings(&layers)))
     }
 
-    fn check(&mut self) -> Result<(), Refusal> {
+    /// What no key alone can know.
+    fn check(&mut self, mistakes: &mut Mistakes) {
         let limits = &self.limits;
         let first = limits.streams.saturating_mul(limits.window_bytes).saturating_mul(2);
         if first > limits.tunnel_bytes {
-            return Err(Refusal(format!(
+            mistakes.add(format!(
                 "upstream.limit.tunnel-window must be at least {first} bytes: \
                  twice upstream.limit.streams times 64KiB"
-            )));
+            ));
         }
         if limits.window_bytes_max < limits.window_bytes {
-            return Err(Refusal("upstream.limit.stream-window must be at least 64KiB".into()));
+            mistakes.add("upstream.limit.stream-window must be at least 64KiB".into());
         }
         if let Some(file) = &self.keys_file {
-            self.keys.extend(keys_of(file)?);
+            self.keys.extend(mistakes.take(keys_of(file)).unwrap_or_default());
         }
-        self.ring = ring(mem::take(&mut self.keys))?;
+        self.ring = mistakes.take(ring(mem::take(&mut self.keys))).unwrap_or_default();
         let near = self.gossip.ip().to_canonical().is_loopback();
-        if !near && self.ring.is_empty() && !self.insecure {
-            return Err(Refusal(format!(
+        // A key that is wrong is mistake enough.
+        if !near && self.ring.is_empty() && !self.insecure && !mistakes.speak_of("cluster.keys") {
+            mistakes.add(format!(
                 "gossip.bind-addr: without cluster.keys what nodes say to each other is not \
                  encrypted: give a key, bind it to loopback, not {}, or say cluster.insecure: true \
                  if the network is private",
                 self.gossip
-            )));
+            ));
         }
         if self.node.drain_delay > self.node.grace_period {
-            return Err(Refusal("drain-delay must not be longer than grace-period".into()));
+            mistakes.add("drain-delay must not be longer than grace-period".into());
         }
         self.node.limits = Arc::new(self.limits.clone());
-        self.node.log_requests = self.logs.level >= super::Level::Info;
-        Ok(())
+        self.node.log_requests = self.logs.levels.of(Part::Request) >= Level::Info;
     }
 }
 
@@ -129,47 +131,54 @@ impl Default for Server {
 
 /// The keys, in the order of `--help`.
 pub(crate) static KEYS: Keys<Server> = Keys {
-    keys: &[
+    rows: &[
         Key {
             name: "proxy.bind-addr",
             value: "HOST:PORT",
-            help: "Where clients connect [default: :8001]",
+            default: ":8001",
+            help: "Where clients connect",
             set: |s, text| address(text).map(|found| s.proxy = found),
         },
         Key {
             name: "proxy.timeout.head",
             value: "DURATION",
-            help: "For a request's head to arrive [default: 10s]",
+            default: "10s",
+            help: "For a request's head to arrive",
             set: |s, text| timeout(text).map(|found| s.limits.head_timeout = found),
         },
         Key {
             name: "proxy.timeout.response",
             value: "DURATION",
-            help: "For a response to begin after the request was forwarded [default: 30s]",
+            default: "30s",
+            help: "For a response to begin after the request was forwarded",
             set: |s, text| timeout(text).map(|found| s.limits.response_timeout = found),
         },
         Key {
             name: "proxy.timeout.body",
             value: "DURATION",
-            help: "For a body that has stopped arriving [default: 30s]",
+            default: "30s",
+            help: "For a body that has stopped arriving",
             set: |s, text| timeout(text).map(|found| s.limits.body_timeout = found),
         },
         Key {
             name: "proxy.timeout.write",
             value: "DURATION",
-            help: "For a client that has stopped reading [default: 30s]",
+            default: "30s",
+            help: "For a client that has stopped reading",
             set: |s, text| timeout(text).map(|found| s.limits.write_timeout = found),
         },
         Key {
             name: "proxy.timeout.idle",
             value: "DURATION",
-            help: "For a client's connection between requests [default: 5m]",
+            default: "5m",
+            help: "For a client's connection between requests",
             set: |s, text| timeout(text).map(|found| s.limits.idle_timeout = found),
         },
         Key {
             name: "proxy.half-close",
             value: "abort|keep",
-            help: "What becomes of a silent call whose client sent FIN [default: abort]",
+            default: "abort",
+            help: "What becomes of a silent call whose client sent FIN",
             set: |s, text| match text {
                 "abort" => Ok(()),
                 "keep" => {
@@ -182,24 +191,28 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         Key {
             name: "proxy.limit.connections",
             value: "NUMBER",
-            help: "Connections of one worker, all ports together [default: 65536]",
+            default: "65536",
+            help: "Connections of one worker, all ports together",
             set: |s, text| count(text, 1 << 24).map(|found| s.limits.connections = found),
         },
         Key {
             name: "proxy.limit.head",
             value: "SIZE",
-            help: "Bytes of a request's or response's head [default: 64KiB]",
+            default: "64KiB",
+            help: "Bytes of a request's or response's head",
             set: |s, text| within(text, 1024, 1 << 20).map(|found| s.limits.head_bytes = found),
         },
         Key {
             name: "proxy.limit.headers",
             value: "NUMBER",
-            help: "Fields of a head [default: 100]",
+            default: "100",
+            help: "Fields of a head",
             set: |s, text| count(text, 10_000).map(|found| s.limits.head_fields = found),
         },
         Key {
             name: "proxy.trusted-proxies",
             value: "NETWORK...",
+            default: "",
             help: "Proxies in front whose X-Forwarded-* are believed; a CIDR; repeatable",
             set: |s, text| {
                 if text.is_empty() {
@@ -212,25 +225,29 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         Key {
             name: "upstream.bind-addr",
             value: "HOST:PORT",
-            help: "Where agents connect [default: :8002]",
+            default: ":8002",
+            help: "Where agents connect",
             set: |s, text| address(text).map(|found| s.upstream = found),
         },
         Key {
             name: "upstream.heartbeat",
             value: "DURATION",
-            help: "Between two pings on a silent tunnel; two unanswered end it [default: 10s]",
+            default: "10s",
+            help: "Between two pings on a silent tunnel; two unanswered end it",
             set: |s, text| positive(text).map(|found| s.limits.heartbeat = found),
         },
         Key {
             name: "upstream.limit.streams",
             value: "NUMBER",
-            help: "Calls at once on one tunnel [default: 1024]",
+            default: "1024",
+            help: "Calls at once on one tunnel",
             set: |s, text| count(text, 1 << 20).map(|found| s.limits.streams = found),
         },
         Key {
             name: "upstream.limit.stream-window",
             value: "SIZE",
-            help: "Bytes that one call may have under way [default: 16MiB]",
+            default: "16MiB",
+            help: "Bytes that one call may have under way",
             set: |s, text| {
                 within(text, 1024, 1 << 30).map(|found| s.limits.window_bytes_max = found)
             },
@@ -238,13 +255,15 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         Key {
             name: "upstream.limit.tunnel-window",
             value: "SIZE",
-            help: "Bytes that all calls of a tunnel may have under way [default: 256MiB]",
+            default: "256MiB",
+            help: "Bytes that all calls of a tunnel may have under way",
             set: |s, text| within(text, 1024, 1 << 36).map(|found| s.limits.tunnel_bytes = found),
         },
         Key {
             name: "upstream.rebalance.threshold",
             value: "PERCENT|off",
-            help: "Above its share by more than this, a node has agents move [default: 20%]",
+            default: "20%",
+            help: "Above its share by more than this, a node has agents move",
             set: |s, text| {
                 let threshold = if text == "off" { None } else { Some(permille(text, 100)?) };
                 s.node.rebalance.threshold_permille = threshold;
@@ -254,13 +273,15 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         Key {
             name: "upstream.rebalance.rate",
             value: "PERCENT",
-            help: "Of its tunnels, in a second, and at least one [default: 0.5%]",
+            default: "0.5%",
+            help: "Of its tunnels, in a second, and at least one",
             set: |s, text| permille(text, 1).map(|found| s.node.rebalance.rate_permille = found),
         },
         Key {
             name: "upstream.rebalance.min",
             value: "NUMBER",
-            help: "A node with so few tunnels keeps them [default: 50]",
+            default: "50",
+            help: "A node with so few tunnels keeps them",
             set: |s, text| {
                 let least = count(text, 1 << 32)?;
                 s.node.rebalance.least = u64::try_from(least).unwrap_or(u64::MAX);
@@ -270,25 +291,29 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         Key {
             name: "admin.bind-addr",
             value: "HOST:PORT",
-            help: "Where operators ask: health, metrics, status [default: 127.0.0.1:8003]",
+            default: "127.0.0.1:8003",
+            help: "Where operators ask: health, metrics, status",
             set: |s, text| address(text).map(|found| s.admin = found),
         },
         Key {
             name: "gossip.bind-addr",
             value: "HOST:PORT",
-            help: "Where other nodes connect, TCP and UDP [default: 127.0.0.1:8004]",
+            default: "127.0.0.1:8004",
+            help: "Where other nodes connect, TCP and UDP",
             set: |s, text| address(text).map(|found| s.gossip = found),
         },
         Key {
             name: "gossip.advertise-addr",
             value: "HOST:PORT",
-            help: "Where other nodes reach that; an address, not a name [default: as bound]",
+            default: "(as bound)",
+            help: "Where other nodes reach that; an address, not a name",
             set: |s, text| reachable(text).map(|found| s.gossip_advertised = Some(found)),
         },
         Key {
             name: "cluster.node-id",
             value: "NAME",
-            help: "What this node is called, at most 64 characters [default: pico- and 8 digits]",
+            default: "(pico- and 8 digits)",
+            help: "What this node is called, at most 64 characters",
             set: |s, text| {
                 let found = name(text).ok().filter(|found| found.len() <= 64);
                 let wrong = || {
@@ -302,12 +327,14 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         Key {
             name: "cluster.name",
             value: "NAME",
-            help: "What the cluster is called [default: pico]",
+            default: "pico",
+            help: "What the cluster is called",
             set: |s, text| name(text).map(|found| s.cluster = found),
         },
         Key {
             name: "cluster.join",
             value: "HOST:PORT...",
+            default: "",
             help: "The gossip port of another node, or a name or _service of several; repeatable",
             set: |s, text| {
                 if text.is_empty() {
@@ -320,18 +347,21 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         Key {
             name: "cluster.join-timeout",
             value: "DURATION",
-            help: "For joining; then the node is ready with what it knows [default: 10s]",
+            default: "10s",
+            help: "For joining; then the node is ready with what it knows",
             set: |s, text| positive(text).map(|found| s.join_timeout = found),
         },
         Key {
             name: "cluster.abort-if-join-fails",
             value: "true|false",
-            help: "End with 1 if nobody was found in that time [default: false]",
+            default: "false",
+            help: "End with 1 if nobody was found in that time",
             set: |s, text| flag(text).map(|found| s.abort = found),
         },
         Key {
             name: "cluster.keys",
             value: "KEY...",
+            default: "",
             help: "A secret of all nodes, from pico keygen; repeatable, the first one seals",
             set: |s, text| {
                 if text.is_empty() {
@@ -344,6 +374,7 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         Key {
             name: "cluster.keys-file",
             value: "FILE",
+            default: "",
             help: "A file of further keys, one a line",
             set: |s, text| {
                 s.keys_file = Some(text.into()).filter(|_| !text.is_empty());
@@ -353,25 +384,29 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         Key {
             name: "cluster.insecure",
             value: "true|false",
-            help: "Let nodes without keys speak beyond this machine [default: false]",
+            default: "false",
+            help: "Let nodes without keys speak beyond this machine",
             set: |s, text| flag(text).map(|found| s.insecure = found),
         },
         Key {
             name: "drain-delay",
             value: "DURATION",
-            help: "How long new requests are served after a signal to stop [default: 5s]",
+            default: "5s",
+            help: "How long new requests are served after a signal to stop",
             set: |s, text| duration(text).map(|found| s.node.drain_delay = found),
         },
         Key {
             name: "grace-period",
             value: "DURATION",
-            help: "How long stopping may take in all [default: 1m]",
+            default: "1m",
+            help: "How long stopping may take in all",
             set: |s, text| duration(text).map(|found| s.node.grace_period = found),
         },
         Key {
             name: "workers",
             value: "NUMBER",
-            help: "Threads that carry requests [default: one per core]",
+            default: "(one per core)",
+            help: "Threads that carry requests",
             set: |s, text| {
                 let number = count(text, WORKERS_MAX)?;
                 s.workers = u16::try_from(number).unwrap_or(1);
@@ -380,17 +415,21 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         },
         Key {
             name: "log.level",
-            value: "error|warn|info|debug",
-            help: "What is logged; each request is info [default: info]",
-            set: |s, text| level(text).map(|found| s.logs.level = found),
+            value: "LEVEL",
+            default: "info",
+            help: "off, error, warn, info or debug, and of a part: warn,request=info",
+            set: |s, text| Levels::parse(text).map(|found| s.logs.levels = found),
         },
         Key {
             name: "log.format",
-            value: "text|json",
-            help: "How it is logged, on standard error [default: text]",
-            set: |s, text| format(text).map(|found| s.logs.format = found),
+            value: "auto|text|json",
+            default: "auto",
+            help: "How it is logged, on standard error; auto is text on a terminal, else json",
+            set: |s, text| Format::parse(text).map(|found| s.logs.format = found),
         },
     ],
+    secret: &["cluster.keys"],
+    listener: &[],
     missing: &[
         "proxy.tls",
         "upstream.tls",

@@ -5,46 +5,6 @@ use ipnet::{IpNet, Ipv4Net};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs as _};
 use std::time::Duration;
 
-/// What is logged, and how.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Logs {
-    /// The least important events that are logged.
-    pub level: Level,
-    /// How they are written.
-    pub format: Format,
-}
-
-impl Logs {
-    /// What needs somebody's attention, as text.
-    pub fn quiet() -> Self {
-        Self { level: Level::Error, format: Format::Text }
-    }
-}
-
-/// How important an event is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum Level {
-    /// What needs somebody's attention.
-    Error,
-    /// What may.
-    Warn,
-    /// What happened, each request included.
-    #[default]
-    Info,
-    /// What is of use to those who know the code.
-    Debug,
-}
-
-/// How a log is written.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Format {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object per line.
-    Json,
-}
-
 /// `10s`, `1m30s`, `100ms`, `2h`.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("expected a duration like 10s, 1m30s or 100ms, not {text:?}");
@@ -206,24 +166,6 @@ pub(super) fn name(text: &str) -> Result<String, String> {
         Ok(text.to_owned())
     } else {
         Err(format!("expected 1 to 128 letters, digits, '-', '.', '_' or '~', not {text:?}"))
-    }
-}
-
-pub(super) fn level(text: &str) -> Result<Level, String> {
-    match text {
-        "error" => Ok(Level::Error),
-        "warn" => Ok(Level::Warn),
-        "info" => Ok(Level::Info),
-        "debug" => Ok(Level::Debug),
-        _ => Err(format!("expected error, warn, info or debug, not {text:?}")),
-    }
-}
-
-pub(super) fn format(text: &str) -> Result<Format, String> {
-    match text {
-        "text" => Ok(Format::Text),
-        "json" => Ok(Format::Json),
-        _ => Err(format!("expected text or json, not {text:?}")),
     }
 }
 

@@ -1,8 +1,7 @@
-//! Reading a YAML file into dotted keys, each with its line.
+//! Reading a YAML file into dotted keys, each with its place.
 
-use super::Refusal;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
-use serde_saphyr::Spanned;
+use serde_saphyr::{Location, Spanned};
 use std::fmt;
 use std::path::Path;
 
@@ -11,46 +10,71 @@ use std::path::Path;
 pub(super) struct Document {
     /// Its keys, in order.
     pub(super) entries: Vec<Entry>,
-    /// The keys of each item of `listeners`.
-    pub(super) listeners: Vec<Vec<Entry>>,
+    /// Each item of `listeners`: where it begins, and its keys.
+    pub(super) listeners: Vec<(At, Vec<Entry>)>,
+    /// What is wrong with it, and where.
+    pub(super) wrong: Vec<Wrong>,
 }
 
 /// One key and its value.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Entry {
+    /// The key's name, with dots.
     pub(super) name: String,
+    /// The value as it was written, with variables filled in.
     pub(super) text: String,
-    pub(super) line: u64,
+    /// Where the key is.
+    pub(super) key: At,
+    /// Where the value is.
+    pub(super) at: At,
+    /// Whether the value is an item of a list.
+    pub(super) listed: bool,
 }
 
-/// Reads the file at `path`.
-pub(super) fn read(path: &Path) -> Result<Document, Refusal> {
+/// A place in a file: line and column, both from 1.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct At(u64, u64);
+
+impl From<Location> for At {
+    fn from(location: Location) -> Self {
+        Self(location.line().max(1), location.column().max(1))
+    }
+}
+
+impl fmt::Display for At {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.0, self.1)
+    }
+}
+
+/// Reads the file at `path`, or says why it cannot be read.
+pub(super) fn read(path: &Path) -> Result<Document, String> {
     let shown = path.display();
-    let source = std::fs::read_to_string(path)
-        .map_err(|error| Refusal(format!("cannot read {shown}: {error}")))?;
+    let source =
+        std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
     parse(&source, &|name| std::env::var(name).ok())
-        .map_err(|(line, why)| Refusal(format!("{shown}:{line}: {why}")))
+        .map_err(|(at, why)| format!("{shown}:{at}: {why}"))
 }
 
-type Wrong = (u64, String);
+type Wrong = (At, String);
 
 fn parse(source: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Document, Wrong> {
     let options = serde_saphyr::options! { with_snippet: false };
     let root: Spanned<Node> =
         serde_saphyr::from_str_with_options(source, options).map_err(|error| {
-            let line = error.location().map_or(1, |location| location.line());
-            (line, error.to_string().lines().next().unwrap_or_default().to_owned())
+            let at = error.location().map_or(At(1, 1), At::from);
+            (at, error.to_string().lines().next().unwrap_or_default().to_owned())
         })?;
     let mut reader = Reader { source, env, document: Document::default() };
     match &root.value {
         Node::Null => {}
         Node::Map(pairs) => {
             let mut entries = Vec::new();
-            reader.map("", pairs, &mut entries)?;
+            reader.map("", pairs, &mut entries);
             reader.document.entries = entries;
         }
         Node::Text(_) | Node::Plain | Node::List(_) => {
-            return Err((root.referenced.line(), "expected keys and values".into()));
+            return Err((root.referenced.into(), "expected keys and values".into()));
         }
     }
     Ok(reader.document)
@@ -68,56 +92,63 @@ impl Reader<'_> {
         prefix: &str,
         pairs: &[(Spanned<String>, Spanned<Node>)],
         entries: &mut Vec<Entry>,
-    ) -> Result<(), Wrong> {
+    ) {
         for (key, node) in pairs {
             let name = match prefix {
                 "" => key.value.clone(),
                 _ => format!("{prefix}.{}", key.value),
             };
-            let line = key.referenced.line();
             match &node.value {
-                Node::Map(pairs) => self.map(&name, pairs, entries)?,
-                Node::List(items) if name == "listeners" => self.listeners(items)?,
+                Node::Map(pairs) => self.map(&name, pairs, entries),
+                Node::List(items) if name == "listeners" => self.listeners(items),
                 Node::List(items) => {
                     for item in items {
-                        let text = self.text(item)?;
-                        entries.push(Entry { name: name.clone(), text, line });
+                        self.entry(&name, key, item, true, entries);
                     }
                 }
                 // A key without a value is as good as none.
                 Node::Null => {}
-                Node::Text(_) | Node::Plain => {
-                    let text = self.text(node)?;
-                    entries.push(Entry { name, text, line });
-                }
+                Node::Text(_) | Node::Plain => self.entry(&name, key, node, false, entries),
             }
         }
-        Ok(())
     }
 
-    fn listeners(&mut self, items: &[Spanned<Node>]) -> Result<(), Wrong> {
+    fn entry(
+        &mut self,
+        name: &str,
+        key: &Spanned<String>,
+        node: &Spanned<Node>,
+        listed: bool,
+        entries: &mut Vec<Entry>,
+    ) {
+        let (key, at) = (key.referenced.into(), node.referenced.into());
+        match self.text(node) {
+            Ok(text) => entries.push(Entry { name: name.to_owned(), text, key, at, listed }),
+            Err(why) => self.document.wrong.push((at, format!("{name}: {why}"))),
+        }
+    }
+
+    fn listeners(&mut self, items: &[Spanned<Node>]) {
         for item in items {
+            let at = item.referenced.into();
             let Node::Map(pairs) = &item.value else {
-                return Err((item.referenced.line(), "expected a listener's keys".into()));
+                self.document.wrong.push((at, "expected a listener's keys".into()));
+                continue;
             };
             let mut entries = Vec::new();
-            self.map("", pairs, &mut entries)?;
-            self.document.listeners.push(entries);
+            self.map("", pairs, &mut entries);
+            self.document.listeners.push((at, entries));
         }
-        Ok(())
     }
 
     /// The text of a scalar, as it was written, with variables filled in.
-    fn text(&self, node: &Spanned<Node>) -> Result<String, Wrong> {
-        let line = node.referenced.line();
+    fn text(&self, node: &Spanned<Node>) -> Result<String, String> {
         let text = match &node.value {
             Node::Text(text) => text,
             Node::Plain => self.written(node),
-            Node::Map(_) | Node::List(_) | Node::Null => {
-                return Err((line, "expected a value".into()));
-            }
+            Node::Map(_) | Node::List(_) | Node::Null => return Err("expected a value".into()),
         };
-        expand(text, self.env).map_err(|why| (line, why))
+        expand(text, self.env)
     }
 
     fn written(&self, node: &Spanned<Node>) -> &str {
@@ -240,23 +271,24 @@ mod tests {
         (name == "PORT").then(|| "9000".to_owned())
     }
 
-    fn entries(source: &str) -> Vec<(String, String, u64)> {
+    fn entries(source: &str) -> Vec<(String, String, String)> {
         let document = parse(source, &env).unwrap();
-        document.entries.into_iter().map(|e| (e.name, e.text, e.line)).collect()
+        assert_eq!(document.wrong, []);
+        document.entries.into_iter().map(|e| (e.name, e.text, e.at.to_string())).collect()
     }
 
     #[test]
-    fn keys_nest_at_the_dots_and_know_their_lines() {
+    fn keys_nest_at_the_dots_and_know_their_places() {
         let source = "proxy:\n  bind-addr: \":8001\"\n  timeout: {head: 5s}\nworkers: 2\n\
                       cluster.name: 1.10\nlog:\n";
         let expected = [
-            ("proxy.bind-addr", ":8001", 2),
-            ("proxy.timeout.head", "5s", 3),
-            ("workers", "2", 4),
-            ("cluster.name", "1.10", 5),
+            ("proxy.bind-addr", ":8001", "2:14"),
+            ("proxy.timeout.head", "5s", "3:19"),
+            ("workers", "2", "4:10"),
+            ("cluster.name", "1.10", "5:15"),
         ];
         let expected: Vec<_> =
-            expected.map(|(n, t, l)| (n.to_owned(), t.to_owned(), l)).into_iter().collect();
+            expected.map(|(n, t, l)| (n.to_owned(), t.to_owned(), l.to_owned())).into();
         assert_eq!(entries(source), expected);
     }
 
@@ -266,23 +298,34 @@ mod tests {
         assert_eq!(text("a: 127.0.0.1:${PORT}"), "127.0.0.1:9000");
         assert_eq!(text("a: ${HOST:localhost}:${PORT:1}"), "localhost:9000");
         assert_eq!(text("a: \"${NONE:}\""), "");
-        let wrong = parse("b: 1\na: ${NONE}", &env).err().unwrap();
-        assert_eq!(wrong, (2, "the environment variable NONE is not set".to_owned()));
+    }
+
+    #[test]
+    fn all_that_is_wrong_is_told_with_its_place() {
+        let document = parse("b: 1\na: ${NONE}\nlisteners: [3]\nc: [{x: 1}]\n", &env).unwrap();
+        let told = document.wrong.iter().map(|(at, why)| format!("{at}: {why}"));
+        let expected = [
+            "2:4: a: the environment variable NONE is not set",
+            "3:13: expected a listener's keys",
+            "4:5: c: expected a value",
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     }
 
     #[test]
     fn listeners_are_a_list_of_keys() {
         let source = "listeners:\n  - endpoint: one\n    addr: 3000\n  - endpoint: two\n";
         let document = parse(source, &env).unwrap();
-        let names: Vec<_> = document.listeners.iter().map(|item| item[0].text.as_str()).collect();
+        let items = &document.listeners;
+        let names: Vec<_> = items.iter().map(|(_, item)| item[0].text.as_str()).collect();
         assert_eq!(names, ["one", "two"]);
-        assert_eq!(document.listeners[0][1].text, "3000");
+        assert_eq!(items[0].1[1].text, "3000");
     }
 
     #[test]
     fn what_is_not_yaml_is_refused_with_its_line() {
         for (source, line) in [("a: 1\nb: [", 2), ("a: 1\na: 2", 2), ("- a", 1)] {
-            assert_eq!(parse(source, &env).err().unwrap().0, line, "{source:?}");
+            assert_eq!(parse(source, &env).err().unwrap().0.0, line, "{source:?}");
         }
     }
 }

@@ -1,7 +1,6 @@
 //! `pico status`: what a node says of itself and its cluster, as tables.
 
 mod ask;
-mod table;
 mod view;
 
 use super::Failure;

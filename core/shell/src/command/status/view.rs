@@ -1,8 +1,8 @@
 //! Answers of the status API as tables.
 
 use super::PIECE;
-use super::table::{Table, shown};
 use crate::admin::model::{Cluster, Endpoint, Endpoints, Gossip, Links, Nodes, Tunnels};
+use crate::command::table::{Table, shown};
 use serde::de::DeserializeOwned;
 use std::fmt::Write as _;
 use std::io;

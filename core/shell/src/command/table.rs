@@ -1,7 +1,7 @@
 //! Plain tables.
 
 /// A table: a heading for each column, and rows of as many cells.
-pub(super) struct Table {
+pub(in crate::command) struct Table {
     heads: &'static [&'static str],
     rows: Vec<Vec<String>>,
 }
@@ -9,22 +9,22 @@ pub(super) struct Table {
 impl Table {
     /// One without rows. A heading that ends in `>` is that of a column of numbers, which is
     /// flushed right.
-    pub(super) const fn new(heads: &'static [&'static str]) -> Self {
+    pub(in crate::command) const fn new(heads: &'static [&'static str]) -> Self {
         Self { heads, rows: Vec::new() }
     }
 
     /// Adds a row.
-    pub(super) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
+    pub(in crate::command) fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         self.rows.push(cells.into_iter().map(|cell| shown(&cell)).collect());
     }
 
     /// How many rows there are.
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::command) fn len(&self) -> usize {
         self.rows.len()
     }
 
     /// The table as text. With a `width`, the widest cells are cut until it fits.
-    pub(super) fn text(&self, width: Option<usize>) -> String {
+    pub(in crate::command) fn text(&self, width: Option<usize>) -> String {
         let mut widths: Vec<usize> = self.heads.iter().map(|head| title(head).len()).collect();
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
@@ -61,7 +61,7 @@ impl Table {
 }
 
 /// What another process says is shown as it is, but for what a terminal would obey.
-pub(super) fn shown(text: &str) -> String {
+pub(in crate::command) fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 

@@ -1,0 +1,89 @@
+//! Notes as events of the log.
+
+use super::{millis, told};
+use crate::config::Part;
+use pico_core::note::{Gone, Note, Request};
+use tracing::{error, info, warn};
+
+/// An event of the log. Nothing is formatted that is not logged.
+pub(super) fn event(note: &Note) {
+    match note {
+        Note::Request(request) => request_event(request),
+        Note::Registered { endpoint, peer } => {
+            info!(target: UPSTREAM, %endpoint, %peer, "upstream registered");
+        }
+        Note::Unregistered { endpoint, reason } => {
+            info!(target: UPSTREAM, %endpoint, code = reason.told().code, %reason, "upstream gone");
+        }
+        Note::Refused { peer, reason } => {
+            warn!(target: UPSTREAM, %peer, code = reason.told().code, %reason, "refused");
+        }
+        Note::Online { endpoint, node, rtt } => {
+            info!(target: TUNNEL, %endpoint, %node, rtt_ms = millis(*rtt), "online");
+        }
+        Note::Moving { endpoint, node } => {
+            info!(target: TUNNEL, %endpoint, %node, "asked to connect elsewhere");
+        }
+        Note::Offline { endpoint, why, retry } => {
+            warn!(target: TUNNEL, %endpoint, why = told(*why), retry_ms = millis(*retry), "offline");
+        }
+        Note::Rejected { endpoint, status, code } => {
+            error!(target: TUNNEL, %endpoint, status, %code, "refused for good");
+        }
+        Note::ServiceUnreachable { endpoint, service, fault } => {
+            warn!(target: SERVICE, %endpoint, %service, %fault, "service unreachable");
+        }
+        Note::NodeFound { node, addr } => info!(target: CLUSTER, %node, %addr, "node found"),
+        Note::NodeGone { node, why: Gone::Dead } => warn!(target: CLUSTER, %node, "node is dead"),
+        Note::NodeGone { node, why: Gone::Left } => info!(target: CLUSTER, %node, "node has left"),
+        Note::NodeGone { node, why: Gone::Restarted } => {
+            info!(target: CLUSTER, %node, "node has restarted");
+        }
+        Note::Alone { seed, why } => {
+            warn!(target: CLUSTER, %seed, %why, "alone: no other node was found");
+        }
+        Note::Deserted => error!(target: CLUSTER, "no node of cluster.join was found in time"),
+        Note::LinkUp { node } => info!(target: CLUSTER, %node, "link up"),
+        Note::LinkDown { node, broken: true } => warn!(target: CLUSTER, %node, "link lost"),
+        Note::LinkDown { node, broken: false } => info!(target: CLUSTER, %node, "link closed"),
+        Note::Joined { nodes, complete: true } => info!(target: CLUSTER, nodes, "ready"),
+        Note::Joined { nodes, complete: false } => {
+            warn!(target: CLUSTER, nodes, "ready, but not all was learned that the other nodes serve");
+        }
+        Note::Rebalancing { held, share } => {
+            info!(target: CLUSTER, held, share, "holds more than its share: agents are asked to move");
+        }
+        Note::Untrusted { peer, why, untold } => {
+            warn!(target: CLUSTER, %peer, %why, untold, "not trusted");
+        }
+        Note::Namesake { peer } => {
+            error!(target: CLUSTER, %peer, "another node has the same cluster.node-id");
+        }
+        Note::Draining { calls } => info!(target: PROCESS, calls, "draining"),
+        Note::Drained { cut } => info!(target: PROCESS, cut, "drained"),
+    }
+}
+
+fn request_event(request: &Request) {
+    let Request { id, endpoint, method, path, status, reason, bytes_in, bytes_out, took } = request;
+    info!(
+        target: REQUEST,
+        request_id = %id,
+        %endpoint,
+        %method,
+        %path,
+        status,
+        code = reason.map(|reason| reason.told().code),
+        bytes_in,
+        bytes_out,
+        took_ms = millis(*took),
+        "request"
+    );
+}
+
+const REQUEST: &str = Part::Request.name();
+const UPSTREAM: &str = Part::Upstream.name();
+const CLUSTER: &str = Part::Cluster.name();
+const TUNNEL: &str = Part::Tunnel.name();
+const SERVICE: &str = Part::Service.name();
+pub(super) const PROCESS: &str = Part::Process.name();

@@ -1,0 +1,145 @@
+//! `pico config` and `pico completions` as a user meets them.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use pico_sim::e2e::Runtime;
+use std::path::PathBuf;
+use std::process::{Output, Stdio};
+
+pico_sim::on_each_runtime!(
+    all_mistakes_of_a_file_are_told_at_once_each_with_its_place,
+    a_file_is_checked_for_the_process_that_its_keys_are_for,
+    what_is_shown_says_who_said_so_and_no_secret,
+    a_secret_may_stand_in_a_file_of_its_own,
+    the_reference_is_the_program_s,
+    every_shell_gets_its_completions,
+);
+
+fn all_mistakes_of_a_file_are_told_at_once_each_with_its_place(on: &'static Runtime) {
+    let text = "proxy:\n  bind-adr: \":80\"\n  timeout: {head: 5}\nworkers: [1, 2]\n\
+                log: loud\ncluster.name: ${NOBODY_SET_THIS}\nproxy.limit.head: 1\n\
+                proxy:limit: 3\ngrace-period: 1s\n";
+    let file = file(on, "mistakes.yaml", text);
+    let told = [
+        ":6:15: cluster.name: the environment variable NOBODY_SET_THIS is not set",
+        ":2:3: unknown key proxy.bind-adr; did you mean proxy.bind-addr?",
+        ":3:19: proxy.timeout.head: expected a duration like 10s, 1m30s or 100ms, not \"5\"",
+        ":4:11: workers: expected one value, not a list",
+        ":4:14: workers: expected one value, not a list",
+        ":5:1: log: expected keys below it, such as log.level",
+        ":7:19: proxy.limit.head: expected 1024 to 1048576 bytes, not \"1\"",
+        ":8:1: unknown key proxy:limit; did you mean proxy.limit.head?",
+    ];
+    let mut lines: String = told.map(|told| format!("pico: {file}{told}\n")).concat();
+    lines.push_str("pico: drain-delay must not be longer than grace-period\n");
+    for arguments in [&["config", "check", &file][..], &["server", "--config", &file]] {
+        let output = pico(on, arguments);
+        assert_eq!(String::from_utf8_lossy(&output.stderr), lines, "{arguments:?}");
+        assert_eq!((output.status.code(), output.stdout), (Some(2), Vec::new()), "{arguments:?}");
+    }
+}
+
+fn a_file_is_checked_for_the_process_that_its_keys_are_for(on: &'static Runtime) {
+    let server = file(on, "server.yaml", "proxy.bind-addr: :80\n");
+    let agent = file(on, "agent.yaml", "listeners:\n  - {endpoint: shop, addr: 3000}\n");
+    for (file, kind) in [(&server, "server"), (&agent, "agent")] {
+        let output = pico(on, &["config", "check", file]);
+        let told = format!("{file}: nothing is wrong with it, for pico {kind}\n");
+        assert_eq!(String::from_utf8_lossy(&output.stdout), told);
+        assert_eq!(output.status.code(), Some(0));
+    }
+    let output = pico(on, &["config", "check", "--for", "server", &agent]);
+    let told = format!("pico: {agent}:2:5: listeners are for pico agent only\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), told);
+    let text = "listeners:\n  - {endpoint: \"a b\", addr: 3000}\n  - {addr: x, host: y}\n";
+    let wrong = file(on, "listeners.yaml", text);
+    let output = pico(on, &["config", "check", &wrong]);
+    let told = [
+        ":2:16: endpoint: expected 1 to 128 letters, digits, '-', '.', '_' or '~', not \"a b\"",
+        ":3:15: unknown key host; did you mean addr?",
+        ":3:5: this listener has no endpoint",
+    ];
+    let lines = told.map(|told| format!("pico: {wrong}{told}\n")).concat();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), lines);
+    let output = pico(on, &["config", "check", "/nowhere/pico.yaml"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.starts_with("pico: cannot read /nowhere/pico.yaml: "), "{told}");
+    assert_eq!((told.lines().count(), output.status.code()), (1, Some(2)));
+}
+
+fn what_is_shown_says_who_said_so_and_no_secret(on: &'static Runtime) {
+    const KEY: &str = "c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U=";
+    let text = format!(
+        "proxy:\n  bind-addr: 127.0.0.1:9001\nworkers: 3\ncluster:\n  keys: [{KEY}]\n  join: \
+         [a:1, b:2]\n"
+    );
+    let file = file(on, "shown.yaml", &text);
+    let mut command = on.command();
+    command.args(["config", "show", "server", "--config", &file, "--workers", "2"]);
+    command.env("PICO_DRAIN_DELAY", "3s").stdin(Stdio::null());
+    let output = command.output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    let row = |key: &str| {
+        let line = shown.lines().find(|line| line.split(' ').next() == Some(key)).unwrap();
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect::<Vec<_>>()
+    };
+    assert_eq!(row("proxy.bind-addr")[1..], ["127.0.0.1:9001", &format!("{file}:2:14")]);
+    assert_eq!(row("workers")[1..], ["2", "--workers"]);
+    assert_eq!(row("drain-delay")[1..], ["3s", "PICO_DRAIN_DELAY"]);
+    assert_eq!(row("grace-period")[1..], ["1m", "default"]);
+    assert_eq!(row("cluster.keys")[1..], ["(secret)", &format!("{file}:5:10")]);
+    assert_eq!(row("cluster.join")[1..], ["a:1, b:2", &format!("{file}:6:10")]);
+    assert!(!shown.contains(&KEY[..8]), "{shown}");
+
+    let output = pico(on, &["config", "show", "agent", "--json", "--connect.token", "hush"]);
+    let shown = String::from_utf8(output.stdout).unwrap();
+    let all: Vec<serde_json::Value> = serde_json::from_str(&shown).unwrap();
+    let token = all.iter().find(|setting| setting["key"] == "connect.token").unwrap();
+    assert_eq!(token["from"], "--connect.token");
+    assert!(!shown.contains("hush"), "{shown}");
+}
+
+fn a_secret_may_stand_in_a_file_of_its_own(on: &'static Runtime) {
+    let (good, bad) = (file(on, "token", "hush\n"), file(on, "tokens", "hush\nhush\n"));
+    let show = ["config", "show", "agent", "--connect.token-file"];
+    let output = pico(on, &[&show[..], &[&good]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    for (more, why) in [
+        (&[&*bad][..], format!("connect.token-file: expected one line in {bad}")),
+        (
+            &[&*good, "--connect.token", "hush"],
+            "connect.token-file: there is a connect.token too".to_owned(),
+        ),
+    ] {
+        let output = pico(on, &[&show[..], more].concat());
+        assert_eq!(String::from_utf8_lossy(&output.stderr), format!("pico: {why}\n"));
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+fn the_reference_is_the_program_s(on: &'static Runtime) {
+    let output = pico(on, &["config", "reference"]);
+    let written = include_str!("../../spec/configuration.md");
+    let told = "write it anew: pico config reference > spec/configuration.md";
+    assert!(String::from_utf8(output.stdout).unwrap() == written, "{told}");
+}
+
+fn every_shell_gets_its_completions(on: &'static Runtime) {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let output = pico(on, &["completions", shell]);
+        let script = String::from_utf8(output.stdout).unwrap();
+        assert!(script.contains("proxy.bind-addr"), "{shell}");
+        assert_eq!(output.status.code(), Some(0));
+    }
+}
+
+fn pico(on: &Runtime, arguments: &[&str]) -> Output {
+    on.command().args(arguments).stdin(Stdio::null()).output().unwrap()
+}
+
+fn file(on: &Runtime, name: &str, text: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{name}", on.name));
+    std::fs::write(&path, text).unwrap();
+    path.to_str().unwrap().to_owned()
+}
