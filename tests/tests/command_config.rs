@@ -51,12 +51,12 @@ fn a_file_is_checked_for_the_process_that_its_keys_are_for(on: &'static Runtime)
     let output = pico(on, &["config", "check", "--for", "server", &agent]);
     let told = format!("pico: {agent}:2:5: listeners are for pico agent only\n");
     assert_eq!(String::from_utf8_lossy(&output.stderr), told);
-    let text = "listeners:\n  - {endpoint: \"a b\", addr: 3000}\n  - {addr: x, host: y}\n";
+    let text = "listeners:\n  - {endpoint: \"a b\", addr: 3000}\n  - {addr: x, host-haeder: y}\n";
     let wrong = file(on, "listeners.yaml", text);
     let output = pico(on, &["config", "check", &wrong]);
     let told = [
         ":2:16: endpoint: expected 1 to 128 letters, digits, '-', '.', '_' or '~', not \"a b\"",
-        ":3:15: unknown key host; did you mean addr?",
+        ":3:15: unknown key host-haeder; did you mean host-header?",
         ":3:5: this listener has no endpoint",
     ];
     let lines = told.map(|told| format!("pico: {wrong}{told}\n")).concat();

@@ -30,6 +30,11 @@ impl Clock {
         Wall::from_unix(Self::milliseconds_since_1970() / 1_000)
     }
 
+    /// The time of day where this process runs, as hours, minutes and seconds.
+    pub fn time_of_day() -> String {
+        jiff::Zoned::now().strftime("%H:%M:%S").to_string()
+    }
+
     /// The same instant on the system's clock, for a runtime's timers.
     pub fn system(self, at: Instant) -> std::time::Instant {
         let span = Duration::from_nanos(at.as_nanos());

@@ -11,6 +11,7 @@ mod hands;
 mod link;
 mod mail;
 mod ready;
+mod screen;
 mod srv;
 
 pub mod admin;

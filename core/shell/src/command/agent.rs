@@ -2,12 +2,13 @@
 
 use super::Failure;
 use crate::clock::Clock;
-use crate::config::{Agent, Refusal};
+use crate::config::{Agent, Refusal, Server};
 use crate::crew::{self, Crew};
 use crate::driver::{Driver, Notes, Wiring};
 use crate::log;
 use crate::mail::Post;
 use crate::platform::Platform;
+use crate::screen::{Screen, Show};
 use crate::wire::Wires;
 use pico_core::Seed;
 use pico_core::agent::{Agent as Machine, Letter};
@@ -18,14 +19,18 @@ use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 
-pub(super) fn run<P: Platform>(agent: Agent) -> Result<(), Failure> {
+pub(super) fn run<P: Platform>(agent: Agent, show: Show) -> Result<(), Failure> {
     log::start(agent.logs);
     crew::raise_descriptors();
     if agent.settings.listeners.is_empty() {
         return Err(Refusal("the configuration names no listeners".into()).into());
     }
-    let plan = Plan::new(agent, log::lines())?;
-    plan.announce();
+    let screen = Screen::open(show, &agent.settings.listeners, clients(&agent));
+    let notes: Notes = Arc::new(move |note| {
+        screen.show(&note);
+        log::event(&note);
+    });
+    let plan = Plan::new(agent, notes)?;
     match plan.run::<P>(true)? {
         Ended::Drained => Ok(()),
         Ended::Refused => {
@@ -33,6 +38,16 @@ pub(super) fn run<P: Platform>(agent: Agent) -> Result<(), Failure> {
             Err(Failure::Runtime(io::Error::other(why)))
         }
     }
+}
+
+/// Where clients reach the endpoints, if the node that agents connect to has the ports that nodes
+/// have unless told otherwise.
+fn clients(agent: &Agent) -> Option<String> {
+    let (defaults, server) = (Server::default(), &agent.settings.server);
+    let usual = server.port == defaults.upstream.port() && server.prefix.is_empty();
+    let host =
+        if server.host.contains(':') { format!("[{}]", server.host) } else { server.host.clone() };
+    usual.then(|| format!("http://{host}:{}/", defaults.proxy.port()))
 }
 
 /// An agent that is ready to run.
@@ -75,20 +90,6 @@ impl Plan {
     fn workers(&self) -> u16 {
         let listeners = u16::try_from(self.agent.settings.listeners.len()).unwrap_or(u16::MAX);
         self.agent.workers.min(listeners).max(1)
-    }
-
-    fn announce(&self) {
-        for listener in &self.agent.settings.listeners {
-            let service = &listener.service;
-            let host = if service.host.contains(':') {
-                format!("[{}]", service.host)
-            } else {
-                service.host.clone()
-            };
-            let (endpoint, port) = (&listener.endpoint, service.port);
-            log::print(&format!("Endpoint   {endpoint}  ->  http://{host}:{port}"));
-        }
-        log::flush();
     }
 
     /// Runs the agent on this thread, and its other workers on threads of their own, until it

@@ -10,10 +10,11 @@ mod table;
 
 #[cfg(unix)]
 use crate::cluster;
-use crate::config::{self as settings, Logs, Refusal};
+use crate::config::{self as settings, Logs, Part, Refusal};
 use crate::demo;
 use crate::log;
 use crate::platform::Platform;
+use crate::screen::Show;
 use clap::builder::styling::Styles;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -70,7 +71,10 @@ fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
         }
         #[cfg(unix)]
         Some(("cluster", matches)) => cluster::run::<P>(&settings::Cluster::load(matches)?.0),
-        Some(("agent", matches)) => agent::run::<P>(agent_settings(matches)?),
+        Some(("agent", matches)) => {
+            let (agent, show) = agent_settings(matches)?;
+            agent::run::<P>(agent, show)
+        }
         Some(("config", matches)) => config::run(matches),
         Some(("keygen", _)) => keygen::run(),
         Some(("completions", matches)) => {
@@ -83,19 +87,29 @@ fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
     }
 }
 
-fn agent_settings(matches: &ArgMatches) -> Result<settings::Agent, Refusal> {
+fn agent_settings(matches: &ArgMatches) -> Result<(settings::Agent, Show), Refusal> {
     let Some((name, matches)) = matches.subcommand() else {
         return Err(Refusal("expected pico agent http or pico agent start".into()));
     };
     if name == "start" && !matches.contains_id("config") {
         return Err(Refusal("pico agent start needs --config FILE, which names listeners".into()));
     }
-    let mut agent = settings::Agent::load(matches)?.0;
+    let (mut agent, told) = settings::Agent::load(matches)?;
     let word = |name: &str| matches.try_get_one::<String>(name).ok().flatten();
     if let (Some(endpoint), Some(addr)) = (word("endpoint"), word("addr")) {
         agent.settings.listeners = vec![settings::listener(endpoint, addr).map_err(Refusal)?];
     }
-    Ok(agent)
+    let show = match (matches.get_flag(QUIET), matches.get_flag(JSON)) {
+        (true, _) => Show::Nothing,
+        (_, true) => Show::Json,
+        (false, false) => Show::Auto,
+    };
+    // What the screen shows is not logged besides, unless somebody asks for it.
+    let asked = told.iter().any(|told| told.key == "log.level" && told.from != "default");
+    if show != Show::Nothing && !asked {
+        agent.logs.levels.silence(&[Part::Tunnel, Part::Service]);
+    }
+    Ok((agent, show))
 }
 
 fn command(runtime: &'static str) -> Command {
@@ -141,6 +155,13 @@ fn agent_command() -> Command {
     let word = |name: &'static str, shown: &'static str, help: &'static str| {
         Arg::new(name).value_name(shown).help(help).required(true)
     };
+    let flag = |name: &'static str, help: &'static str| {
+        Arg::new(name).long(name).action(ArgAction::SetTrue).help(help)
+    };
+    let shown = [
+        flag(JSON, "Print what happens as JSON, an object a line"),
+        flag(QUIET, "Print nothing but the log").conflicts_with(JSON),
+    ];
     Command::new("agent")
         .about("Connect services from here to a node")
         .after_help(AGENT)
@@ -151,12 +172,14 @@ fn agent_command() -> Command {
                 .after_help(AGENT)
                 .arg(word("endpoint", "ENDPOINT", "The name under which clients reach it"))
                 .arg(word("addr", "SERVICE", "The service: a port, HOST:PORT or an http:// URL"))
+                .args(shown.clone())
                 .args(settings::AGENT_KEYS.arguments()),
         )
         .subcommand(
             Command::new("start")
                 .about("Serve the listeners of a configuration file")
                 .after_help(AGENT)
+                .args(shown)
                 .args(settings::AGENT_KEYS.arguments()),
         )
 }
@@ -188,6 +211,9 @@ fn usage(told: &clap::Error) -> Refusal {
     Refusal(words.join("; ").replace(":;", ":"))
 }
 
+const JSON: &str = "json";
+const QUIET: &str = "quiet";
+
 const EXAMPLES: &str = "\
 Examples:
   pico server
@@ -217,7 +243,10 @@ is a list of `endpoint`, `addr` and, if wanted, `host-header`: keep, rewrite or 
 Examples:
   pico agent http my-endpoint 3000
   pico agent http my-endpoint 10.0.0.7:8080 --connect.url http://pico.example.com:8002
-  pico agent start --config agent.yaml";
+  pico agent start --config agent.yaml
+  pico agent http my-endpoint 3000 --json | jq .event
+
+On a terminal the agent keeps a screen up to date, elsewhere it prints plain lines.";
 
 const KEYGEN: &str = "\
 A key is 32 random bytes in base64. Whoever has it can join the cluster and read what its nodes

@@ -177,7 +177,8 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
             name: "log.level",
             value: "LEVEL",
             default: "warn",
-            help: "off, error, warn, info or debug, and of a part: warn,tunnel=info",
+            help: "off, error, warn, info or debug, and of a part: warn,tunnel=info; if nobody says, \
+                   what the screen shows is not logged too",
             set: |a, text| Levels::parse(text).map(|found| a.logs.levels = found),
         },
         Key {

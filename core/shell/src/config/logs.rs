@@ -79,6 +79,15 @@ impl Levels {
         self.all
     }
 
+    /// Logs nothing of these parts.
+    pub(crate) fn silence(&mut self, parts: &[Part]) {
+        for part in parts {
+            if let Some(level) = self.parts.get_mut(*part as usize) {
+                *level = Some(Level::Off);
+            }
+        }
+    }
+
     /// `info`, or `warn,request=off,cluster=debug`.
     pub(super) fn parse(text: &str) -> Result<Self, String> {
         let wrong = || {

@@ -1,12 +1,12 @@
 //! Notes as events of the log.
 
-use super::{millis, told};
 use crate::config::Part;
+use crate::screen::{millis, told};
 use pico_core::note::{Gone, Note, Request};
 use tracing::{error, info, warn};
 
 /// An event of the log. Nothing is formatted that is not logged.
-pub(super) fn event(note: &Note) {
+pub(crate) fn event(note: &Note) {
     match note {
         Note::Request(request) => request_event(request),
         Note::Registered { endpoint, peer } => {

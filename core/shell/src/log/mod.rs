@@ -5,13 +5,13 @@ mod pending;
 
 use crate::config::{Format, Level, Logs, Part};
 use crate::driver::Notes;
-use event::{PROCESS, event};
+use crate::screen;
+use event::PROCESS;
+pub(crate) use event::event;
 use pending::Pending;
-use pico_core::note::{Note, Request, Why};
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -59,16 +59,6 @@ pub fn events() -> Notes {
     Arc::new(|note| event(&note))
 }
 
-/// Notes as events, and as the plain lines of an agent.
-pub fn lines() -> Notes {
-    Arc::new(|note| {
-        if let Some(line) = line(&note) {
-            print(&line);
-        }
-        event(&note);
-    })
-}
-
 /// Prints a plain line.
 pub(crate) fn print(line: &str) {
     LINES.add(format!("{line}\n").as_bytes());
@@ -77,13 +67,14 @@ pub(crate) fn print(line: &str) {
 /// Lets what was logged and printed since the last time be written. Every turn of a driver ends
 /// with it, so that a turn that answers many requests makes one call for their lines.
 pub(crate) fn flush() {
-    ERRORS.flush(io::stderr);
+    ERRORS.flush(errors);
     LINES.flush(io::stdout);
 }
 
 /// Waits until all is written, before the process ends; not for ever, if nobody reads it.
 pub(crate) fn finish() {
-    ERRORS.finish(io::stderr);
+    screen::finish();
+    ERRORS.finish(errors);
     LINES.finish(io::stdout);
 }
 
@@ -92,72 +83,24 @@ static ERRORS: Pending = Pending::new();
 /// What waits to be written to standard output.
 static LINES: Pending = Pending::new();
 
-/// The plain line of an agent, if the note has one.
-fn line(note: &Note) -> Option<String> {
-    Some(match note {
-        Note::Request(request) => {
-            let Request { method, path, status, reason, bytes_out, took, .. } = request;
-            let end = match reason {
-                Some(reason) => reason.to_string(),
-                None => size(*bytes_out),
-            };
-            // One that nobody was answered has none.
-            let status = if *status == 0 { "-".into() } else { status.to_string() };
-            format!("{method:<6} {path}  {status}  {} ms  {end}", millis(*took))
-        }
-        Note::Online { endpoint, node, rtt } => {
-            format!("Status     {endpoint} online   node {node}   rtt {} ms", millis(*rtt))
-        }
-        Note::Moving { endpoint, node } => {
-            format!("Status     {endpoint} moving   node {node} asks it to connect elsewhere")
-        }
-        Note::Offline { endpoint, why, retry } => {
-            let (why, retry) = (told(*why), millis(*retry));
-            format!("Status     {endpoint} offline  {why}; next attempt in {retry} ms")
-        }
-        Note::Rejected { endpoint, status, code } => {
-            format!("Status     {endpoint} refused  {status} {code}")
-        }
-        Note::ServiceUnreachable { endpoint, service, fault } => {
-            format!("Service    {endpoint} -> {service}: {fault}")
-        }
-        Note::Draining { calls } => format!("Stopping   {calls} requests under way"),
-        Note::Drained { cut } => format!("Stopped    {cut} requests cut off"),
-        Note::Registered { .. }
-        | Note::Unregistered { .. }
-        | Note::Refused { .. }
-        | Note::NodeFound { .. }
-        | Note::NodeGone { .. }
-        | Note::Alone { .. }
-        | Note::Deserted
-        | Note::LinkUp { .. }
-        | Note::LinkDown { .. }
-        | Note::Joined { .. }
-        | Note::Rebalancing { .. }
-        | Note::Untrusted { .. }
-        | Note::Namesake { .. } => return None,
-    })
+/// Standard error; or the screen, if both are a terminal, so that a line does not tear it.
+fn errors() -> Errors {
+    Errors { terminal: io::stderr().is_terminal() }
 }
 
-fn told(why: Why) -> String {
-    match why {
-        Why::Fault(fault) => fault.to_string(),
-        Why::Reason(reason) => reason.to_string(),
-        Why::Status(status) => format!("the server answered {status}"),
+struct Errors {
+    terminal: bool,
+}
+
+impl Write for Errors {
+    fn write(&mut self, text: &[u8]) -> io::Result<usize> {
+        if self.terminal && screen::scroll(&String::from_utf8_lossy(text)) {
+            return Ok(text.len());
+        }
+        io::stderr().write(text)
     }
-}
 
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
-}
-
-/// Bytes for people, to a tenth of the largest unit that fits.
-fn size(bytes: u64) -> String {
-    let (unit, name) = match bytes {
-        0..=1023 => return format!("{bytes} B"),
-        1024..=1_048_575 => (1 << 10, "KiB"),
-        1_048_576..=1_073_741_823 => (1 << 20, "MiB"),
-        _ => (1 << 30, "GiB"),
-    };
-    format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit)
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }

@@ -1,0 +1,301 @@
+//! What a live screen shows: lines that scroll by, and below them a block that always says how
+//! things are.
+
+use super::{Listed, clean, millis, plain, size, told};
+use console::{Style, measure_text_width, truncate_str};
+use pico_core::Instant;
+use pico_core::note::{Note, Request};
+use std::time::Duration;
+
+/// How things are.
+#[derive(Debug)]
+pub(super) struct Block {
+    rows: Vec<Row>,
+    /// Where clients may reach the endpoints.
+    clients: Option<String>,
+    served: u64,
+    failed: u64,
+    stopping: bool,
+}
+
+/// One listener.
+#[derive(Debug)]
+struct Row {
+    listed: Listed,
+    status: Status,
+}
+
+/// How its tunnel is. In the order in which it deserves to be seen.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+enum Status {
+    Refused(String),
+    Offline { why: String, due: Instant },
+    Connecting,
+    Online { node: String, rtt: Duration },
+}
+
+/// The terminal, as far as it matters.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Shape {
+    pub(super) width: usize,
+    pub(super) height: usize,
+    pub(super) colour: bool,
+}
+
+impl Block {
+    /// A block for these listeners, none of which is connected yet.
+    pub(super) fn new(listed: Vec<Listed>, clients: Option<String>) -> Self {
+        let row = |listed| Row { listed, status: Status::Connecting };
+        let rows = listed.into_iter().map(row).collect();
+        Self { rows, clients, served: 0, failed: 0, stopping: false }
+    }
+
+    /// Takes in what happened, and says what scrolls by, if anything.
+    pub(super) fn note(&mut self, now: Instant, note: &Note, shape: Shape) -> Option<String> {
+        match note {
+            Note::Request(request) => {
+                self.served += 1;
+                self.failed += u64::from(request.reason.is_some());
+                Some(self.request(request, shape))
+            }
+            Note::Online { endpoint, node, rtt } => {
+                self.set(endpoint, Status::Online { node: clean(node), rtt: *rtt });
+                None
+            }
+            Note::Offline { endpoint, why, retry } => {
+                let why = told(*why);
+                let line = format!("Status     {endpoint} offline  {why}");
+                let due = now + *retry;
+                let before = self.set(endpoint, Status::Offline { why, due });
+                // Of a row of failed attempts, the block shows how it goes on.
+                matches!(before, Some(Status::Online { .. })).then_some(line)
+            }
+            Note::Rejected { endpoint, status, code } => {
+                self.set(endpoint, Status::Refused(format!("{status} {}", clean(code))));
+                plain::line(note)
+            }
+            Note::Draining { .. } => {
+                self.stopping = true;
+                plain::line(note)
+            }
+            Note::Moving { .. }
+            | Note::ServiceUnreachable { .. }
+            | Note::Drained { .. }
+            | Note::Registered { .. }
+            | Note::Unregistered { .. }
+            | Note::Refused { .. }
+            | Note::NodeFound { .. }
+            | Note::NodeGone { .. }
+            | Note::Alone { .. }
+            | Note::Deserted
+            | Note::LinkUp { .. }
+            | Note::LinkDown { .. }
+            | Note::Joined { .. }
+            | Note::Rebalancing { .. }
+            | Note::Untrusted { .. }
+            | Note::Namesake { .. } => plain::line(note),
+        }
+    }
+
+    /// Whether the block changes as time passes.
+    pub(super) fn counts_down(&self) -> bool {
+        self.rows.iter().any(|row| matches!(row.status, Status::Offline { .. }))
+    }
+
+    /// The lines of the block, none wider than the terminal, and leaving half of it free.
+    pub(super) fn lines(&self, now: Instant, shape: Shape) -> Vec<String> {
+        let mut lines = match self.rows.as_slice() {
+            [row] => self.one(row, now, shape),
+            rows => many(rows, now, shape),
+        };
+        let failed = match self.failed {
+            0 => String::new(),
+            failed => format!(", {failed} failed"),
+        };
+        let stopping = if self.stopping { "   stopping" } else { "" };
+        lines.push(format!("Requests   {}{failed}{stopping}", self.served));
+        let most = shape.width.max(10);
+        lines
+            .iter()
+            .map(|line| truncate_str(&format!("  {line}"), most, "…").into_owned())
+            .collect()
+    }
+
+    fn one(&self, row: &Row, now: Instant, shape: Shape) -> Vec<String> {
+        let Listed { endpoint, service } = &row.listed;
+        let mut lines = vec![
+            format!("Endpoint   {endpoint}  ->  {service}"),
+            format!("Status     {}", status(&row.status, now, shape)),
+        ];
+        if let (Some(clients), Status::Online { .. }) = (&self.clients, &row.status) {
+            lines.push(format!("Try it     curl -H 'x-pico-endpoint: {endpoint}' {clients}"));
+        }
+        lines
+    }
+
+    fn request(&self, request: &Request, shape: Shape) -> String {
+        let Request { endpoint, method, path, status, reason, bytes_out, took, .. } = request;
+        let end = reason.map_or_else(|| size(*bytes_out), |reason| reason.to_string());
+        let colour = match status {
+            200..=399 => Style::new().green(),
+            400..=499 => Style::new().yellow(),
+            _ => Style::new().red(),
+        };
+        // One that nobody was answered has none.
+        let status = if *status == 0 { "-  ".into() } else { status.to_string() };
+        let status = paint(&colour, &status, shape);
+        let of = if self.rows.len() > 1 { format!("{endpoint}  ") } else { String::new() };
+        let room = shape.width.saturating_sub(PATH_ROOM + of.len()).clamp(8, 40);
+        let path = truncate_str(path, room, "…");
+        let pad = " ".repeat(room.saturating_sub(measure_text_width(&path)));
+        format!("{of}{method:<6} {path}{pad}  {status}  {:>6} ms   {end}", millis(*took))
+    }
+
+    /// Sets the status of an endpoint, and returns what it was.
+    fn set(&mut self, endpoint: &str, status: Status) -> Option<Status> {
+        let row = self.rows.iter_mut().find(|row| row.listed.endpoint == endpoint)?;
+        Some(std::mem::replace(&mut row.status, status))
+    }
+}
+
+/// Those that are worst off come first if not all can be seen.
+fn many(rows: &[Row], now: Instant, shape: Shape) -> Vec<String> {
+    let room = (shape.height / 2).max(3);
+    let mut seen: Vec<&Row> = rows.iter().collect();
+    if seen.len() > room {
+        seen.sort_by(|a, b| a.status.cmp(&b.status));
+    }
+    let hidden = seen.split_off(seen.len().min(room));
+    let widest = |text: fn(&Listed) -> &str| {
+        seen.iter().map(|row| text(&row.listed).len()).max().unwrap_or(0)
+    };
+    let (first, second) = (widest(|l| &l.endpoint), widest(|l| &l.service));
+    let line = |row: &&Row| {
+        let Listed { endpoint, service } = &row.listed;
+        let status = status(&row.status, now, shape);
+        format!("{endpoint:<first$}  ->  {service:<second$}   {status}")
+    };
+    let mut lines: Vec<String> = seen.iter().map(line).collect();
+    if !hidden.is_empty() {
+        let online = |row: &&&Row| matches!(row.status, Status::Online { .. });
+        let (all, online) = (hidden.len(), hidden.iter().filter(online).count());
+        lines.push(format!("and {all} more, {online} online"));
+    }
+    lines
+}
+
+fn status(status: &Status, now: Instant, shape: Shape) -> String {
+    let (bad, good) = (Style::new().red(), Style::new().green());
+    match status {
+        Status::Refused(why) => format!("{}   {why}", paint(&bad, "refused", shape)),
+        Status::Offline { why, due } => {
+            let left = due.since(now).as_secs() + 1;
+            let word = paint(&bad, "offline", shape);
+            if now < *due {
+                format!("{word}  next attempt in {left} s: {why}")
+            } else {
+                format!("{word}  trying again: {why}")
+            }
+        }
+        Status::Connecting => "connecting".into(),
+        Status::Online { node, rtt } => {
+            let word = paint(&good, "online", shape);
+            format!("{word}   node {node}   rtt {} ms", millis(*rtt))
+        }
+    }
+}
+
+fn paint(style: &Style, text: &str, shape: Shape) -> String {
+    style.clone().force_styling(shape.colour).apply_to(text).to_string()
+}
+
+/// Columns of a request's line besides its path and endpoint.
+const PATH_ROOM: usize = 50;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pico_core::Reason;
+    use pico_core::note::Why;
+
+    const WIDE: Shape = Shape { width: 100, height: 24, colour: false };
+
+    fn listed(count: usize) -> Vec<Listed> {
+        let one = |number| Listed {
+            endpoint: format!("shop-{number}"),
+            service: "http://localhost:3000".into(),
+        };
+        (0..count).map(one).collect()
+    }
+
+    fn at(secs: u64) -> Instant {
+        Instant::ZERO + Duration::from_secs(secs)
+    }
+
+    fn online(number: usize) -> Note {
+        let (endpoint, node) = (format!("shop-{number}"), "pico-1\u{1b}[2J".into());
+        Note::Online { endpoint, node, rtt: Duration::from_millis(12) }
+    }
+
+    #[test]
+    fn one_endpoint_has_a_line_for_each_fact() {
+        let mut block = Block::new(listed(1), Some("http://localhost:8001/".into()));
+        let expected =
+            ["  Endpoint   shop-0  ->  http://localhost:3000", "  Status     connecting"];
+        assert_eq!(block.lines(at(0), WIDE)[..2], expected);
+        assert_eq!(block.note(at(0), &online(0), WIDE), None);
+        let lines = block.lines(at(0), WIDE);
+        assert_eq!(lines[1], "  Status     online   node pico-1?[2J   rtt 12 ms");
+        let hint = "  Try it     curl -H 'x-pico-endpoint: shop-0' http://localhost:8001/";
+        assert_eq!(lines[2..], [hint, "  Requests   0"]);
+    }
+
+    #[test]
+    fn an_endpoint_that_is_offline_counts_down_to_the_next_attempt() {
+        let mut block = Block::new(listed(1), None);
+        let why = Why::Reason(Reason::ConnectionLost);
+        let retry = Duration::from_secs(3);
+        let note = Note::Offline { endpoint: "shop-0".into(), why, retry };
+        block.note(at(0), &online(0), WIDE);
+        assert!(block.note(at(10), &note, WIDE).is_some());
+        // The next failed attempt is in the block only.
+        assert_eq!(block.note(at(10), &note, WIDE), None);
+        assert!(block.counts_down());
+        let status = |now| block.lines(at(now), WIDE)[1].clone();
+        let begins = |now, start: &str| status(now).starts_with(&format!("  Status     {start}"));
+        assert!(begins(11, "offline  next attempt in 3 s: "), "{}", status(11));
+        assert!(begins(12, "offline  next attempt in 2 s: "));
+        assert!(begins(13, "offline  trying again: "));
+    }
+
+    #[test]
+    fn of_many_endpoints_those_that_are_worst_off_are_seen() {
+        let mut block = Block::new(listed(100), None);
+        for number in 0..99 {
+            block.note(at(0), &online(number), WIDE);
+        }
+        let lines = block.lines(at(0), WIDE);
+        assert_eq!(lines.len(), 14);
+        assert!(lines[0].contains("shop-99") && lines[0].contains("connecting"), "{lines:?}");
+        assert_eq!(lines[12], "  and 88 more, 88 online");
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let narrow = Shape { width: 20, height: 4, colour: true };
+        let mut block = Block::new(listed(5), None);
+        block.note(at(0), &online(0), narrow);
+        for line in block.lines(at(0), narrow) {
+            assert!(measure_text_width(&line) <= 20, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn colours_are_only_there_where_they_are_wanted() {
+        let mut block = Block::new(listed(1), None);
+        block.note(at(0), &online(0), WIDE);
+        let coloured = Shape { colour: true, ..WIDE };
+        assert!(block.lines(at(0), coloured)[1].contains("\u{1b}[32monline\u{1b}[0m"));
+        assert!(!block.lines(at(0), WIDE)[1].contains('\u{1b}'));
+    }
+}

@@ -1,0 +1,77 @@
+//! JSON, an object for each thing that happens.
+
+use super::{Listed, millis, told};
+use crate::clock::Clock;
+use pico_core::note::{Note, Request};
+use serde_json::{Value, json};
+
+/// The line of a listener.
+pub(super) fn listed(listed: &Listed) -> String {
+    let Listed { endpoint, service } = listed;
+    stamped(json!({ "event": "endpoint", "endpoint": endpoint, "service": service }))
+}
+
+/// The line of a note, if it has one.
+pub(super) fn line(note: &Note) -> Option<String> {
+    Some(stamped(match note {
+        Note::Request(request) => self::request(request),
+        Note::Online { endpoint, node, rtt } => {
+            let rtt_us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
+            json!({ "event": "online", "endpoint": endpoint, "node": node, "rtt_us": rtt_us })
+        }
+        Note::Moving { endpoint, node } => {
+            json!({ "event": "moving", "endpoint": endpoint, "node": node })
+        }
+        Note::Offline { endpoint, why, retry } => {
+            let (why, retry_ms) = (told(*why), millis(*retry));
+            json!({ "event": "offline", "endpoint": endpoint, "why": why, "retry_ms": retry_ms })
+        }
+        Note::Rejected { endpoint, status, code } => {
+            json!({ "event": "refused", "endpoint": endpoint, "status": status, "code": code })
+        }
+        Note::ServiceUnreachable { endpoint, service, fault } => json!({
+            "event": "service_unreachable",
+            "endpoint": endpoint,
+            "service": service,
+            "why": fault.to_string(),
+        }),
+        Note::Draining { calls } => json!({ "event": "stopping", "requests": calls }),
+        Note::Drained { cut } => json!({ "event": "stopped", "cut": cut }),
+        Note::Registered { .. }
+        | Note::Unregistered { .. }
+        | Note::Refused { .. }
+        | Note::NodeFound { .. }
+        | Note::NodeGone { .. }
+        | Note::Alone { .. }
+        | Note::Deserted
+        | Note::LinkUp { .. }
+        | Note::LinkDown { .. }
+        | Note::Joined { .. }
+        | Note::Rebalancing { .. }
+        | Note::Untrusted { .. }
+        | Note::Namesake { .. } => return None,
+    }))
+}
+
+fn request(request: &Request) -> Value {
+    let Request { id, endpoint, method, path, status, reason, bytes_in, bytes_out, took, .. } =
+        request;
+    json!({
+        "event": "request",
+        "request_id": id,
+        "endpoint": endpoint,
+        "method": method,
+        "path": path,
+        "status": status,
+        "code": reason.map(|reason| reason.told().code),
+        "bytes_in": bytes_in,
+        "bytes_out": bytes_out,
+        "took_us": u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+    })
+}
+
+/// The line of an event, with the time at which it is written.
+fn stamped(mut event: Value) -> String {
+    event["time_ms"] = Clock::milliseconds_since_1970().into();
+    event.to_string()
+}

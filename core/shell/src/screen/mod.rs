@@ -1,0 +1,131 @@
+//! What an agent shows of itself on standard output: a live screen on a terminal, plain lines or
+//! JSON elsewhere, or nothing.
+
+mod block;
+mod json;
+mod live;
+mod plain;
+
+use crate::log;
+use live::Live;
+pub(crate) use live::{finish, scroll};
+use pico_core::agent::Listener;
+use pico_core::note::{Note, Why};
+use std::io::{self, IsTerminal as _};
+use std::time::Duration;
+
+/// What is wanted of the screen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) enum Show {
+    /// Live on a terminal, plain lines elsewhere.
+    #[default]
+    Auto,
+    /// Plain lines.
+    Plain,
+    /// A JSON object a line.
+    Json,
+    /// Nothing.
+    Nothing,
+}
+
+/// Where an agent shows what it hears.
+pub(crate) enum Screen {
+    /// A terminal.
+    Live(Live),
+    /// Plain lines.
+    Plain,
+    /// A JSON object a line.
+    Json,
+    /// Nowhere.
+    Nothing,
+}
+
+impl Screen {
+    /// A screen for these listeners, which the node at `clients` may serve to clients.
+    pub(crate) fn open(show: Show, listeners: &[Listener], clients: Option<String>) -> Self {
+        let listed: Vec<Listed> = listeners.iter().map(Listed::from).collect();
+        match show {
+            Show::Auto if io::stdout().is_terminal() => {
+                match Live::start(block::Block::new(listed, clients)) {
+                    Ok(live) => Self::Live(live),
+                    // Without a thread of its own it has plain lines.
+                    Err(_) => Self::open(Show::Plain, listeners, None),
+                }
+            }
+            Show::Auto | Show::Plain => {
+                print(listed.iter().map(plain::listed));
+                Self::Plain
+            }
+            Show::Json => {
+                print(listed.iter().map(json::listed));
+                Self::Json
+            }
+            Show::Nothing => Self::Nothing,
+        }
+    }
+
+    /// Shows what happened.
+    pub(crate) fn show(&self, note: &Note) {
+        match self {
+            Self::Live(live) => live.show(note),
+            Self::Plain => plain::line(note).iter().for_each(|line| log::print(line)),
+            Self::Json => json::line(note).iter().for_each(|line| log::print(line)),
+            Self::Nothing => {}
+        }
+    }
+}
+
+fn print(lines: impl Iterator<Item = String>) {
+    for line in lines {
+        log::print(&line);
+    }
+    log::flush();
+}
+
+/// One listener, as it is shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Listed {
+    endpoint: String,
+    service: String,
+}
+
+impl From<&Listener> for Listed {
+    fn from(listener: &Listener) -> Self {
+        let (host, port) = (&listener.service.host, listener.service.port);
+        let service = if host.contains(':') {
+            format!("http://[{host}]:{port}")
+        } else {
+            format!("http://{host}:{port}")
+        };
+        Self { endpoint: listener.endpoint.to_string(), service }
+    }
+}
+
+/// Why a tunnel is down, in words.
+pub(crate) fn told(why: Why) -> String {
+    match why {
+        Why::Fault(fault) => fault.to_string(),
+        Why::Reason(reason) => reason.to_string(),
+        Why::Status(status) => format!("the server answered {status}"),
+    }
+}
+
+pub(crate) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// What a peer says, without what would move a terminal's cursor.
+fn clean(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
+}
+
+/// Bytes for people, to a tenth of the largest unit that fits.
+fn size(bytes: u64) -> String {
+    let (unit, name) = match bytes {
+        0..=1023 => return format!("{bytes} B"),
+        1024..=1_048_575 => (1 << 10, "KiB"),
+        1_048_576..=1_073_741_823 => (1 << 20, "MiB"),
+        _ => (1 << 30, "GiB"),
+    };
+    format!("{}.{} {name}", bytes / unit, bytes % unit * 10 / unit)
+}

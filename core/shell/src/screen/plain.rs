@@ -1,0 +1,60 @@
+//! Plain lines, one for each thing that happens.
+
+use super::{Listed, clean, millis, size, told};
+use pico_core::note::{Note, Request};
+
+/// The line of a listener.
+pub(super) fn listed(listed: &Listed) -> String {
+    format!("Endpoint   {}  ->  {}", listed.endpoint, listed.service)
+}
+
+/// The line of a note, if it has one.
+pub(super) fn line(note: &Note) -> Option<String> {
+    Some(match note {
+        Note::Request(request) => self::request(request),
+        Note::Online { endpoint, node, rtt } => {
+            format!("Status     {endpoint} online   node {}   rtt {} ms", clean(node), millis(*rtt))
+        }
+        Note::Moving { endpoint, node } => {
+            let node = clean(node);
+            format!("Status     {endpoint} moving   node {node} asks it to connect elsewhere")
+        }
+        Note::Offline { endpoint, why, retry } => {
+            let (why, retry) = (told(*why), millis(*retry));
+            format!("Status     {endpoint} offline  {why}; next attempt in {retry} ms")
+        }
+        Note::Rejected { endpoint, status, code } => {
+            format!("Status     {endpoint} refused  {status} {}", clean(code))
+        }
+        Note::ServiceUnreachable { endpoint, service, fault } => {
+            format!("Service    {endpoint} -> {service}: {fault}")
+        }
+        Note::Draining { calls } => format!("Stopping   {calls} requests under way"),
+        Note::Drained { cut } => format!("Stopped    {cut} requests cut off"),
+        Note::Registered { .. }
+        | Note::Unregistered { .. }
+        | Note::Refused { .. }
+        | Note::NodeFound { .. }
+        | Note::NodeGone { .. }
+        | Note::Alone { .. }
+        | Note::Deserted
+        | Note::LinkUp { .. }
+        | Note::LinkDown { .. }
+        | Note::Joined { .. }
+        | Note::Rebalancing { .. }
+        | Note::Untrusted { .. }
+        | Note::Namesake { .. } => return None,
+    })
+}
+
+/// The line of a request.
+pub(super) fn request(request: &Request) -> String {
+    let Request { method, path, status, reason, bytes_out, took, .. } = request;
+    let end = match reason {
+        Some(reason) => reason.to_string(),
+        None => size(*bytes_out),
+    };
+    // One that nobody was answered has none.
+    let status = if *status == 0 { "-".into() } else { status.to_string() };
+    format!("{method:<6} {path}  {status}  {} ms  {end}", millis(*took))
+}
