@@ -73,7 +73,8 @@ fn an_agent_dials_again_when_the_server_is_back(on: Pair) {
     let mut agent = Agent::start(on.agent, &server, "patient", &service.target());
     drop(server);
     let args = ["server", "--admin.bind-addr", "127.0.0.1:0", "--proxy.bind-addr", &proxy];
-    let _again = on.server.run(&[&args[..], &["--upstream.bind-addr", &upstream]].concat());
+    let rest = ["--upstream.bind-addr", &upstream, "--gossip.bind-addr", "127.0.0.1:0"];
+    let _again = on.server.run(&[&args[..], &rest].concat());
     agent.wait_until_online();
     let address = proxy.parse().expect("an address");
     assert_eq!(Client::connect(address).call("GET", "/", "patient", "").text(), "patient");

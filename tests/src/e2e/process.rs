@@ -1,6 +1,7 @@
 //! A child process that dies with its guard, and what it says.
 
 use super::PATIENCE;
+use pico_shell::Clock;
 use std::io::{BufRead, BufReader, Read, Write as _};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -69,8 +70,11 @@ impl Process {
 
     /// The same for lines that no wait has looked at so far.
     pub fn wait_for_next<T>(&mut self, what: &str, found: impl Fn(&str) -> Option<T>) -> T {
+        // Whoever says other things all the time is not waited for any longer.
+        let clock = Clock::start();
+        let end = clock.now() + PATIENCE;
         loop {
-            match self.lines.recv_timeout(PATIENCE) {
+            match self.lines.recv_timeout(end.since(clock.now())) {
                 Ok(line) => {
                     let found = found(line.text());
                     self.seen.push(line);
