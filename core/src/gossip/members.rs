@@ -2,9 +2,11 @@
 
 use super::member::{Member, NodeId, State};
 use super::suspicion::Suspicion;
+use super::table::Table;
 use crate::id::Boot;
 use crate::seed::Dice;
 use crate::time::Instant;
+use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -12,7 +14,7 @@ use core::time::Duration;
 /// The members that a node knows beside itself, and floors below which nobody comes back.
 #[derive(Debug)]
 pub(super) struct Members {
-    known: BTreeMap<Boot, Known>,
+    known: Table<Known>,
     /// The boot that each name stands for.
     names: BTreeMap<NodeId, Boot>,
     /// Those that live, in no order that means anything.
@@ -34,7 +36,7 @@ pub(super) struct Members {
 pub(super) struct Known {
     pub(super) member: Member,
     /// While it is Suspect.
-    pub(super) suspicion: Option<Suspicion>,
+    pub(super) suspicion: Option<Box<Suspicion>>,
     /// The round trip, smoothed.
     pub(super) rtt: Option<Duration>,
     /// Probes in a row that only a consultation has answered.
@@ -65,12 +67,23 @@ impl Known {
     pub(super) const fn is_deaf(&self) -> bool {
         self.missed >= DEAF
     }
+
+    /// It was in the state `before`, and has changed.
+    fn change(&mut self, now: Instant, before: State, serial: u64) {
+        self.changed = serial;
+        if self.member.state != State::Suspect {
+            self.suspicion = None;
+        }
+        if self.member.state != before {
+            self.since = now;
+        }
+    }
 }
 
 impl Members {
     pub(super) fn new() -> Self {
         Self {
-            known: BTreeMap::new(),
+            known: Table::default(),
             names: BTreeMap::new(),
             live: Vec::new(),
             gone: VecDeque::new(),
@@ -90,50 +103,50 @@ impl Members {
         replaced: &mut Vec<Member>,
     ) -> Heard {
         // One boot has one name.
-        if self.known.get(&member.boot).is_some_and(|known| known.member.id != member.id) {
+        if self.known.get(member.boot).is_some_and(|known| known.member.id != member.id) {
             return Heard::Nothing;
         }
-        if self.last_of(&member.id).is_some_and(|held| held.rank() >= member.rank()) {
+        if self.held_of(member).is_some_and(|held| held.rank() >= member.rank()) {
             return Heard::Nothing;
         }
         let old = self.names.get(&member.id).copied().filter(|boot| *boot != member.boot);
-        if let Some(known) = old.and_then(|boot| self.known.get(&boot)) {
+        if let Some(known) = old.and_then(|boot| self.known.get(boot)) {
             if known.member.state.is_live() {
                 replaced.push(known.member.clone());
             }
             self.drop_record(known.member.boot);
         }
-        let before = self.known.get(&member.boot).map(|known| known.member.state);
-        if before.is_none() && !member.state.is_live() {
+        if let Some(known) = self.known.get_mut(member.boot) {
+            let before = known.member.state;
+            self.serial += 1;
+            known.member = member.clone();
+            known.change(now, before, self.serial);
+            self.list(member.boot);
+            return Heard::Changed(before);
+        }
+        if !member.state.is_live() {
             // Nobody mourns a stranger, but it does not come to life by what is older.
             self.bar(member.clone());
             return Heard::Nothing;
         }
-        if before.is_none() && self.known.len() >= MEMBERS_MAX {
+        if self.known.len() >= MEMBERS_MAX {
             let Some(oldest) = self.gone.front().copied() else { return Heard::Full };
             self.drop_record(oldest);
         }
         self.serial += 1;
         self.names.insert(member.id.clone(), member.boot);
-        let known = self.known.entry(member.boot).or_insert_with(|| Known {
+        let known = Known {
             member: member.clone(),
             suspicion: None,
             rtt: None,
             missed: 0,
             since: now,
-            changed: 0,
+            changed: self.serial,
             at: usize::MAX,
-        });
-        known.member = member.clone();
-        known.changed = self.serial;
-        if member.state != State::Suspect {
-            known.suspicion = None;
-        }
-        if before != Some(member.state) {
-            known.since = now;
-        }
+        };
+        self.known.insert(member.boot, known);
         self.list(member.boot);
-        before.map_or(Heard::New, Heard::Changed)
+        Heard::New
     }
 
     /// Puts a member into a state at its own incarnation, or a higher one. Says which it was in,
@@ -145,28 +158,22 @@ impl Members {
         incarnation: u64,
         state: State,
     ) -> Option<State> {
-        let known = self.known.get_mut(&boot)?;
-        let old = (known.member.incarnation, known.member.state);
-        if (incarnation, state) <= old {
+        let known = self.known.get_mut(boot)?;
+        let before = known.member.state;
+        if (incarnation, state) <= (known.member.incarnation, before) {
             return None;
         }
         self.serial += 1;
         known.member.incarnation = incarnation;
         known.member.state = state;
-        known.changed = self.serial;
-        if state != State::Suspect {
-            known.suspicion = None;
-        }
-        if state != old.1 {
-            known.since = now;
-        }
+        known.change(now, before, self.serial);
         self.list(boot);
-        Some(old.1)
+        Some(before)
     }
 
     /// Moves a member to the list where it belongs.
     fn list(&mut self, boot: Boot) {
-        let Some(known) = self.known.get_mut(&boot) else { return };
+        let Some(known) = self.known.get_mut(boot) else { return };
         match (known.member.state.is_live(), known.at) {
             (true, usize::MAX) => {
                 known.at = self.live.len();
@@ -192,12 +199,12 @@ impl Members {
     }
 
     fn unlist(&mut self, boot: Boot) {
-        let Some(known) = self.known.get_mut(&boot) else { return };
+        let Some(known) = self.known.get_mut(boot) else { return };
         let at = core::mem::replace(&mut known.at, usize::MAX);
         if at < self.live.len() {
             self.live.swap_remove(at);
             if let Some(moved) = self.live.get(at)
-                && let Some(known) = self.known.get_mut(moved)
+                && let Some(known) = self.known.get_mut(*moved)
             {
                 known.at = at;
             }
@@ -208,7 +215,7 @@ impl Members {
     fn drop_record(&mut self, boot: Boot) {
         self.unlist(boot);
         self.gone.retain(|gone| *gone != boot);
-        let Some(known) = self.known.remove(&boot) else { return };
+        let Some(known) = self.known.remove(boot) else { return };
         let id = &known.member.id;
         if self.names.get(id) == Some(&boot) {
             self.names.remove(id);
@@ -234,9 +241,18 @@ impl Members {
 
     /// The highest that was heard of a name.
     pub(super) fn last_of(&self, id: &NodeId) -> Option<&Member> {
-        let known = self.names.get(id).and_then(|boot| self.known.get(boot));
+        let known = self.names.get(id).and_then(|boot| self.known.get(*boot));
         let all = known.map(|known| &known.member).into_iter().chain(self.floors.get(id));
         all.max_by_key(|member| member.rank())
+    }
+
+    /// The highest that was heard of the name of which something is said.
+    pub(super) fn held_of(&self, said: &Member) -> Option<&Member> {
+        // Whoever is known is who its name stands for, and above the name's floor.
+        match self.known.get(said.boot) {
+            Some(known) if known.member.id == said.id => Some(&known.member),
+            Some(_) | None => self.last_of(&said.id),
+        }
     }
 
     /// The floor that a boot has left behind.
@@ -252,7 +268,7 @@ impl Members {
     /// Forgets those that are gone for so long, floors aside.
     pub(super) fn reap(&mut self, now: Instant, kept: Duration) {
         while let Some(oldest) = self.gone.front().copied() {
-            let expired = self.known.get(&oldest).is_none_or(|known| known.since + kept <= now);
+            let expired = self.known.get(oldest).is_none_or(|known| known.since + kept <= now);
             if !expired {
                 return;
             }
@@ -261,16 +277,16 @@ impl Members {
     }
 
     pub(super) fn get(&self, boot: Boot) -> Option<&Known> {
-        self.known.get(&boot)
+        self.known.get(boot)
     }
 
     pub(super) fn get_mut(&mut self, boot: Boot) -> Option<&mut Known> {
-        self.known.get_mut(&boot)
+        self.known.get_mut(boot)
     }
 
     /// All that are known, in the order of their names.
     pub(super) fn by_name(&self) -> impl Iterator<Item = &Known> {
-        self.names.values().filter_map(|boot| self.known.get(boot))
+        self.names.values().filter_map(|boot| self.known.get(*boot))
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Known> {
@@ -284,7 +300,7 @@ impl Members {
 
     /// One that is dead and has not left, by chance.
     pub(super) fn some_dead(&self, dice: &mut Dice) -> Option<&Known> {
-        let gone = self.gone.iter().filter_map(|boot| self.known.get(boot));
+        let gone = self.gone.iter().filter_map(|boot| self.known.get(*boot));
         let dead: Vec<&Known> = gone.filter(|k| k.member.state == State::Dead).collect();
         let at = dice.below(u64::try_from(dead.len()).unwrap_or(u64::MAX));
         dead.get(usize::try_from(at).ok()?).copied()
@@ -320,7 +336,7 @@ impl Members {
         let boot = usize::try_from(at).ok().and_then(|at| self.live.get(at));
         if let Some(boot) = boot
             && !some.contains(boot)
-            && self.known.get(boot).is_some_and(fit)
+            && self.known.get(*boot).is_some_and(fit)
         {
             some.push(*boot);
         }

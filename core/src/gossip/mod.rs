@@ -30,6 +30,7 @@ mod settings;
 mod spread;
 mod standing;
 mod suspicion;
+mod table;
 mod view;
 pub mod wire;
 

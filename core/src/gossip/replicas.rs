@@ -4,6 +4,7 @@ use super::consult::Consult;
 use super::directory::{Fetch, FetchLimits, Op, Replica, RingLimits, Step};
 use super::hear::{Letter, Source};
 use super::machine::{Action, Key, Machine};
+use super::table::Table;
 use super::view::Lag;
 use super::wire::Message;
 use crate::id::Boot;
@@ -18,7 +19,7 @@ use core::time::Duration;
 pub(super) struct Replicas {
     /// Endpoints of one member: of more it is not heard.
     entries_max: usize,
-    pub(super) all: BTreeMap<Boot, Entry>,
+    pub(super) all: Table<Entry>,
     /// Those whose goal is ahead.
     behind: BTreeSet<Boot>,
     /// Snapshots that are being fetched: whose, and how far.
@@ -49,37 +50,35 @@ impl Default for Replicas {
     fn default() -> Self {
         let entries_max = FetchLimits::ENTRIES;
         let behind = BTreeSet::new();
-        Self { entries_max, all: BTreeMap::new(), behind, fetches: BTreeMap::new() }
+        Self { entries_max, all: Table::default(), behind, fetches: BTreeMap::new() }
     }
 }
 
 impl Replicas {
     pub(super) fn add(&mut self, boot: Boot) {
-        self.all.entry(boot).or_insert_with(|| Entry {
-            replica: Replica::new(RingLimits::default()),
-            wanted: None,
-            goal: 0,
-            vain: 0,
-            asked: 0,
-        });
+        if !self.all.contains(boot) {
+            let replica = Replica::new(RingLimits::default());
+            let entry = Entry { replica, wanted: None, goal: 0, vain: 0, asked: 0 };
+            self.all.insert(boot, entry);
+        }
     }
 
     /// Forgets a member's log. Says what has to be undone.
     pub(super) fn remove(&mut self, boot: Boot) -> Vec<Op> {
         self.fetches.remove(&boot);
         self.behind.remove(&boot);
-        let Some(entry) = self.all.remove(&boot) else { return Vec::new() };
+        let Some(entry) = self.all.remove(boot) else { return Vec::new() };
         let state = entry.replica.into_state();
         state.into_keys().map(|endpoint| Op { endpoint, weight: 0 }).collect()
     }
 
     pub(super) fn get(&self, boot: Boot) -> Option<&Replica> {
-        self.all.get(&boot).map(|entry| &entry.replica)
+        self.all.get(boot).map(|entry| &entry.replica)
     }
 
     /// How far this node knows to be behind.
     pub(super) fn lag(&self) -> Lag {
-        let behind = self.behind.iter().filter_map(|boot| self.all.get(boot));
+        let behind = self.behind.iter().filter_map(|boot| self.all.get(*boot));
         let missing = behind.map(|entry| entry.goal.saturating_sub(entry.replica.head()));
         missing.filter(|ops| *ops > 0).fold(Lag::default(), |lag, ops| Lag {
             logs: lag.logs + 1,
@@ -114,7 +113,7 @@ impl Machine {
         ops: Vec<Op>,
         reply: &mut Letter,
     ) {
-        let Some(entry) = self.replicas.all.get_mut(&boot) else { return };
+        let Some(entry) = self.replicas.all.get_mut(boot) else { return };
         if entry.replica.len().saturating_add(ops.len()) > self.replicas.entries_max {
             return;
         }
@@ -137,7 +136,7 @@ impl Machine {
 
     /// A replica has grown from `before` on.
     fn grown(&mut self, boot: Boot, before: u64, changes: Vec<Op>) {
-        if let Some(entry) = self.replicas.all.get_mut(&boot)
+        if let Some(entry) = self.replicas.all.get_mut(boot)
             && entry.replica.head() >= entry.goal
         {
             entry.asked = 0;
@@ -155,7 +154,7 @@ impl Machine {
     pub(super) fn want(&mut self, boot: Boot, goal: u64, reply: &mut Letter) {
         let now = self.clock.now();
         let within = self.wait_for_ops(reply.to);
-        let Some(entry) = self.replicas.all.get_mut(&boot) else { return };
+        let Some(entry) = self.replicas.all.get_mut(boot) else { return };
         entry.goal = entry.goal.max(goal);
         self.replicas.behind.insert(boot);
         if let Some(message) = entry.ask(now, boot, within) {
@@ -178,7 +177,7 @@ impl Machine {
         let behind: Vec<Boot> = self.replicas.behind.iter().take(WANTS).copied().collect();
         let mut wants = Vec::new();
         for boot in behind {
-            let Some(entry) = self.replicas.all.get_mut(&boot) else { continue };
+            let Some(entry) = self.replicas.all.get_mut(boot) else { continue };
             let want = entry.ask(now, boot, within);
             entry.vain += u32::from(want.is_some());
             entry.asked += u32::from(want.is_some());
@@ -329,7 +328,7 @@ impl Machine {
 
     fn fetched(&mut self, boot: Boot) {
         let Some(Fetching { fetch, .. }) = self.replicas.fetches.remove(&boot) else { return };
-        let Some(entry) = self.replicas.all.get_mut(&boot) else { return };
+        let Some(entry) = self.replicas.all.get_mut(boot) else { return };
         let before = entry.replica.head();
         let mut changes = Vec::new();
         if fetch.finish(&mut entry.replica, &mut changes).is_ok() {

@@ -128,12 +128,13 @@ impl Rumours {
             self.remove(key);
         }
         for key in told {
-            let Some(mut rumour) = self.all.remove(&key) else { continue };
+            let Some(rumour) = self.all.get_mut(&key) else { continue };
             self.order.remove(&(rumour.sent, rumour.serial, key));
             rumour.sent += 1;
             if rumour.sent < times {
                 self.order.insert((rumour.sent, rumour.serial, key));
-                self.all.insert(key, rumour);
+            } else {
+                self.all.remove(&key);
             }
         }
     }

@@ -7,6 +7,7 @@ use super::members::Heard;
 use super::suspicion::{CONFIRMATIONS, Suspicion};
 use super::wire::{Message, RISING_MAX, Standing};
 use crate::id::Boot;
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::time::Duration;
 
@@ -29,7 +30,7 @@ impl Machine {
 
     /// Says why a member that is said to live cannot be held so.
     fn object(&mut self, from: Source, member: &Member, reply: &mut Letter) {
-        let Some(held) = self.members.last_of(&member.id) else { return };
+        let Some(held) = self.members.held_of(member) else { return };
         let refused = member.state.is_live() && held.rank() > member.rank();
         let (own, same) = (from.boot == member.boot, held.boot == member.boot);
         if refused && own && !same {
@@ -184,7 +185,7 @@ impl Machine {
         }
         let suspicion = Suspicion::new(now, by, size, unit);
         let until = suspicion.until();
-        known.suspicion = Some(suspicion);
+        known.suspicion = Some(Box::new(suspicion));
         let before = self.members.set(now, boot, incarnation, State::Suspect);
         self.agenda.want(Key::Suspicion(boot), Some(until));
         self.tell_accusation(boot, incarnation, by);
