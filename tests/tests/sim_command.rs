@@ -207,6 +207,8 @@ fn a_benchmark_of_gossip_says_how_long_things_took_beside_what_is_promised() {
         let joined = scenario == "join";
         assert_eq!(number("bytes") > Some(3 * 30 * 2), joined, "{scenario}: {object}");
         assert_eq!(number("bytes_s") > Some(0), scenario == "churn", "{scenario}: {object}");
+        let furnished = ["join", "churn"].contains(&scenario);
+        assert_eq!(number("endpoints") >= Some(3 * 30), furnished, "{scenario}: {object}");
     }
     let output = sim(&["bench", "--json", "--scenario", "convergence", "--nodes", "10"]);
     let [object] = &json(&output)[..] else { panic!("{output:?}") };

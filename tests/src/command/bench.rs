@@ -35,9 +35,10 @@ pub(super) struct Bench {
     /// How often each is run; of speeds the one in the middle counts
     #[arg(long, default_value = "5")]
     runs: NonZeroUsize,
-    /// Endpoints of each node that another joins
-    #[arg(long, default_value_t = 1_000)]
-    endpoints: usize,
+    /// Endpoints of each node before anything is measured: of join, 1,000 unless told otherwise,
+    /// and of churn none
+    #[arg(long)]
+    endpoints: Option<usize>,
     /// Changes of endpoints a second, all over the cluster, of churn
     #[arg(long, default_value_t = 500)]
     changes: u64,

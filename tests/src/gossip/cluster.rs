@@ -149,6 +149,7 @@ impl Cluster {
     pub fn differs(&self) -> Option<String> {
         let up = self.up();
         let boots: BTreeSet<Boot> = up.iter().map(|at| self.boot(*at)).collect();
+        let nothing = BTreeMap::new();
         for at in up {
             let peer = self.peer(at);
             let held = peer.gossip.held();
@@ -168,15 +169,13 @@ impl Cluster {
                 return Some(format!("node-{at} misses {missing} and has {more} too many"));
             }
             for boot in &boots {
-                let held = peer.gossip.directory(*boot).map(|replica| {
-                    let entries = replica.iter();
-                    entries.map(|(endpoint, weight)| (endpoint.clone(), weight)).collect()
-                });
-                let truth = self.truth.get(boot).cloned().unwrap_or_default();
-                if held.as_ref() != Some(&truth) {
+                let truth = self.truth.get(boot).unwrap_or(&nothing);
+                let entries = || truth.iter().map(|(endpoint, weight)| (endpoint, *weight));
+                let held = peer.gossip.directory(*boot);
+                if !held.is_some_and(|replica| replica.iter().eq(entries())) {
                     return Some(format!("node-{at} has another directory of {boot:?}"));
                 }
-                let told = peer.routes.get(boot).cloned().unwrap_or_default();
+                let told = peer.routes.get(boot).unwrap_or(&nothing);
                 if *boot != peer.gossip.me().boot && told != truth {
                     return Some(format!("node-{at} was told another directory of {boot:?}"));
                 }
@@ -199,6 +198,17 @@ impl Cluster {
             |told: &Told| matches!(told, Told::Member(boot, State::Dead) if up.contains(boot));
         let of = |at: usize| self.peer(at).told.iter().filter(|(_, told)| wrong(told)).count();
         self.up().into_iter().map(of).sum()
+    }
+
+    /// Of how many endpoints the first peer that is up knows.
+    pub fn endpoints(&self) -> usize {
+        let up = self.up();
+        let Some(peer) = up.first().map(|at| self.peer(*at)) else { return 0 };
+        let boots = up.iter().map(|at| self.boot(*at));
+        boots
+            .filter_map(|boot| peer.gossip.directory(boot))
+            .map(gossip::directory::Replica::len)
+            .sum()
     }
 
     /// Bytes that a peer has sent, with the headers of IP and UDP, per node.

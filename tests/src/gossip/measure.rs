@@ -21,8 +21,13 @@ pub enum Subject {
     Heal(Duration),
     /// How long a node takes to be ready in a cluster of so many endpoints a node.
     Join(usize),
-    /// How long changes take while so many are made every second, all over the cluster.
-    Churn(u64),
+    /// How long changes take while many are made, all over the cluster.
+    Churn {
+        /// So many every second.
+        rate: u64,
+        /// Endpoints that each node serves beside those that come and go.
+        endpoints: usize,
+    },
 }
 
 /// The cluster that is measured.
@@ -61,6 +66,8 @@ pub struct Sample {
     pub bytes: u64,
     /// Members who were said to be dead and were not.
     pub false_deaths: usize,
+    /// Endpoints of which a node knew in the end.
+    pub endpoints: usize,
 }
 
 /// Measures once; `None` if it did not come to an end.
@@ -71,7 +78,7 @@ pub fn measure(subject: Subject, setting: &Setting) -> Option<Sample> {
         Subject::Suspicion => suspect(setting),
         Subject::Heal(lasts) => heal(setting, lasts),
         Subject::Join(endpoints) => join(setting, endpoints),
-        Subject::Churn(rate) => churn(setting, rate),
+        Subject::Churn { rate, endpoints } => churn(setting, rate, endpoints),
     }
 }
 
@@ -182,16 +189,7 @@ fn join(setting: &Setting, endpoints: usize) -> Option<Sample> {
     let last = setting.nodes - 1;
     let smaller = Setting { nodes: last, ..*setting };
     let mut cluster = Cluster::whole(&smaller.case(), Pace::default());
-    for at in 0..last {
-        for number in 0..endpoints {
-            cluster.serve(at, &format!("endpoint-{at:04}-{number:06}"), 1);
-            if number % 10_000 == 9_999 {
-                // Nobody has as many connections at one moment.
-                cluster.pass(TICK);
-            }
-        }
-    }
-    cluster.until(PATIENCE, Cluster::agrees)?;
+    furnish(&mut cluster, last, endpoints)?;
     cluster.start(last, &[0, 1, 2]);
     let took = cluster.until(PATIENCE, |cluster| cluster.peer(last).gossip.is_ready())?;
     let whole = Told::Ready(true);
@@ -201,8 +199,23 @@ fn join(setting: &Setting, endpoints: usize) -> Option<Sample> {
     Some(Sample { bytes, ..sample(vec![took], &cluster) })
 }
 
-fn churn(setting: &Setting, rate: u64) -> Option<Sample> {
+/// Has so many nodes serve so many endpoints each, and waits until all know all of them.
+fn furnish(cluster: &mut Cluster, nodes: usize, endpoints: usize) -> Option<Duration> {
+    for at in 0..nodes {
+        for number in 0..endpoints {
+            cluster.serve(at, &format!("endpoint-{at:04}-{number:06}"), 1);
+            if number % 10_000 == 9_999 {
+                // Nobody has as many connections at one moment.
+                cluster.pass(TICK);
+            }
+        }
+    }
+    cluster.until(PATIENCE, Cluster::agrees)
+}
+
+fn churn(setting: &Setting, rate: u64, endpoints: usize) -> Option<Sample> {
     let mut cluster = Cluster::whole(&setting.case(), Pace::default());
+    furnish(&mut cluster, setting.nodes, endpoints)?;
     cluster.pass(SETTLE);
     let before = cluster.bytes_each();
     let (mut made, mut spans) = (0, Vec::new());
@@ -281,7 +294,8 @@ fn narrow(number: u64) -> usize {
 }
 
 fn sample(spans: Vec<Duration>, cluster: &Cluster) -> Sample {
-    Sample { spans, bytes_s: 0, bytes: 0, false_deaths: cluster.false_deaths() }
+    let false_deaths = cluster.false_deaths();
+    Sample { spans, bytes_s: 0, bytes: 0, false_deaths, endpoints: cluster.endpoints() }
 }
 
 /// Until what came with the start has died down.

@@ -24,8 +24,8 @@ pub(super) enum Scenario {
 /// How much there is of what is measured.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
-    /// Endpoints of each node that is there when another joins.
-    pub(super) endpoints: usize,
+    /// Endpoints of each node before anything is measured.
+    pub(super) endpoints: Option<usize>,
     /// Changes a second.
     pub(super) changes: u64,
     /// How long it is watched what happens by itself.
@@ -40,8 +40,11 @@ impl Scenario {
             "detection" => Self::Spans(Subject::Detection),
             "suspicion" => Self::Spans(Subject::Suspicion),
             "heal" => Self::Spans(Subject::Heal(CUT)),
-            "join" => Self::Spans(Subject::Join(sizes.endpoints)),
-            "churn" => Self::Spans(Subject::Churn(sizes.changes)),
+            "join" => Self::Spans(Subject::Join(sizes.endpoints.unwrap_or(JOINED_ENDPOINTS))),
+            "churn" => {
+                let endpoints = sizes.endpoints.unwrap_or(0);
+                Self::Spans(Subject::Churn { rate: sizes.changes, endpoints })
+            }
             "idle" => Self::Idle(sizes.watch),
             "slow-nodes" => Self::SlowNodes(sizes.watch),
             "false-deaths" => Self::FalseDeaths(sizes.watch),
@@ -60,7 +63,7 @@ impl Scenario {
             Subject::Convergence => [300, 500, 750],
             Subject::Detection => [4_500, 6_000, 8_500],
             Subject::Heal(_) => [15_000, 20_000, 45_000],
-            Subject::Churn(_) => [2_000; 3],
+            Subject::Churn { .. } => [2_000; 3],
             Subject::Suspicion | Subject::Join(_) => return None,
         };
         row.get(at).copied()
@@ -77,7 +80,7 @@ impl Scenario {
         let span = match subject {
             Subject::Convergence => pace.push.mul_f64(n.log2() + n.ln()),
             Subject::Suspicion => pace.period.mul_f64(E / (E - 1.0)) + pace.probe,
-            Subject::Detection | Subject::Heal(_) | Subject::Join(_) | Subject::Churn(_) => {
+            Subject::Detection | Subject::Heal(_) | Subject::Join(_) | Subject::Churn { .. } => {
                 return None;
             }
         };
@@ -142,6 +145,7 @@ fn tell_spans(
     let [median, late] = [at(50), at(99)].map(|span| u64::try_from(span.as_millis()).unwrap_or(0));
     let bytes_s = samples.iter().map(|sample| sample.bytes_s).max().unwrap_or_default();
     let bytes = samples.iter().map(|sample| sample.bytes).max().unwrap_or_default();
+    let endpoints = samples.iter().map(|sample| sample.endpoints).max().unwrap_or_default();
     let met = target.map(|target| unfinished == 0 && late <= target);
     let text = || {
         let told = told(target.map(|target| format!("{target} ms")), met);
@@ -165,6 +169,7 @@ fn tell_spans(
             "p99_ms": late,
             "bytes_s": bytes_s,
             "bytes": bytes,
+            "endpoints": endpoints,
             "theory_ms": theory,
             "target_ms": target,
             "met": met,
@@ -221,5 +226,7 @@ fn percent(loss: Chance) -> String {
     format!("{} %", loss.millionths() / 10_000)
 }
 
+/// Endpoints of each node that another joins, unless told otherwise.
+const JOINED_ENDPOINTS: usize = 1_000;
 /// How long a cluster is cut in two before it heals.
 const CUT: Duration = Duration::from_mins(2);
