@@ -2,20 +2,26 @@
 //! several times for each.
 
 use crate::id::Boot;
-use alloc::boxed::Box;
 use alloc::vec::Vec;
 
 /// Values by boot, in the order of the boots.
 ///
 /// Boots are random numbers, so where one stands in a sorted list can be guessed to within a few
 /// places. A look-up touches two or three cache lines, where a tree touches as many on each of
-/// its levels. Boots that are not random cost no more than they would in any sorted list.
+/// its levels. Boots that are not random cost no more than they would in any sorted list. The
+/// values lie side by side, and stay where they are when others come and go.
 #[derive(Debug)]
-pub(super) struct Table<V>(Vec<(Boot, Box<V>)>);
+pub(super) struct Table<V> {
+    /// Where each value lies.
+    places: Vec<(Boot, usize)>,
+    values: Vec<Option<V>>,
+    /// Where none lies.
+    free: Vec<usize>,
+}
 
 impl<V> Default for Table<V> {
     fn default() -> Self {
-        Self(Vec::new())
+        Self { places: Vec::new(), values: Vec::new(), free: Vec::new() }
     }
 }
 
@@ -23,12 +29,14 @@ impl<V> Table<V> {
     /// Puts in the value of a boot, in place of any earlier one, which it says.
     pub(super) fn insert(&mut self, boot: Boot, value: V) -> Option<V> {
         match self.find(boot) {
-            Ok(at) => {
-                let (_, old) = self.0.get_mut(at)?;
-                Some(core::mem::replace(old, value))
-            }
+            Ok(at) => self.value_mut(at)?.replace(value),
             Err(at) => {
-                self.0.insert(at, (boot, Box::new(value)));
+                let place = self.free.pop().unwrap_or(self.values.len());
+                match self.values.get_mut(place) {
+                    Some(free) => *free = Some(value),
+                    None => self.values.push(Some(value)),
+                }
+                self.places.insert(at, (boot, place));
                 None
             }
         }
@@ -36,17 +44,19 @@ impl<V> Table<V> {
 
     pub(super) fn remove(&mut self, boot: Boot) -> Option<V> {
         let at = self.find(boot).ok()?;
-        Some(*self.0.remove(at).1)
+        let value = self.value_mut(at)?.take();
+        self.free.push(self.places.remove(at).1);
+        value
     }
 
     pub(super) fn get_mut(&mut self, boot: Boot) -> Option<&mut V> {
         let at = self.find(boot).ok()?;
-        self.0.get_mut(at).map(|(_, value)| &mut **value)
+        self.value_mut(at)?.as_mut()
     }
 
     pub(super) fn get(&self, boot: Boot) -> Option<&V> {
-        let at = self.find(boot).ok()?;
-        self.0.get(at).map(|(_, value)| &**value)
+        let (_, place) = self.places.get(self.find(boot).ok()?)?;
+        self.values.get(*place)?.as_ref()
     }
 
     pub(super) fn contains(&self, boot: Boot) -> bool {
@@ -54,17 +64,22 @@ impl<V> Table<V> {
     }
 
     pub(super) fn len(&self) -> usize {
-        self.0.len()
+        self.places.len()
     }
 
     /// All values, in the order of their boots.
     pub(super) fn values(&self) -> impl Iterator<Item = &V> {
-        self.0.iter().map(|(_, value)| &**value)
+        self.places.iter().filter_map(|(_, place)| self.values.get(*place)?.as_ref())
+    }
+
+    fn value_mut(&mut self, at: usize) -> Option<&mut Option<V>> {
+        let (_, place) = self.places.get(at)?;
+        self.values.get_mut(*place)
     }
 
     /// Where a boot is, or where it would be.
     fn find(&self, boot: Boot) -> Result<usize, usize> {
-        let all = self.0.as_slice();
+        let all = self.places.as_slice();
         let is_above = |at: usize| all.get(at).is_none_or(|(other, _)| *other > boot);
         let guess = self.guess(boot);
         let (mut from, mut step) = (guess, 1);
@@ -84,9 +99,9 @@ impl<V> Table<V> {
 
     /// Where a boot should be, if those around it are spread evenly.
     fn guess(&self, boot: Boot) -> usize {
-        let len = self.0.len();
+        let len = self.places.len();
         let first = part_of(len, boot.0);
-        let guess = match self.0.get(first) {
+        let guess = match self.places.get(first) {
             Some((other, _)) if *other <= boot => first + part_of(len, boot.0 - other.0),
             Some((other, _)) => first.saturating_sub(part_of(len, other.0 - boot.0)),
             None => first,
@@ -124,6 +139,7 @@ mod tests {
             assert_eq!(table.len(), tree.len());
         }
         assert!(table.values().eq(tree.values()));
+        assert_eq!(table.values.len(), table.len() + table.free.len(), "no place is lost");
         assert!(table.len() > 100);
     }
 
