@@ -4,7 +4,7 @@ use core::time::Duration;
 use pico_core::Instant;
 use pico_core::gossip::{Pace, State};
 use pico_sim::case::{Case, Chance, Fault, Link, Shape, Span, Traffic};
-use pico_sim::gossip::{Cluster, Order, Told};
+use pico_sim::gossip::{Cluster, GENERATION, Order, Told};
 
 fn case(nodes: usize, seed: u64) -> Case {
     let link = Link { latency: Span::millis(1), jitter: Span::millis(0), ..Link::default() };
@@ -56,6 +56,23 @@ fn a_quiet_cluster_suspects_nobody() {
         assert_eq!(cluster.peer(at).gossip.counts().suspicions, 0);
     }
     println!("{} bytes/s", (cluster.bytes_each() - before) / 600);
+}
+
+#[test]
+fn the_few_that_live_find_the_many_dead_soon() {
+    let mut cluster = Cluster::whole(&case(6, 11), Pace::default());
+    for step in 0..600 {
+        let at = step % 6;
+        cluster.crash(at);
+        let seeds: Vec<usize> = (0..6).filter(|other| *other != at).collect();
+        cluster.start_as(at, &format!("new-{step}"), &seeds, GENERATION + 1);
+        cluster.pass(Duration::from_millis(100));
+    }
+    let took = cluster.until(5 * MINUTE, Cluster::agrees);
+    println!("{took:?}");
+    // Six that probe four a second each take 25 s for as many.
+    assert!(took.is_some_and(|took| took < MINUTE), "{took:?}: {:?}", cluster.differs());
+    assert_eq!(cluster.false_deaths(), 0);
 }
 
 #[test]

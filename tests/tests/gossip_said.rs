@@ -106,6 +106,30 @@ fn what_others_did_not_answer_while_a_node_slept_is_not_held_against_them() {
 }
 
 #[test]
+fn who_is_dead_as_soon_as_others_agree_is_no_sign_that_the_node_slept() {
+    let friends: Vec<Member> = (2..12).map(named).collect();
+    let suspect = named(12);
+    let mut node = among(&friends);
+    node.hear(&suspect, &[Message::Member(suspect.clone())]);
+    let accuse = |node: &mut Node, by: &Member| {
+        let (boot, incarnation, state) = (suspect.boot, 0, State::Suspect);
+        let said = Standing { boot, incarnation, state, by: by.boot };
+        node.hear(by, &[Message::Standing(said)]);
+    };
+    accuse(&mut node, &friends[0]);
+    node.pass_among(Duration::from_secs(8), &friends);
+    assert_eq!(node.state(12), Some(State::Suspect));
+    let health = node.gossip.health();
+    // So many agree that it should have been held dead seconds ago.
+    for by in &friends[1..4] {
+        accuse(&mut node, by);
+    }
+    node.pass_among(Duration::from_millis(1), &friends);
+    assert_eq!(node.state(12), Some(State::Dead));
+    assert_eq!(node.gossip.health(), health);
+}
+
+#[test]
 fn ops_that_did_not_come_are_asked_for_again() {
     let friend = named(2);
     let mut node = among(std::slice::from_ref(&friend));

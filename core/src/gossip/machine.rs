@@ -306,7 +306,13 @@ impl Machine {
 
     /// Does `key` so much later.
     pub(super) fn after(&mut self, key: Key, span: Duration) {
-        self.agenda.want(key, Some(self.now() + span));
+        self.at(key, self.now() + span);
+    }
+
+    /// Does `key` at this time, or at once if it has passed: a timer in the past would look as if
+    /// the node had slept since then.
+    pub(super) fn at(&mut self, key: Key, at: Instant) {
+        self.agenda.want(key, Some(at.max(self.now())));
     }
 
     /// Whether it has said its last word.

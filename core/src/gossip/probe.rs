@@ -190,8 +190,8 @@ impl Machine {
         if helps {
             probe.help = None;
         }
-        let due = probe.ping.into_iter().chain(probe.help).chain([probe.until]).min();
-        self.agenda.want(Key::Probe(boot), due);
+        let due = probe.ping.into_iter().chain(probe.help).fold(probe.until, Instant::min);
+        self.at(Key::Probe(boot), due);
         if pings {
             self.ping(boot, Why::Probe);
         }

@@ -343,7 +343,7 @@ impl Machine {
         self.own.set(endpoint, upstreams);
         if self.own.pending() > 0 {
             let at = self.spread.committed() + self.settings.pace.debounce;
-            self.agenda.want(Key::Commit, Some(at.max(self.now())));
+            self.at(Key::Commit, at);
         }
     }
 

@@ -85,7 +85,7 @@ impl Machine {
         if fresh {
             self.spread.fresh.entry(boot).or_insert(before);
             let at = self.spread.pushed + self.settings.pace.push;
-            self.agenda.want(Key::Push, Some(at.max(self.now())));
+            self.at(Key::Push, at);
         }
     }
 

@@ -178,7 +178,7 @@ impl Machine {
         if let Some(suspicion) = known.suspicion.as_mut().filter(|_| ongoing) {
             if suspicion.confirm(by) {
                 let until = suspicion.until();
-                self.agenda.want(Key::Suspicion(boot), Some(until));
+                self.at(Key::Suspicion(boot), until);
                 self.tell_accusation(boot, incarnation, by);
             }
             return;
@@ -187,7 +187,7 @@ impl Machine {
         let until = suspicion.until();
         known.suspicion = Some(Box::new(suspicion));
         let before = self.members.set(now, boot, incarnation, State::Suspect);
-        self.agenda.want(Key::Suspicion(boot), Some(until));
+        self.at(Key::Suspicion(boot), until);
         self.tell_accusation(boot, incarnation, by);
         if before.is_some()
             && let Some(known) = self.members.get(boot)
@@ -224,7 +224,7 @@ impl Machine {
         let Some(suspicion) = &known.suspicion else { return };
         let until = suspicion.until();
         if until > now {
-            return self.agenda.want(Key::Suspicion(boot), Some(until));
+            return self.at(Key::Suspicion(boot), until);
         }
         self.counts.deaths += 1;
         self.put(boot, known.member.incarnation, State::Dead);
@@ -240,7 +240,7 @@ impl Machine {
             if let Some(suspicion) = suspicion {
                 suspicion.put_off(late);
                 let until = suspicion.until();
-                self.agenda.want(Key::Suspicion(boot), Some(until));
+                self.at(Key::Suspicion(boot), until);
             }
         }
     }
