@@ -79,7 +79,9 @@ impl Machine {
         let alone = self.members.live().is_empty();
         let soon = (alone || !self.join.is_ready()) && !self.join.seeds.is_empty();
         let span = self.settings.pace.contact;
-        self.after(Key::Contact, if soon { span.min(Duration::from_secs(1)) } else { span });
+        // Those who start together must not all try at one moment, and then all wait.
+        let next = if soon { span.min(SOON) } else { span / 2 + self.part_of(span) };
+        self.after(Key::Contact, next);
         let seeds = self.seeds_out_there();
         // While nobody is found, each may be the one who answers.
         let count = if alone { SEEDS_AT_ONCE.min(seeds.len()) } else { 1 };
@@ -237,6 +239,8 @@ impl Machine {
     }
 }
 
+/// How soon a node that is not ready tries again.
+pub(super) const SOON: Duration = Duration::from_secs(1);
 /// Addresses of seeds, and of how many it is asked at once who is there.
 const SEEDS_MAX: usize = 256;
 const SEEDS_AT_ONCE: usize = 16;

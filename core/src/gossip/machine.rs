@@ -285,7 +285,7 @@ impl Machine {
         let spans = [
             (Key::Period, pace.period),
             (Key::Compare, pace.compare),
-            (Key::Contact, pace.contact.min(Duration::from_secs(1))),
+            (Key::Contact, pace.contact.min(super::join::SOON)),
         ];
         for (key, span) in spans {
             let part = self.part_of(span);

@@ -44,7 +44,7 @@ pub struct Pace {
     pub debounce: Duration,
     /// From one comparison to the next.
     pub compare: Duration,
-    /// From one attempt to reach a seed, and one member that is dead, to the next.
+    /// From one attempt to reach a seed, and one member that is dead, to the next, on average.
     pub contact: Duration,
     /// How long a node may take to catch up before it is ready all the same.
     pub catch_up: Duration,
