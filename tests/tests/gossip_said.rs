@@ -104,6 +104,59 @@ fn what_others_did_not_answer_while_a_node_slept_is_not_held_against_them() {
     assert_eq!(node.gossip.health(), 1);
 }
 
+/// A node of which most friends are dead, and that nobody has told so yet: the first three answer
+/// its pings, and say no when they are asked to help. What was asked of each friend.
+fn after_a_mass_death(node: &mut Node, friends: &[Member]) -> Vec<(Boot, Boot)> {
+    let mut relays = Vec::new();
+    for _ in 0..2_000 {
+        let actions = node.pass(Duration::from_millis(5));
+        for friend in friends {
+            let mut answers = Vec::new();
+            for said in sent(&actions, friend.addr) {
+                match said {
+                    Message::Ping { seq, .. } => answers.push(Message::Ack { seq }),
+                    Message::Relay { seq, target, .. } => {
+                        relays.push((friend.boot, target));
+                        answers.push(Message::Nack { seq });
+                    }
+                    _ => {}
+                }
+            }
+            if friend.boot.0 < 5 && !answers.is_empty() {
+                node.hear(friend, &answers);
+            }
+        }
+    }
+    relays
+}
+
+#[test]
+fn who_was_heard_of_lately_is_asked_to_help() {
+    let friends: Vec<Member> = (2..42).map(named).collect();
+    let mut node = among(&friends);
+    for friend in friends.iter().take(3) {
+        node.hear(friend, &[Message::Ping { seq: 1, target: ME }]);
+    }
+    let relays = after_a_mass_death(&mut node, &friends);
+    assert!(relays.len() > 30, "{relays:?}");
+    assert!(relays.iter().all(|(helper, _)| helper.0 < 5), "{relays:?}");
+}
+
+#[test]
+fn a_node_trusts_its_own_ears_as_long_as_a_helper_says_no() {
+    let friends: Vec<Member> = (2..42).map(named).collect();
+    let mut node = among(&friends);
+    for friend in friends.iter().take(3) {
+        node.hear(friend, &[Message::Ping { seq: 1, target: ME }]);
+    }
+    after_a_mass_death(&mut node, &friends);
+    assert!(node.gossip.counts().suspicions > 20, "{:?}", node.gossip.counts());
+    assert_eq!(node.gossip.health(), 0);
+    // And not when nobody says anything.
+    node.pass(Duration::from_secs(20));
+    assert!(node.gossip.health() > 3, "{}", node.gossip.health());
+}
+
 #[test]
 fn who_is_dead_as_soon_as_others_agree_is_no_sign_that_the_node_slept() {
     let friends: Vec<Member> = (2..12).map(named).collect();

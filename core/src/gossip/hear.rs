@@ -96,8 +96,9 @@ impl Machine {
         self.counts.received_bytes += u64::try_from(length).unwrap_or(u64::MAX);
         let source = Source { boot, addr: Some(from), ours };
         let mut reply = self.letter(boot, Some(from));
-        let home = self.members.get(boot).is_some_and(|known| known.member.addr == from);
-        if !home {
+        if self.members.get(boot).is_some_and(|known| known.member.addr == from) {
+            self.probes.heard(boot);
+        } else {
             // Perhaps this only says that it comes from there.
             reply.allow(0);
         }

@@ -5,7 +5,7 @@ use super::seal::{SENDERS_MAX, Seal};
 use super::{consult, join, members, probe, replicas, rumours};
 
 /// Things that gossip holds, by kind. Whatever comes in, none is above [`MOST`](Self::MOST).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Held {
     /// Members, dead ones too.
     pub members: usize,
@@ -29,6 +29,8 @@ pub struct Held {
     pub questions: usize,
     /// Of these, pings for others that wait for the answer.
     pub relays: usize,
+    /// Members of whom it is remembered that they were heard last.
+    pub heard: usize,
     /// Members whose death is in doubt.
     pub doubtful: usize,
     /// Heads, and logs with ops, that are to be passed on.
@@ -53,6 +55,7 @@ impl Held {
         order: probe::ORDER_MAX,
         questions: probe::ASKED_MAX,
         relays: probe::RELAYS_MAX,
+        heard: probe::HEARD_MAX,
         doubtful: join::DOUBTFUL_MAX,
         news: 2 * (members::MEMBERS_MAX + 1),
         senders: SENDERS_MAX,
@@ -65,7 +68,7 @@ impl Held {
     };
 
     /// Each kind, by its name in `spec/gossip.md`, and how many there are.
-    pub fn parts(&self) -> [(&'static str, usize); 15] {
+    pub fn parts(&self) -> [(&'static str, usize); 16] {
         [
             ("members", self.members),
             ("gone", self.gone),
@@ -78,6 +81,7 @@ impl Held {
             ("order", self.order),
             ("questions", self.questions),
             ("relays", self.relays),
+            ("heard", self.heard),
             ("doubtful", self.doubtful),
             ("news", self.news),
             ("senders", self.senders),
@@ -96,8 +100,7 @@ impl Machine {
     /// How much it holds, so that tests can see that this is bounded.
     pub fn held(&self) -> Held {
         let (members, gone, floors) = self.members.sizes();
-        let (probes, order, questions, relays) = self.probes.sizes();
-        Held {
+        let mut held = Held {
             members,
             gone,
             floors,
@@ -105,14 +108,13 @@ impl Machine {
             replicas: self.replicas.all.len(),
             fetches: self.replicas.fetches.len(),
             consults: self.consults.len(),
-            probes,
-            order,
-            questions,
-            relays,
             doubtful: self.join.doubtful(),
             news: self.spread.len(),
             senders: self.seal.as_ref().map_or(0, Seal::senders),
             timers: self.agenda.len(),
-        }
+            ..Held::default()
+        };
+        self.probes.count(&mut held);
+        held
     }
 }

@@ -27,6 +27,8 @@ pub(super) struct Members {
     barred: BTreeMap<Boot, NodeId>,
     /// The names with a floor, the oldest first.
     floored: VecDeque<NodeId>,
+    /// How many of those that live are suspected.
+    suspects: usize,
     /// Counts changes, so that what changed last can be told first.
     serial: u64,
 }
@@ -90,6 +92,7 @@ impl Members {
             floors: BTreeMap::new(),
             barred: BTreeMap::new(),
             floored: VecDeque::new(),
+            suspects: 0,
             serial: 0,
         }
     }
@@ -121,6 +124,7 @@ impl Members {
             self.serial += 1;
             known.member = member.clone();
             known.change(now, before, self.serial);
+            self.count(Some(before), Some(member.state));
             self.list(member.boot);
             return Heard::Changed(before);
         }
@@ -145,6 +149,7 @@ impl Members {
             at: usize::MAX,
         };
         self.known.insert(member.boot, known);
+        self.count(None, Some(member.state));
         self.list(member.boot);
         Heard::New
     }
@@ -167,8 +172,15 @@ impl Members {
         known.member.incarnation = incarnation;
         known.member.state = state;
         known.change(now, before, self.serial);
+        self.count(Some(before), Some(state));
         self.list(boot);
         Some(before)
+    }
+
+    /// A member was in one state and is in another; it comes from none and goes to none.
+    fn count(&mut self, before: Option<State>, after: Option<State>) {
+        self.suspects -= usize::from(before == Some(State::Suspect));
+        self.suspects += usize::from(after == Some(State::Suspect));
     }
 
     /// Moves a member to the list where it belongs.
@@ -216,6 +228,7 @@ impl Members {
         self.unlist(boot);
         self.gone.retain(|gone| *gone != boot);
         let Some(known) = self.known.remove(boot) else { return };
+        self.count(Some(known.member.state), None);
         let id = &known.member.id;
         if self.names.get(id) == Some(&boot) {
             self.names.remove(id);
@@ -296,6 +309,11 @@ impl Members {
     /// Those that live.
     pub(super) fn live(&self) -> &[Boot] {
         &self.live
+    }
+
+    /// How many of those that live nobody suspects.
+    pub(super) fn trusted(&self) -> usize {
+        self.live.len().saturating_sub(self.suspects)
     }
 
     /// One that is dead and has not left, by chance.

@@ -1,12 +1,14 @@
 //! Who is asked whether it lives, and how (SWIM, section 4.1; Lifeguard, section IV-A).
 
 use super::hear::Source;
+use super::held::Held;
 use super::machine::{Key, Machine};
+use super::members::Known;
 use super::wire::Message;
 use crate::id::{AskId, Boot};
 use crate::seed::Dice;
 use crate::time::Instant;
-use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::vec::Vec;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -22,6 +24,8 @@ pub(super) struct Probes {
     asked: BTreeMap<u64, Asked>,
     /// Those of them that others wait for.
     relays: BTreeSet<u64>,
+    /// Of whom datagrams came last, the newest first.
+    heard: VecDeque<Boot>,
     serial: u64,
 }
 
@@ -78,13 +82,25 @@ impl Probes {
         self.order.insert(at.min(self.order.len()), boot);
     }
 
-    pub(super) fn forget(&mut self, boot: Boot) {
-        self.open.remove(&boot);
+    /// A datagram came from a member.
+    pub(super) fn heard(&mut self, boot: Boot) {
+        self.heard.retain(|other| *other != boot);
+        self.heard.truncate(HEARD_MAX - 1);
+        self.heard.push_front(boot);
     }
 
-    /// How many are under way, wait for their turn, are asked, and are asked for others.
-    pub(super) fn sizes(&self) -> (usize, usize, usize, usize) {
-        (self.open.len(), self.order.len(), self.asked.len(), self.relays.len())
+    pub(super) fn forget(&mut self, boot: Boot) {
+        self.open.remove(&boot);
+        self.heard.retain(|other| *other != boot);
+    }
+
+    /// Into `held`, how many there are of what is held here.
+    pub(super) fn count(&self, held: &mut Held) {
+        held.probes = self.open.len();
+        held.order = self.order.len();
+        held.questions = self.asked.len();
+        held.relays = self.relays.len();
+        held.heard = self.heard.len();
     }
 
     /// Notes a question, and gives it a number.
@@ -214,10 +230,7 @@ impl Machine {
     fn ask_for_help(&mut self, target: Boot) {
         let Some(known) = self.members.get(target) else { return };
         let addr = known.member.addr;
-        let fit = |known: &super::members::Known| {
-            known.member.boot != target && !known.is_deaf() && known.suspicion.is_none()
-        };
-        let helpers = self.members.some(&mut self.dice, HELPERS, fit);
+        let helpers = self.helpers(target);
         if let Some(probe) = self.probes.open.get_mut(&target) {
             probe.helpers = u32::try_from(helpers.len()).unwrap_or(u32::MAX);
         }
@@ -234,6 +247,27 @@ impl Machine {
         if let Some(probe) = self.probes.open.get_mut(&target) {
             probe.consult = ask;
         }
+    }
+
+    /// Those who are asked to help: of whom one has heard last. Where most members have died and
+    /// nobody knows it yet, others would be silent, as if this node were deaf.
+    fn helpers(&mut self, target: Boot) -> Vec<Boot> {
+        let fit = |known: &Known| {
+            known.member.boot != target
+                && known.member.state.is_live()
+                && !known.is_deaf()
+                && known.suspicion.is_none()
+        };
+        let heard = self.probes.heard.iter().copied();
+        let fits = heard.filter(|boot| self.members.get(*boot).is_some_and(fit));
+        let mut helpers: Vec<Boot> = fits.take(HELPERS).collect();
+        let missing = HELPERS - helpers.len();
+        if missing > 0 {
+            let rest = |known: &Known| fit(known) && !helpers.contains(&known.member.boot);
+            let more = self.members.some(&mut self.dice, missing, rest);
+            helpers.extend(more);
+        }
+        helpers
     }
 
     /// Another asks us to ping a member.
@@ -333,8 +367,10 @@ impl Machine {
 
     fn probe_failed(&mut self, boot: Boot) {
         let Some(probe) = self.probes.open.remove(&boot) else { return };
-        // Helpers that did not even say no: perhaps it is we who cannot hear.
-        if probe.nacks < probe.helpers {
+        // Who said no was heard in time: it is not we who are deaf. The others may be dead too.
+        if probe.nacks > 0 {
+            self.better();
+        } else if probe.helpers > 0 {
             self.worse();
         }
         // Perhaps another boot is there, for which what was sealed for this one does not open.
@@ -377,8 +413,9 @@ const PING_EVERY: Duration = Duration::from_millis(100);
 /// How long a probe waits before it asks for help.
 const WAIT_MIN: Duration = Duration::from_millis(100);
 const WAIT_MAX: Duration = Duration::from_millis(300);
-/// Members that are asked to help.
+/// Members that are asked to help, and how many are remembered for it.
 const HELPERS: usize = 3;
+pub(super) const HEARD_MAX: usize = 16;
 /// How long a helper waits before it says that there is no answer.
 const RELAY_WAIT: Duration = Duration::from_millis(100);
 /// Probes at once.

@@ -211,9 +211,10 @@ impl Machine {
     /// Some of those who hear of a suspicion look for themselves, so that it is confirmed or
     /// refuted soon, and not by everybody at once.
     fn see_for_oneself(&mut self, boot: Boot) {
-        let size = u64::try_from(self.size()).unwrap_or(u64::MAX);
+        // Who is suspected itself is not counted on: where many have died, nobody would look.
+        let trusted = u64::try_from(self.members.trusted()).unwrap_or(u64::MAX).saturating_add(1);
         let some = u64::try_from(4 * CONFIRMATIONS).unwrap_or(u64::MAX);
-        if self.dice.below(size) < some {
+        if self.dice.below(trusted) < some {
             self.probe_at_once(boot);
         }
     }
