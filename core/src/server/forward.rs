@@ -23,9 +23,12 @@ pub(super) fn request(head: &mut RequestHead, about: &About<'_>) {
     }
     let version = version_of(about.version);
     fields.push(b"Via", format!("{version} {}", about.node).as_bytes());
-    let mut way = told.way;
-    way.extend_from_slice(format!("{}", about.peer.ip().to_canonical()).as_bytes());
-    fields.push(b"X-Forwarded-For", &way);
+    let peer = format!("{}", about.peer.ip().to_canonical());
+    if told.way.is_empty() {
+        fields.push(b"X-Forwarded-For", peer.as_bytes());
+    } else {
+        fields.push(b"X-Forwarded-For", &[&told.way[..], peer.as_bytes()].concat());
+    }
     fields.push(b"X-Forwarded-Proto", told.scheme.as_deref().unwrap_or(b"http"));
     if let Some(host) = told.host.or(host) {
         fields.push(b"X-Forwarded-Host", &host);
