@@ -1,5 +1,6 @@
 //! Everything around the machines that no runtime needs to know.
 
+mod bench;
 mod client;
 #[cfg(unix)]
 mod cluster;

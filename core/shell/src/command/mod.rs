@@ -8,6 +8,7 @@ pub mod server;
 mod status;
 mod table;
 
+use crate::bench;
 #[cfg(unix)]
 use crate::cluster;
 use crate::config::{self as settings, Logs, Part, Refusal};
@@ -75,6 +76,7 @@ fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
             let (agent, show) = agent_settings(matches)?;
             agent::run::<P>(agent, show)
         }
+        Some(("bench", matches)) => bench::run::<P>(matches),
         Some(("config", matches)) => config::run(matches),
         Some(("keygen", _)) => keygen::run(),
         Some(("completions", matches)) => {
@@ -128,6 +130,7 @@ fn command(runtime: &'static str) -> Command {
         )
         .subcommand(agent_command())
         .subcommand(status::command())
+        .subcommand(bench::command())
         .subcommand(config::command())
         .subcommand(completions::command())
         .subcommand(

@@ -27,6 +27,7 @@ pub(crate) use layers::Setting;
 pub use logs::{Format, Level, Levels, Logs, Part};
 pub(crate) use reference::reference;
 pub use server::Server;
+pub(crate) use value::{count, positive, size};
 
 pub(crate) use agent::KEYS as AGENT_KEYS;
 #[cfg(unix)]

@@ -31,7 +31,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 }
 
 /// A duration that is not zero.
-pub(super) fn positive(text: &str) -> Result<Duration, String> {
+pub(crate) fn positive(text: &str) -> Result<Duration, String> {
     match duration(text)? {
         Duration::ZERO => Err("expected a duration above zero".into()),
         span => Ok(span),
@@ -44,7 +44,7 @@ pub(super) fn timeout(text: &str) -> Result<Duration, String> {
 }
 
 /// `65536`, `64KiB`, `1MiB`, `64kB`: bytes.
-pub(super) fn size(text: &str) -> Result<usize, String> {
+pub(crate) fn size(text: &str) -> Result<usize, String> {
     let wrong = || format!("expected a size like 64KiB or 1MiB, not {text:?}");
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -68,7 +68,7 @@ pub(super) fn flag(text: &str) -> Result<bool, String> {
 }
 
 /// A number from 1 to `max`.
-pub(super) fn count(text: &str, max: usize) -> Result<usize, String> {
+pub(crate) fn count(text: &str, max: usize) -> Result<usize, String> {
     let number = text.parse().ok().filter(|number| (1..=max).contains(number));
     number.ok_or_else(|| format!("expected a number from 1 to {max}, not {text:?}"))
 }

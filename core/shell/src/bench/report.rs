@@ -1,0 +1,159 @@
+//! What was measured, for people and for programs.
+
+use super::plan::Plan;
+use super::tally::Tally;
+use crate::clock::Clock;
+use hdrhistogram::Histogram;
+use pico_core::Instant;
+use serde_json::{Value, json};
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::mpsc::Receiver;
+use std::time::Duration;
+
+/// What was measured.
+pub(super) struct Result {
+    tally: Tally,
+    took: Duration,
+}
+
+/// Adds up what all workers tell until they end, and shows on a terminal how it goes.
+pub(super) fn gather(reports: &Receiver<Tally>, clock: Clock, plan: &Plan) -> Result {
+    let (mut tally, mut lately) = (Tally::new(), Tally::new());
+    let began = clock.now();
+    let (mut shown, mut last) = (began, began);
+    let terminal = io::stderr().is_terminal();
+    while let Ok(report) = reports.recv() {
+        tally.add(&report);
+        let now = clock.now();
+        if report.answers() > 0 || report.failures() > 0 {
+            last = now;
+        }
+        if !terminal {
+            continue;
+        }
+        lately.add(&report);
+        if now.since(shown) >= SECOND {
+            let line = progress(&lately, now.since(shown), now.since(began), plan);
+            // A closed terminal is no reason to stop measuring.
+            let _ = write!(io::stderr(), "\r\u{1b}[K{line}");
+            (shown, lately) = (now, Tally::new());
+        }
+    }
+    if terminal {
+        let _ = write!(io::stderr(), "\r\u{1b}[K");
+    }
+    Result { tally, took: span(began, last, plan) }
+}
+
+/// How long requests were sent and answered: as planned, or less if it was stopped before.
+fn span(began: Instant, last: Instant, plan: &Plan) -> Duration {
+    last.since(began).min(plan.duration).max(Duration::from_millis(1))
+}
+
+fn progress(lately: &Tally, span: Duration, since: Duration, plan: &Plan) -> String {
+    let rate = rate(lately.answers(), span);
+    let quantile = |q| millis(lately.latency.value_at_quantile(q));
+    let (p50, p99) = (quantile(0.5), quantile(0.99));
+    let failed = lately.failures();
+    let (at, of) = (since.as_secs(), plan.duration.as_secs());
+    format!("{at} of {of} s   {rate} requests/s   p50 {p50} ms   p99 {p99} ms   {failed} failed")
+}
+
+impl Result {
+    /// Answers of any status.
+    pub(super) fn answers(&self) -> u64 {
+        self.tally.answers()
+    }
+
+    /// The result as it was asked for.
+    pub(super) fn text(&self, plan: &Plan) -> String {
+        if plan.json { self.json(plan).to_string() } else { self.plain(plan) }
+    }
+
+    fn plain(&self, plan: &Plan) -> String {
+        let tally = &self.tally;
+        let seconds = self.took.as_secs_f64();
+        let mut text = String::new();
+        let answers = tally.answers();
+        let rate = rate(answers, self.took);
+        let _ = writeln!(text, "Answers    {answers} in {seconds:.1} s, {rate} a second");
+        let statuses = tally.statuses.iter().map(|(status, count)| format!("{status}: {count}"));
+        let _ = writeln!(text, "Statuses   {}", listed(statuses));
+        let errors = tally.errors.iter().map(|(code, count)| format!("{code}: {count}"));
+        let _ = writeln!(text, "Failures   {}", listed(errors));
+        if tally.unsent > 0 {
+            let unsent = tally.unsent;
+            let _ = writeln!(text, "Unsent     {unsent} were due when no connection was free");
+        }
+        let mib = |bytes: u64| mebibytes(bytes, self.took);
+        let (sent, received) = (mib(tally.bytes_out), mib(tally.bytes_in));
+        let _ = writeln!(text, "Bodies     {sent} MiB/s sent, {received} MiB/s received");
+        let _ = writeln!(text, "Latency    {}", quantiles(&tally.latency));
+        if plan.rate.is_some() {
+            let _ = writeln!(text, "  as sent  {}", quantiles(&tally.service));
+        }
+        text
+    }
+
+    fn json(&self, plan: &Plan) -> Value {
+        let tally = &self.tally;
+        let seconds = self.took.as_secs_f64();
+        json!({
+            "seconds": seconds,
+            "connections": plan.connections,
+            "rate": plan.rate,
+            "endpoints": plan.endpoints.len(),
+            "answers": tally.answers(),
+            "answers_per_second": precise(tally.answers()) / seconds,
+            "failures": tally.failures(),
+            "unsent": tally.unsent,
+            "statuses": tally.statuses,
+            "errors": tally.errors,
+            "bytes_sent": tally.bytes_out,
+            "bytes_received": tally.bytes_in,
+            "latency_us": times(&tally.latency),
+            "latency_as_sent_us": times(&tally.service),
+        })
+    }
+}
+
+fn listed(parts: impl Iterator<Item = String>) -> String {
+    let all: Vec<String> = parts.collect();
+    if all.is_empty() { "none".into() } else { all.join("   ") }
+}
+
+fn quantiles(histogram: &Histogram<u64>) -> String {
+    let parts = QUANTILES.iter().map(|(name, quantile)| {
+        format!("{name} {} ms", millis(histogram.value_at_quantile(*quantile)))
+    });
+    format!("{}   max {} ms", listed(parts), millis(histogram.max()))
+}
+
+fn times(histogram: &Histogram<u64>) -> Value {
+    let mut times = json!({ "max": histogram.max(), "mean": histogram.mean() });
+    for (name, quantile) in QUANTILES {
+        times[name] = histogram.value_at_quantile(quantile).into();
+    }
+    times
+}
+
+fn rate(count: u64, span: Duration) -> String {
+    format!("{:.0}", precise(count) / span.as_secs_f64().max(0.001))
+}
+
+fn mebibytes(bytes: u64, span: Duration) -> String {
+    format!("{:.1}", precise(bytes) / f64::from(1 << 20) / span.as_secs_f64().max(0.001))
+}
+
+fn millis(micros: u64) -> String {
+    format!("{}.{:02}", micros / 1000, micros % 1000 / 10)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "what people read has three digits")]
+fn precise(count: u64) -> f64 {
+    count as f64
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const QUANTILES: [(&str, f64); 4] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999)];

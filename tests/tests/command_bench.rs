@@ -1,0 +1,100 @@
+//! `pico bench` as a user meets it.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use pico_sim::e2e::{Agent, Pair, Runtime, Server, Service, dead_address};
+use serde_json::Value;
+use std::process::Output;
+
+pico_sim::on_each_pair!(
+    every_request_that_is_due_is_sent_and_answered,
+    as_many_requests_as_are_answered_are_sent,
+);
+
+pico_sim::on_each_runtime!(
+    what_is_refused_is_counted_by_its_code,
+    a_bench_of_nobody_says_so_and_ends_with_1,
+    a_plan_that_cannot_be_is_one_line_and_exit_code_2,
+);
+
+fn every_request_that_is_due_is_sent_and_answered(on: Pair) {
+    let server = Server::start(on.server, &[]);
+    let services = ["shop-1", "shop-2"].map(Service::start);
+    let agents = ["shop-1", "shop-2"]
+        .iter()
+        .zip(&services)
+        .map(|(endpoint, service)| Agent::start(on.agent, &server, endpoint, &service.target()));
+    let agents: Vec<Agent> = agents.collect();
+    let arguments = ["--endpoint", "shop-{1..2}", "--rate", "100", "--duration", "1s"];
+    let result = bench(on.agent, &server.proxy.to_string(), &arguments);
+    let count = |name: &str| result[name].as_u64().unwrap();
+    assert_eq!(count("answers") + count("unsent"), 100, "{result}");
+    assert_eq!((count("failures"), &result["statuses"]["200"]), (0, &result["answers"]));
+    let latency = |name: &str| result["latency_us"][name].as_u64().unwrap();
+    assert!(latency("p50") <= latency("p99.9") && latency("p99.9") <= latency("max"), "{result}");
+    let served = services.iter().map(|service| service.requests()).collect::<Vec<_>>();
+    assert_eq!(served.iter().sum::<usize>() as u64, count("answers"));
+    assert!(served[0].abs_diff(served[1]) <= 1, "{served:?}");
+    drop(agents);
+}
+
+fn as_many_requests_as_are_answered_are_sent(on: Pair) {
+    let server = Server::start(on.server, &[]);
+    let service = Service::start("one");
+    let _agent = Agent::start(on.agent, &server, "shop", &service.target());
+    let proxy = format!("http://{}/echo", server.proxy);
+    let arguments = ["--endpoint", "shop", "--duration", "500ms", "--connections", "4"];
+    let more = ["--body", "20KiB", "--workers", "2"];
+    let result = bench(on.agent, &proxy, &[&arguments[..], &more].concat());
+    let count = |name: &str| result[name].as_u64().unwrap();
+    assert!(count("answers") >= 4, "{result}");
+    assert_eq!((count("failures"), count("unsent")), (0, 0), "{result}");
+    assert_eq!(count("bytes_sent"), count("answers") * 20 * 1024);
+    assert_eq!(count("bytes_received"), count("bytes_sent"));
+}
+
+fn what_is_refused_is_counted_by_its_code(on: &'static Runtime) {
+    let server = Server::start(on, &[]);
+    let proxy = server.proxy.to_string();
+    let arguments = ["--endpoint", "nobody", "--rate", "20", "--duration", "500ms"];
+    let result = bench(on, &proxy, &arguments);
+    assert_eq!(result["errors"]["no_upstream"], result["answers"], "{result}");
+    assert_eq!(result["statuses"]["502"], result["answers"]);
+}
+
+fn a_bench_of_nobody_says_so_and_ends_with_1(on: &'static Runtime) {
+    let address = dead_address().to_string();
+    let output = run(on, &address, &["--duration", "300ms", "--connections", "2"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(told, "pico: not one request was answered\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&output.stdout).contains("unreachable: "));
+}
+
+fn a_plan_that_cannot_be_is_one_line_and_exit_code_2(on: &'static Runtime) {
+    let cases = [
+        ("--rate", "0", "--rate: expected a number from 1 to 10000000, not \"0\""),
+        ("--header", "Connection: x", "--header: expected NAME: VALUE, not \"Connection: x\""),
+        ("--duration", "5", "--duration: expected a duration like 10s, 1m30s or 100ms, not \"5\""),
+        ("--method", "G T", "--method: expected a method, not \"G T\""),
+        (
+            "--endpoint",
+            "a{2..1}",
+            "--endpoint: expected a name, or many such as shop-{1..100}, not \"a{2..1}\"",
+        ),
+    ];
+    for (flag, value, told) in cases {
+        let output = run(on, "localhost:1", &[flag, value]);
+        assert_eq!(String::from_utf8_lossy(&output.stderr), format!("pico: {told}\n"));
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+fn bench(on: &Runtime, url: &str, arguments: &[&str]) -> Value {
+    let output = run(on, url, &[arguments, &["--json"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn run(on: &Runtime, url: &str, arguments: &[&str]) -> Output {
+    on.command().args(["bench", "http", url]).args(arguments).output().unwrap()
+}
