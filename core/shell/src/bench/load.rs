@@ -402,12 +402,11 @@ impl Machine for Load {
     fn deadline(&self) -> Option<Instant> {
         let stage = match self.stage {
             Stage::New | Stage::Done => return None,
-            Stage::Opening(until) => Some(until),
             Stage::Sending(from, to) => {
                 let due = if self.idle.is_empty() { None } else { self.due(from) };
                 Some(due.map_or(to, |due| due.min(to)))
             }
-            Stage::Ending(until) => Some(until),
+            Stage::Opening(until) | Stage::Ending(until) => Some(until),
         };
         let dial = self.absent.front().copied().filter(|_| self.dialing < DIALS_MAX);
         [stage, dial, Some(self.report), self.agenda.deadline()].into_iter().flatten().min()
