@@ -11,6 +11,13 @@ pub struct ConnId {
     side: Side,
 }
 
+impl ConnId {
+    /// The how-manieth of its side's connections it is, from 1.
+    pub const fn number(self) -> u64 {
+        self.serial
+    }
+}
+
 /// Who created a connection, and so who counts it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Side {

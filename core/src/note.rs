@@ -4,6 +4,7 @@
 use crate::gossip;
 use crate::host::Fault;
 use crate::reason::Reason;
+use crate::routing::Place;
 use alloc::string::String;
 use core::net::SocketAddr;
 use core::time::Duration;
@@ -247,6 +248,11 @@ pub struct Request {
     pub bytes_in: u64,
     /// Body bytes to the client.
     pub bytes_out: u64,
+    /// From the end of its head to the head of its response, if there was one; an agent does not
+    /// say it.
+    pub first: Option<Duration>,
     /// From the end of its head to the end of its response.
     pub took: Duration,
+    /// Where it was sent last: a tunnel of this node, or another node. An agent does not say it.
+    pub upstream: Option<Place>,
 }

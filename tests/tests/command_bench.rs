@@ -31,7 +31,7 @@ fn every_request_that_is_due_is_sent_and_answered(on: Pair) {
     assert_eq!((count("failures"), &result["statuses"]["200"]), (0, &result["answers"]));
     let latency = |name: &str| result["latency_us"][name].as_u64().unwrap();
     assert!(latency("p50") <= latency("p99.9") && latency("p99.9") <= latency("max"), "{result}");
-    let served = services.iter().map(|service| service.requests()).collect::<Vec<_>>();
+    let served = services.iter().map(Service::requests).collect::<Vec<_>>();
     assert_eq!(served.iter().sum::<usize>() as u64, count("answers"));
     assert!(served[0].abs_diff(served[1]) <= 1, "{served:?}");
     drop(agents);

@@ -11,6 +11,7 @@ use std::net::SocketAddr;
 pico_sim::on_each_pair!(
     a_scrape_of_a_node_has_every_metric_and_adds_up,
     a_node_asks_another_for_what_its_operator_wants_to_know,
+    each_request_is_one_line_of_the_log_that_hides_what_may_be_secret,
 );
 
 pico_sim::on_each_runtime!(
@@ -128,6 +129,38 @@ fn a_node_asks_another_for_what_its_operator_wants_to_know(on: Pair) {
 }
 
 /// Runs `pico status` to its end.
+fn each_request_is_one_line_of_the_log_that_hides_what_may_be_secret(on: Pair) {
+    let service = Service::start("one");
+    let mut server = node(on.server, "n1", &[]);
+    let _agent = Agent::start(on.agent, &server, "web", &service.target());
+    let mut client = server.client();
+    client.head("POST", "/?key=hush", "web", "authorization: hush\r\ncontent-length: 5\r\n");
+    client.send("hush!").unwrap();
+    assert_eq!(client.response("POST").text(), "one");
+    client.call("GET", "/", "nobody", "");
+    let tunnels = json(server.admin, "/status/tunnels");
+    let event = |server: &mut Server, endpoint: &str| {
+        server.process.wait_for("a request's line", |line| {
+            let event: Value = serde_json::from_str(line).ok()?;
+            (event["target"] == "request" && event["endpoint"] == endpoint).then_some(event)
+        })
+    };
+    let good = event(&mut server, "web");
+    assert_eq!((&good["method"], &good["path"]), (&"POST".into(), &"/".into()));
+    assert_eq!((&good["status"], good.get("code")), (&200.into(), None));
+    assert_eq!((&good["bytes_in"], &good["bytes_out"]), (&5.into(), &3.into()));
+    let tunnel = tunnels["tunnels"][0]["id"].as_str().unwrap();
+    assert_eq!(good["upstream"], format!("tunnel {tunnel}"), "{tunnels}");
+    assert!(good["first_ms"].as_u64() <= good["took_ms"].as_u64(), "{good}");
+    assert!(good["request_id"].as_str().is_some_and(|id| !id.is_empty()));
+    let bad = event(&mut server, "nobody");
+    assert_eq!((&bad["status"], &bad["code"]), (&502.into(), &"no_upstream".into()));
+    assert_eq!(bad.get("upstream"), None);
+    server.process.kill();
+    let log = server.process.wait().stderr.concat();
+    assert!(!log.contains("hush"), "{log}");
+}
+
 fn status(on: &Runtime, at: SocketAddr, args: &[&str]) -> Ended {
     let url = format!("http://{at}");
     on.run(&[&["status"], args, &["--url", &url]].concat()).wait()

@@ -394,7 +394,9 @@ impl Agent {
             reason,
             bytes_in: count(log.bytes_in),
             bytes_out: count(log.bytes_out),
+            first: None,
             took: now.since(log.began),
+            upstream: None,
         })));
     }
 }

@@ -80,6 +80,8 @@ pub(super) struct Log {
     pub(super) since: Instant,
     /// How long after that its response's head was there.
     pub(super) first: Option<Duration>,
+    /// Where it was sent last.
+    pub(super) upstream: Option<Place>,
 }
 
 impl Exchange {
@@ -133,7 +135,9 @@ impl Exchange {
             reason: log.reason,
             bytes_in: log.bytes_in,
             bytes_out: log.bytes_out,
+            first: log.first,
             took,
+            upstream: log.upstream,
         }
     }
 }

@@ -180,7 +180,9 @@ impl View<'_> {
 fn timeless(note: &Note) -> Note {
     let mut note = note.clone();
     match &mut note {
-        Note::Request(request) => request.took = Duration::ZERO,
+        Note::Request(request) => {
+            (request.took, request.first, request.upstream) = (Duration::ZERO, None, None);
+        }
         Note::Online { rtt, .. } => *rtt = Duration::ZERO,
         Note::Registered { peer, .. } | Note::Refused { peer, .. } => peer.set_port(0),
         Note::Unregistered { .. }

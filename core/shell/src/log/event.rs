@@ -3,6 +3,7 @@
 use crate::config::Part;
 use crate::screen::{millis, told};
 use pico_core::note::{Gone, Note, Request};
+use pico_core::routing::Place;
 use tracing::{error, info, warn};
 
 /// An event of the log. Nothing is formatted that is not logged.
@@ -65,7 +66,19 @@ pub(crate) fn event(note: &Note) {
 }
 
 fn request_event(request: &Request) {
-    let Request { id, endpoint, method, path, status, reason, bytes_in, bytes_out, took } = request;
+    let Request {
+        id,
+        endpoint,
+        method,
+        path,
+        status,
+        reason,
+        bytes_in,
+        bytes_out,
+        first,
+        took,
+        upstream,
+    } = request;
     info!(
         target: REQUEST,
         request_id = %id,
@@ -76,9 +89,19 @@ fn request_event(request: &Request) {
         code = reason.map(|reason| reason.told().code),
         bytes_in,
         bytes_out,
+        first_ms = first.map(millis),
         took_ms = millis(*took),
+        upstream = upstream.map(place),
         "request"
     );
+}
+
+/// A place as the status API names it: a tunnel by its ID, another node by its boot.
+fn place(place: Place) -> String {
+    match place {
+        Place::Tunnel { worker, conn } => format!("tunnel {}-{}", worker.0, conn.number()),
+        Place::Node(boot) => format!("node {:016x}", boot.0),
+    }
 }
 
 const REQUEST: &str = Part::Request.name();

@@ -257,6 +257,7 @@ impl Proxy {
         match (asked, place) {
             (Some((exchange, failed)), Some(place)) => {
                 exchange.call = Call::Live(place, failed.is_some());
+                exchange.log.upstream = Some(place);
                 self.forward_body();
             }
             (Some((exchange, failed)), None) => {
