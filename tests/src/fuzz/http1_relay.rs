@@ -1,11 +1,12 @@
 //! What a proxy understands of a request, and what the next server understands of what the proxy
 //! sends on, must be the same: otherwise requests can be smuggled.
 
-use super::http1_text;
+use super::{http1_answer, http1_text};
 use crate::choices::Choices;
+use crate::model::http::Field;
 use bytes::BytesMut;
 use http::Method;
-use pico_core::head::{RequestHead, valid_name, valid_target, valid_value};
+use pico_core::head::{Fields, RequestHead, valid_name, valid_target, valid_value};
 use pico_core::http1::{client, rules, server};
 use pico_core::{Instant, Limits, Machine as _};
 use std::sync::Arc;
@@ -21,14 +22,15 @@ struct Understood {
     body: Vec<u8>,
     /// Whether the body came to its end.
     whole: bool,
-    trailers: Vec<(Vec<u8>, Vec<u8>)>,
+    trailers: Vec<Field>,
 }
 
-/// Relays the first request in `data`, or in the text that it stands for: no request begins with
-/// a control byte.
+/// Relays the first request in `data`, or in the text that it stands for, or an answer: no request
+/// begins with a control byte.
 pub(super) fn relay(data: &[u8]) {
     match data.split_first() {
-        Some((0..b' ', rest)) => {
+        Some((kind @ 0x18..b' ', rest)) => http1_answer::relay(*kind, rest),
+        Some((0..0x18, rest)) => {
             let mut choices = Choices::new(rest);
             let mut text = Vec::new();
             while !choices.is_empty() && text.len() < 4096 {
@@ -56,9 +58,26 @@ fn relay_text(data: &[u8]) {
     assert_eq!(first.head.method, second.head.method, "{}", shown());
     assert_eq!(first.head.target(), second.head.target(), "{}", shown());
     assert_eq!(first.upgrade, second.upgrade, "{}", shown());
+    let [mut old, new] = [&first, &second].map(|one| end_to_end(&one.head.fields, one.upgrade));
+    if first.head.fields.get("host").is_none() {
+        old.push((b"Host".to_vec(), b"service.example".to_vec()));
+    }
+    assert_eq!(old, new, "{}", shown());
     assert_eq!(first.body, second.body, "{}", shown());
     assert_eq!(first.whole, second.whole, "{}", shown());
     assert_eq!(first.trailers, second.trailers, "{}", shown());
+}
+
+/// The fields that are for whoever is at the end, but for the length of the body.
+pub(super) fn end_to_end(fields: &Fields, upgrade: bool) -> Vec<Field> {
+    let mut fields = fields.clone();
+    rules::strip_hop_by_hop(&mut fields, upgrade);
+    fields.retain(|name, _| !name.eq_ignore_ascii_case(b"content-length"));
+    pairs(&fields)
+}
+
+pub(super) fn pairs(fields: &Fields) -> Vec<Field> {
+    fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect()
 }
 
 /// What a server makes of the first request in `bytes`, which come at once or in two pieces.
@@ -89,8 +108,7 @@ fn understand(bytes: &[u8], cut: Option<usize>) -> Option<Understood> {
                 }
                 (server::Action::Trailers(mut fields), Some(request)) => {
                     rules::strip_trailers(&mut fields);
-                    let pairs = fields.iter().map(|(name, value)| (name.to_vec(), value.to_vec()));
-                    request.trailers = pairs.collect();
+                    request.trailers = pairs(&fields);
                     request.whole = true;
                 }
                 (server::Action::Closed(_) | server::Action::Malformed(_), _) => break,
@@ -119,7 +137,7 @@ fn forward(request: &Understood) -> Vec<u8> {
         machine.handle(NOW, client::Input::Data { bytes, end: last });
     }
     if !request.trailers.is_empty() {
-        let mut fields = pico_core::head::Fields::new();
+        let mut fields = Fields::new();
         for (name, value) in &request.trailers {
             fields.push(name, value);
         }

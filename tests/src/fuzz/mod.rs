@@ -4,6 +4,7 @@
 mod chain;
 mod endpoint;
 mod gossip;
+mod http1_answer;
 mod http1_client;
 mod http1_relay;
 mod http1_server;
@@ -83,7 +84,8 @@ pub fn http1_model(data: &[u8]) {
     model::http::against::read(data);
 }
 
-/// The bytes are what a client sends: what is forwarded of it means the same to the next server.
+/// The bytes are what a client sends, or a service: what is forwarded of it means the same to the
+/// next one.
 pub fn http1_relay(data: &[u8]) {
     http1_relay::relay(data);
 }
