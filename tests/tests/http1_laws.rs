@@ -6,7 +6,7 @@ use bytes::BytesMut;
 use http1_kit::{Conn, Rig, data, fields, response};
 use pico_core::http1::rules::strip_hop_by_hop;
 use pico_core::http1::{client, server};
-use pico_core::{Instant, Machine as _, Reason};
+use pico_core::{Instant, Limits, Machine as _, Reason};
 use proptest::prelude::*;
 use std::time::Duration;
 
@@ -489,5 +489,48 @@ fn a_request_that_is_broken_off_never_looks_complete() {
             let lost = server::Action::Canceled(Reason::Canceled);
             assert!(actions.contains(&lost), "{list:?} {given}: {actions:?}");
         }
+    }
+}
+
+/// Whether a client that sent `parts`, of which some is malformed, and was told so, has sent as
+/// much as is thrown away at most.
+fn is_closed(parts: &[&[u8]]) -> bool {
+    let mut rig = Rig::server_with(Limits {
+        chunk_line_bytes: 8,
+        head_bytes: 100,
+        linger_bytes: 40,
+        ..Limits::default()
+    });
+    rig.feed("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    rig.input(server::Input::Credit(1000));
+    let mut closed = false;
+    for part in parts {
+        rig.feed(part);
+        for action in rig.actions() {
+            if matches!(action, server::Action::Malformed(_)) {
+                rig.respond(400, &[], true);
+                rig.out();
+            }
+            closed |= matches!(action, server::Action::Closed(_));
+        }
+        closed |= rig.actions().iter().any(|action| matches!(action, server::Action::Closed(_)));
+    }
+    closed
+}
+
+#[test]
+fn how_much_is_thrown_away_behind_a_flaw_does_not_depend_on_the_pieces() {
+    let flaws =
+        ["5\r\nhello\r\x01", "x\r\n", "5 \r\n", "000000000", "0\r\na: b\n", "0\r\nab\r\n\r\n"];
+    for flaw in flaws {
+        let mut seen = [false; 2];
+        for more in 0..60 {
+            let text = format!("{flaw}{}", "y".repeat(more));
+            let whole = is_closed(&[text.as_bytes()]);
+            let bytes: Vec<&[u8]> = text.as_bytes().chunks(1).collect();
+            assert_eq!(whole, is_closed(&bytes), "{text:?}");
+            seen[usize::from(whole)] = true;
+        }
+        assert_eq!(seen, [true; 2], "{flaw:?}");
     }
 }

@@ -108,9 +108,20 @@ impl Chunks {
             match step {
                 Ok(Some(stage)) => self.stage = stage,
                 Ok(None) => return Found::Nothing,
-                Err(flaw) => return Found::Bad(flaw),
+                Err(flaw) => return self.bad(input, flaw),
             }
         }
+    }
+
+    /// Gives back what has come of the line or section with the flaw: what is left of the input
+    /// then begins at the same byte, however it was cut.
+    fn bad(&mut self, input: &mut BytesMut, flaw: Flaw) -> Found {
+        let mut rest = core::mem::take(&mut self.partial);
+        if !rest.is_empty() {
+            rest.extend_from_slice(input);
+            *input = rest;
+        }
+        Found::Bad(flaw)
     }
 
     fn size_line(&mut self, input: &mut BytesMut, limits: &Limits) -> Result<Option<Stage>, Flaw> {
@@ -124,19 +135,21 @@ impl Chunks {
             input.clear();
             return Ok(None);
         };
-        let size = if self.partial.is_empty() {
-            parse_size(within.get(..end).unwrap_or(&[]))
+        let line = within.get(..end).unwrap_or(&[]);
+        let had = self.partial.len();
+        let size = if had == 0 {
+            parse_size(line)
         } else {
-            self.partial.extend_from_slice(within.get(..end).unwrap_or(&[]));
+            self.partial.extend_from_slice(line);
             parse_size(&self.partial)
+        };
+        let Some(size) = size else {
+            self.partial.truncate(had);
+            return Err(Flaw::Malformed);
         };
         self.partial.clear();
         input.advance(end + 1);
-        match size {
-            Some(0) => Ok(Some(Stage::Trailers)),
-            Some(size) => Ok(Some(Stage::Payload(size))),
-            None => Err(Flaw::Malformed),
-        }
+        Ok(Some(if size == 0 { Stage::Trailers } else { Stage::Payload(size) }))
     }
 
     fn payload_end(&mut self, input: &mut BytesMut) -> Result<Option<Stage>, Flaw> {
@@ -171,7 +184,10 @@ impl Chunks {
                 input.advance(more);
                 return Found::Nothing;
             }
-            Err(flaw) => return Found::Bad(flaw),
+            Err(flaw) => {
+                self.partial.truncate(had);
+                return self.bad(input, flaw);
+            }
         };
         input.advance(end - had);
         let mut section = core::mem::take(&mut self.partial);
