@@ -2,7 +2,7 @@
 //! on, must be the same: otherwise an answer is taken for another request's, or a cut one for a
 //! whole one.
 
-use super::http1_relay::{end_to_end, pairs};
+use super::http1_relay::{end_to_end, pairs, wide};
 use super::http1_text;
 use crate::choices::Choices;
 use crate::model::http::Field;
@@ -45,16 +45,17 @@ pub(super) fn relay(kind: u8, data: &[u8]) {
 }
 
 fn relay_text(method: &Method, text: &[u8], fin: bool) {
-    let first = understand(method, text, fin, None);
+    let limits = Limits::default();
+    let first = understand(method, text, fin, None, limits.clone());
     let half = text.len() / 2;
-    assert_eq!(first, understand(method, text, fin, Some(half)), "cut at {half}");
+    assert_eq!(first, understand(method, text, fin, Some(half), limits), "cut at {half}");
     for head in &first.heads {
         for (name, value) in head.fields.iter() {
             assert!(valid_name(name) && valid_value(value), "a field in {head:?}");
         }
     }
     let (bytes, finished) = forward(method, &first);
-    let second = understand(method, &bytes, finished, None);
+    let second = understand(method, &bytes, finished, None, wide());
     let shown = || format!("{first:?}\nwas sent as {}, FIN {finished}", bytes.escape_ascii());
     assert_eq!(first.heads.len(), second.heads.len(), "{}", shown());
     for (first, second) in first.heads.iter().zip(&second.heads) {
@@ -69,8 +70,14 @@ fn relay_text(method: &Method, text: &[u8], fin: bool) {
 }
 
 /// What a client makes of the answer in `text`, which comes at once or in two pieces.
-fn understand(method: &Method, text: &[u8], fin: bool, cut: Option<usize>) -> Understood {
-    let mut machine = client::Machine::new(NOW, Arc::new(Limits::default()));
+fn understand(
+    method: &Method,
+    text: &[u8],
+    fin: bool,
+    cut: Option<usize>,
+    limits: Limits,
+) -> Understood {
+    let mut machine = client::Machine::new(NOW, Arc::new(limits));
     let mut fields = Fields::new();
     fields.push(b"Host", b"a");
     let head = RequestHead::new(method.clone(), b"/", fields);
