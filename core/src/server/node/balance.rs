@@ -20,14 +20,23 @@ pub(super) struct Balance {
     others: BTreeMap<Boot, u64>,
     /// Tunnels of each worker.
     tunnels: Vec<u64>,
-    /// How many were asked to leave when, as long as they may be on their way.
-    leaving: VecDeque<(Instant, u64)>,
+    /// Who was asked to leave, as long as they may be on their way.
+    leaving: VecDeque<Asked>,
     /// The fewest that this node has held since it has too many, and how many should have left
-    /// since: if those come back, nothing is gained by asking more.
+    /// without making them fewer: if those come back, nothing is gained by asking more.
     fewest: u64,
     in_vain: u64,
     next: Option<Instant>,
     dice: Dice,
+}
+
+/// Upstreams that were asked to leave.
+#[derive(Clone, Copy, Debug)]
+struct Asked {
+    when: Instant,
+    count: u64,
+    /// The fewest that the node had held by then.
+    fewest: u64,
 }
 
 /// Upstreams that should move.
@@ -113,50 +122,58 @@ impl Balance {
             return None;
         }
         self.next = Some(now + EVERY);
-        let gone = |(asked, _): &mut (Instant, u64)| *asked + MOVES_WITHIN <= now;
-        while let Some((_, count)) = self.leaving.pop_front_if(gone) {
-            self.in_vain += count;
-        }
         let held = others.map(|boot| self.others.get(&boot).copied().unwrap_or(0));
         let (nodes, all) = held.fold((1, self.own), |(nodes, all), held| (nodes + 1, all + held));
         let share = all.div_ceil(nodes);
         let threshold = self.settings.threshold_permille?;
         let most = (share + permille(share, threshold)).max(self.settings.least);
-        let moving: u64 = self.leaving.iter().map(|(_, count)| count).sum();
-        let surplus = self.own.saturating_sub(moving).saturating_sub(most);
-        let count = surplus.min(permille(self.own, self.settings.rate_permille).max(1));
-        if nodes < 2 || self.own <= most {
+        let too_many = nodes > 1 && self.own > most;
+        if !too_many {
             (self.fewest, self.in_vain) = (u64::MAX, 0);
+        } else if self.own < self.fewest {
+            (self.fewest, self.in_vain) = (self.own, 0);
+        }
+        let gone = |asked: &mut Asked| asked.when + MOVES_WITHIN <= now;
+        while let Some(asked) = self.leaving.pop_front_if(gone) {
+            // They have left, most likely, if it has held fewer since.
+            self.in_vain += if self.fewest < asked.fewest { 0 } else { asked.count };
+        }
+        if !too_many {
             return None;
         }
-        if self.own < self.fewest {
-            (self.fewest, self.in_vain) = (self.own, 0);
-        } else if self.in_vain >= IN_VAIN_MAX {
+        if self.in_vain >= IN_VAIN_MAX {
             (self.fewest, self.in_vain) = (u64::MAX, 0);
             self.next = Some(now + PAUSE);
             return None;
         }
+        let moving: u64 = self.leaving.iter().map(|asked| asked.count).sum();
+        let surplus = self.own.saturating_sub(moving).saturating_sub(most);
+        let count = surplus.min(permille(self.own, self.settings.rate_permille).max(1));
         if count == 0 {
             return None;
         }
         let begins = self.leaving.is_empty();
-        self.leaving.push_back((now, count));
+        self.leaving.push_back(Asked { when: now, count, fewest: self.fewest });
         Some(Surplus { workers: self.deal(count), held: self.own, share, begins })
     }
 
-    /// Draws the workers that have to part with something, in proportion to what they hold.
+    /// Draws the workers that have to part with something, in proportion to what they hold: as if
+    /// tunnels were drawn, each once.
     fn deal(&mut self, count: u64) -> Vec<u64> {
-        let total: u64 = self.tunnels.iter().sum();
-        let mut dealt = alloc::vec![0; self.tunnels.len()];
+        let mut left = self.tunnels.clone();
+        let mut total: u64 = left.iter().sum();
+        let mut dealt = alloc::vec![0; left.len()];
         for _ in 0..count.min(total) {
             let mut at = self.dice.below(total);
-            for (held, dealt) in self.tunnels.iter().zip(&mut dealt) {
-                if at < *held {
+            for (left, dealt) in left.iter_mut().zip(&mut dealt) {
+                if at < *left {
+                    *left -= 1;
                     *dealt += 1;
                     break;
                 }
-                at -= held;
+                at -= *left;
             }
+            total -= 1;
         }
         dealt
     }
@@ -200,6 +217,9 @@ const MOVES_WITHIN: Duration = Duration::from_secs(10);
 const IN_VAIN_MAX: u64 = 32;
 /// For how long nobody is asked then.
 const PAUSE: Duration = Duration::from_mins(10);
+
+#[cfg(test)]
+mod laws;
 
 #[cfg(test)]
 mod tests {
