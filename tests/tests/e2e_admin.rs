@@ -135,7 +135,7 @@ fn each_request_is_one_line_of_the_log_that_hides_what_may_be_secret(on: Pair) {
     let _agent = Agent::start(on.agent, &server, "web", &service.target());
     let mut client = server.client();
     client.head("POST", "/?key=hush", "web", "authorization: hush\r\ncontent-length: 5\r\n");
-    client.send("hush!").unwrap();
+    client.send("hush!").expect("the server takes a body");
     assert_eq!(client.response("POST").text(), "one");
     client.call("GET", "/", "nobody", "");
     let tunnels = json(server.admin, "/status/tunnels");
@@ -149,7 +149,7 @@ fn each_request_is_one_line_of_the_log_that_hides_what_may_be_secret(on: Pair) {
     assert_eq!((&good["method"], &good["path"]), (&"POST".into(), &"/".into()));
     assert_eq!((&good["status"], good.get("code")), (&200.into(), None));
     assert_eq!((&good["bytes_in"], &good["bytes_out"]), (&5.into(), &3.into()));
-    let tunnel = tunnels["tunnels"][0]["id"].as_str().unwrap();
+    let tunnel = tunnels["tunnels"][0]["id"].as_str().expect("it has an ID");
     assert_eq!(good["upstream"], format!("tunnel {tunnel}"), "{tunnels}");
     assert!(good["first_ms"].as_u64() <= good["took_ms"].as_u64(), "{good}");
     assert!(good["request_id"].as_str().is_some_and(|id| !id.is_empty()));
