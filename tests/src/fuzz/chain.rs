@@ -5,7 +5,7 @@ use super::http1_text;
 use crate::actors::wire::{Event, Reader};
 use crate::chain::{Answer, Chain, Played, Say, Speech, Transcript};
 use crate::choices::Choices;
-use crate::model::http::{carried, requests};
+use crate::model::http::{Field, carried, requests};
 use core::time::Duration;
 use pico_core::Limits;
 
@@ -55,23 +55,23 @@ fn compare_requests(said: &[u8], played: &Played) -> Result<(), String> {
     let asked = requests(said, &limits()).messages;
     let read = |heard: &Transcript| requests(&heard.bytes, &limits()).messages.into_iter();
     let mut heard: Vec<_> = played.service.iter().map(read).collect();
-    let mut next: usize = 0;
-    let mut upgraded = false;
+    let (mut next, mut upgraded): (usize, bool) = (0, false);
+    let mut last = None;
     for (_, conn) in &played.requests {
         let served = heard[*conn].next().ok_or("a request that one reads and another does not")?;
         let same = |at: usize| asked.get(at).map(|asked| carried::request(asked, &served));
-        // Those that Pico answers itself are skipped. What nothing has come of may be sent once
-        // more on another connection.
-        let again = next.checked_sub(1).filter(|at| same(*at) == Some(Ok(())));
-        let found = (next..asked.len()).find(|at| same(*at) == Some(Ok(())));
-        match (found, again) {
-            (Some(at), _) => next = at + 1,
-            (None, Some(_)) => {}
-            (None, None) => {
-                let why = same(next).map_or("nobody asked".into(), |same| format!("{same:?}"));
-                return Err(format!("the service heard what was not asked: {why}"));
-            }
-        }
+        // What nothing has come of may be sent once more, under the same ID, on another
+        // connection. Those that Pico answers itself are skipped.
+        let name = |(name, _): &&Field| name == b"X-Request-Id";
+        let id = served.fields.iter().find(name).cloned();
+        let again = id == last;
+        let from = if again { next.saturating_sub(1) } else { next };
+        let until = if again { next } else { asked.len() };
+        let Some(at) = (from..until).find(|at| same(*at) == Some(Ok(()))) else {
+            let why = same(from).map_or("nobody asked".into(), |same| format!("{same:?}"));
+            return Err(format!("the service heard what was not asked: {why}"));
+        };
+        (next, last) = (at + 1, id);
         upgraded |= served.upgrade;
     }
     // What follows an upgrade is no request, and nothing else is left.
