@@ -110,7 +110,7 @@ impl Machine {
         let answer = said.and_then(|bytes| self.open(bytes)).filter(|(boot, _)| meant(*boot));
         if let Consult::Fetch(boot) = why {
             let messages = answer.map(|(_, messages)| messages.filter_map(Result::ok).collect());
-            return self.fetch_heard(of, boot, messages);
+            return self.fetch_heard(ask, boot, messages);
         }
         let Some((of, messages)) = answer else {
             if why == Consult::Join {

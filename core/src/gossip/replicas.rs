@@ -7,7 +7,7 @@ use super::machine::{Action, Key, Machine};
 use super::table::Table;
 use super::view::Lag;
 use super::wire::Message;
-use crate::id::Boot;
+use crate::id::{AskId, Boot};
 use crate::routing::EndpointId;
 use crate::time::Instant;
 use alloc::collections::{BTreeMap, BTreeSet};
@@ -44,6 +44,8 @@ pub(super) struct Fetching {
     fetch: Fetch,
     /// Who sends it.
     from: Boot,
+    /// The question that is open: an answer to any other belongs to a snapshot that was dropped.
+    ask: Option<AskId>,
 }
 
 impl Default for Replicas {
@@ -258,13 +260,13 @@ impl Machine {
             return;
         }
         let fetch = Fetch::new(FetchLimits::default());
-        self.replicas.fetches.insert(boot, Fetching { fetch, from: from.boot });
+        self.replicas.fetches.insert(boot, Fetching { fetch, from: from.boot, ask: None });
         self.fetch_on(boot);
     }
 
     /// Asks for the next piece of a snapshot, or puts it in place.
     fn fetch_on(&mut self, boot: Boot) {
-        let Some(Fetching { fetch, from }) = self.replicas.fetches.get(&boot) else { return };
+        let Some(Fetching { fetch, from, .. }) = self.replicas.fetches.get(&boot) else { return };
         let from = *from;
         let message = match fetch.next() {
             Ok(Step::Page { after }) => Message::PageWant { boot, after: after.cloned() },
@@ -277,15 +279,20 @@ impl Machine {
         };
         let mut letter = self.letter(from, None);
         self.say(&mut letter, &message);
-        if self.consult(letter, Consult::Fetch(boot)).is_none() {
-            self.replicas.fetches.remove(&boot);
+        match self.consult(letter, Consult::Fetch(boot)) {
+            None => drop(self.replicas.fetches.remove(&boot)),
+            ask => {
+                if let Some(fetching) = self.replicas.fetches.get_mut(&boot) {
+                    fetching.ask = ask;
+                }
+            }
         }
     }
 
     /// A piece of a snapshot has come, or nothing has.
-    pub(super) fn fetch_heard(&mut self, from: Boot, boot: Boot, messages: Option<Vec<Message>>) {
+    pub(super) fn fetch_heard(&mut self, ask: AskId, boot: Boot, messages: Option<Vec<Message>>) {
         let Some(fetching) = self.replicas.fetches.get_mut(&boot) else { return };
-        if fetching.from != from {
+        if fetching.ask != Some(ask) {
             return;
         }
         let mut came = false;
@@ -378,41 +385,99 @@ pub(super) const FETCHES: usize = 2;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Machine as _;
+    use crate::gossip::machine::Input;
     use crate::gossip::{Member, NodeId, Pace, Settings, State};
     use crate::seed::Seed;
 
-    #[test]
-    fn of_a_member_that_serves_too_much_no_more_is_heard() {
-        let member = Member {
-            boot: Boot(2),
-            generation: 1,
-            incarnation: 0,
-            state: State::Alive,
-            addr: ([10, 0, 0, 2], 8003).into(),
-            versions: (1, 1),
-            id: NodeId::parse(b"two").unwrap(),
-            notes: Vec::new(),
-        };
-        let settings = Settings {
+    fn settings(number: u8) -> Settings {
+        Settings {
             cluster: "pico".into(),
             keys: crate::gossip::Ring::default(),
-            boot: Boot(1),
+            boot: Boot(number.into()),
             generation: 1,
-            id: NodeId::parse(b"one").unwrap(),
-            addr: ([10, 0, 0, 1], 8003).into(),
+            id: NodeId::parse(alloc::format!("node-{number}").as_bytes()).unwrap(),
+            addr: ([10, 0, 0, number], 8003).into(),
             notes: Vec::new(),
             pace: Pace::default(),
-        };
-        let mut machine = Machine::new(Instant::ZERO, settings, &Seed::from_u64(1));
+        }
+    }
+
+    fn member(number: u8) -> Member {
+        let Settings { boot, generation, id, addr, notes, .. } = settings(number);
+        let (incarnation, state, versions) = (0, State::Alive, (1, 1));
+        Member { boot, generation, incarnation, state, addr, versions, id, notes }
+    }
+
+    fn machine(number: u8) -> Machine {
+        Machine::new(Instant::ZERO, settings(number), &Seed::from_u64(1))
+    }
+
+    fn op(name: &str) -> Op {
+        Op { endpoint: name.parse().unwrap(), weight: 1 }
+    }
+
+    #[test]
+    fn of_a_member_that_serves_too_much_no_more_is_heard() {
+        let mut machine = machine(1);
         machine.replicas.entries_max = 10;
-        machine.learn(&member);
+        machine.learn(&member(2));
         let from = Source { boot: Boot(2), addr: None, ours: true };
         for first in 1..100 {
-            let endpoint = alloc::format!("endpoint-{first}").parse().unwrap();
             let mut reply = machine.letter(Boot(2), None);
-            let op = Op { endpoint, weight: 1 };
+            let op = op(&alloc::format!("endpoint-{first}"));
             machine.heard_ops(from, Boot(2), first, alloc::vec![op], &mut reply);
         }
         assert_eq!(machine.directory(Boot(2)).unwrap().len(), 10);
+    }
+
+    /// The last question of a machine by a consultation.
+    fn asked(machine: &mut Machine) -> AskId {
+        let all = core::iter::from_fn(|| machine.poll());
+        let asks = all.filter_map(|action| match action {
+            Action::Consult { ask, .. } => Some(ask),
+            Action::Datagram { .. }
+            | Action::Answer { .. }
+            | Action::Member { .. }
+            | Action::Serves { .. }
+            | Action::Ready { .. }
+            | Action::Namesake(_)
+            | Action::Unopened(_)
+            | Action::Missed { .. }
+            | Action::Left => None,
+        });
+        asks.last().expect("it has asked")
+    }
+
+    /// The third node answers with a page of the second one's log.
+    fn answer(machine: &mut Machine, ask: AskId, names: &[&str], last: bool) {
+        let mut third = super::tests::machine(3);
+        let mut letter = third.letter(Boot(1), None);
+        let entries = names.iter().map(|name| op(name)).collect();
+        third.say(&mut letter, &Message::Page { boot: Boot(2), head: 100, last, entries });
+        let answer = Some(letter.into_bytes().freeze());
+        machine.handle(Instant::ZERO, Input::Answered { ask, answer });
+    }
+
+    #[test]
+    fn an_answer_to_a_snapshot_that_was_dropped_is_no_part_of_the_next_one() {
+        let mut machine = machine(1);
+        [2, 3].map(|number| machine.learn(&member(number)));
+        let [second, third] =
+            [2, 3].map(|number| Source { boot: Boot(number), addr: None, ours: true });
+        machine.fetch(third, Boot(2), 100);
+        let first_page = asked(&mut machine);
+        answer(&mut machine, first_page, &["a", "b"], false);
+        let second_page = asked(&mut machine);
+        // The writer itself says more, so the snapshot is not needed; and then it is, after all.
+        let mut reply = machine.letter(Boot(2), None);
+        machine.heard_ops(second, Boot(2), 1, alloc::vec![op("a")], &mut reply);
+        machine.fetch(third, Boot(2), 100);
+        let first_page = asked(&mut machine);
+        answer(&mut machine, second_page, &["c"], true);
+        let known = |machine: &Machine| machine.directory(Boot(2)).unwrap().len();
+        assert_eq!(known(&machine), 1, "what is behind the first page is not all there is");
+        answer(&mut machine, first_page, &["a", "b", "c"], true);
+        assert_eq!(known(&machine), 3);
     }
 }
