@@ -100,6 +100,8 @@ pub(super) enum Event {
     /// What this socket sent is sent again, since then, after such a wait.
     Retry(Socket, Instant, Duration),
     GiveUp(Socket),
+    /// It is looked whether this socket's peer is still there, after so many questions.
+    LookAfter(Socket, u32),
     /// A SYN is sent again.
     Dial(Dialling),
     Knock(Dialling),
@@ -393,6 +395,7 @@ impl World {
                 }
             }
             Event::Retry(socket, since, wait) => net.retry(now, (socket, since, wait), events),
+            Event::LookAfter(socket, asked) => net.look_after(now, (socket, asked), events),
             Event::GiveUp(socket) => net.give_up(now, socket, events),
             Event::Dial(dialling) => {
                 let knocked = net.try_dial(now, dialling, events);

@@ -204,10 +204,13 @@ pub(crate) struct Stage {
     pub(crate) world: World,
     pub(crate) left: SeatId,
     pub(crate) right: SeatId,
+    door: SocketAddr,
 }
 
 pub(crate) const LEFT: Member = Member { role: Role::Client, at: 0 };
 pub(crate) const RIGHT: Member = Member { role: Role::Service, at: 0 };
+/// Whose system asks silent peers whether they are there.
+pub(crate) const NODE: Member = Member { role: Role::Node, at: 0 };
 
 /// A case whose links take a millisecond and do nothing odd.
 pub(crate) fn calm() -> Case {
@@ -226,9 +229,19 @@ impl Stage {
     }
 
     pub(crate) fn traced(case: &Case, trace: Trace) -> Self {
+        Self::between(case, trace, RIGHT)
+    }
+
+    /// With a node on the right.
+    pub(crate) fn of_node(case: &Case) -> Self {
+        Self::between(case, Trace::default(), NODE)
+    }
+
+    fn between(case: &Case, trace: Trace, right: Member) -> Self {
         let mut world = World::new(case, trace);
-        let [left, right] = [LEFT, RIGHT].map(|member| seat(&mut world, member));
-        Self { world, left, right }
+        let door = door(right);
+        let [left, right] = [LEFT, right].map(|member| seat(&mut world, member));
+        Self { world, left, right, door }
     }
 
     pub(crate) fn left(&mut self) -> &mut Puppet {
@@ -267,7 +280,8 @@ impl Stage {
     /// A stream from left to right, as both hold it.
     pub(crate) fn connect(&mut self) -> (ConnId, ConnId) {
         let before = self.see(self.right).conns();
-        let near = self.left().dial(door(RIGHT));
+        let door = self.door;
+        let near = self.left().dial(door);
         self.when(|stage| {
             let accepted = stage.see(stage.right).conns().len() > before.len();
             accepted && stage.see(stage.left).has(&Saw::Connected(near))

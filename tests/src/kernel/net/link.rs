@@ -31,6 +31,8 @@ pub(super) struct Link {
     /// It takes a place in a door's queue.
     pub(super) queued: bool,
     pub(super) hit: bool,
+    /// For questions whether the peer is there.
+    pub(super) questions: Lots,
 }
 
 #[derive(Debug)]
@@ -60,6 +62,8 @@ pub(super) struct Flow {
     pub(super) edge: u64,
     pub(super) edges: VecDeque<(Instant, u64)>,
     pub(super) flights: VecDeque<Flight>,
+    /// When the reader last had anything of the writer: bytes, or word that its own have come.
+    pub(super) heard: Instant,
     /// When the last of them lands.
     pub(super) last: Instant,
     /// What the reader's socket holds.
@@ -116,6 +120,7 @@ impl Link {
         mut lots: Lots,
         window_max: usize,
     ) -> Self {
+        let questions = lots.fork(QUESTIONS);
         let end = |process| End { process, owner: None, open: true, aborted: false, broken: None };
         let mut flow = |path, hits| {
             let window = 1 + lots.piece(window_max).max(window_max / 4) as u64;
@@ -128,6 +133,7 @@ impl Link {
                 edge: window,
                 edges: VecDeque::new(),
                 flights: VecDeque::new(),
+                heard: now,
                 last: now,
                 arrived: VecDeque::new(),
                 held: 0,
@@ -155,6 +161,7 @@ impl Link {
             cause: 0,
             queued: false,
             hit: false,
+            questions,
         }
     }
 
@@ -335,6 +342,8 @@ pub(super) fn narrow(bytes: u64) -> usize {
     usize::try_from(bytes).unwrap_or(usize::MAX)
 }
 
+/// What is drawn for questions is drawn apart.
+const QUESTIONS: u64 = 1;
 /// Bytes of one packet.
 const SEGMENT: usize = 1400;
 /// The first wait before a segment is sent again; doubles each time.

@@ -1,5 +1,6 @@
 //! The net between the hosts: ways that lose, delay and cut, streams and datagrams on them, names.
 
+mod alive;
 mod datagram;
 mod door;
 mod life;
@@ -82,6 +83,8 @@ struct Host {
     sides: Vec<Sides>,
     /// It has power.
     on: bool,
+    /// Its system asks peers of connections that it accepted whether they are there.
+    asks: bool,
     dials: u64,
     port: u16,
     fates: BTreeMap<u64, Fate>,
@@ -121,6 +124,7 @@ impl Net {
             zone: plan.zone(member),
             sides: plan.sides(member),
             on: true,
+            asks: Self::asks(member.role),
             dials: 0,
             port: 0,
             fates: plan.fates(member),

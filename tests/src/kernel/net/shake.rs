@@ -148,6 +148,7 @@ impl Net {
             return events.add(at, Event::Refuse(Dialling(key)));
         }
         let link = self.make_link(now, key);
+        self.begin_to_look_after(now, link, events);
         events.add(at, Event::Answer(Dialling(key), link));
     }
 

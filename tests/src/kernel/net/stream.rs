@@ -158,7 +158,9 @@ impl Net {
         };
         // What nobody acknowledges has not arrived, as far as its sender knows.
         let mut lots = flow.lots.apart();
-        if self.paths.has_spells(back.path) {
+        if back.silent {
+            flow.doom(depart, socket, events);
+        } else if self.paths.has_spells(back.path) {
             let echo = echo(&self.paths, [flow.path, back.path], land, &mut lots);
             if echo.is_none_or(|at| at.since(depart) > PATIENCE) {
                 flow.doom(depart, socket, events);
@@ -190,7 +192,10 @@ impl Net {
             let edge = flow.read + flow.window;
             let writer = Socket { way: socket.way.other(), ..socket };
             match echo(&self.paths, [flow.path, back.path], now, &mut lots) {
-                Some(at) => flow.grant(now, at, edge),
+                Some(at) => {
+                    flow.grant(now, at, edge);
+                    back.be_heard(at);
+                }
                 None => flow.doom(now, writer, events),
             }
             if flow.blocked {
@@ -320,7 +325,7 @@ impl Net {
         let (end, owner) = (link.end(far), link.end(far).owner);
         let (open, aborted) = (end.open && end.broken.is_none(), end.aborted);
         let on = self.hosts[end.process.0].on;
-        let flow = link.flow_mut(socket.way);
+        let (flow, back) = link.both_ways(socket.way);
         let mut landed = Landed::Nothing;
         while let Some(flight) = flow.flights.pop_front_if(|flight| flight.land <= now) {
             let Flight { leave, what, cause, .. } = flight;
@@ -342,6 +347,8 @@ impl Net {
                 landed = Landed::Poke(seat, conn);
             }
             flow.cause = cause;
+            flow.heard = now;
+            back.be_heard(now);
             match what {
                 Segment::Open => return self.admit(now, socket, cause, events),
                 Segment::Bytes(bytes) => {
