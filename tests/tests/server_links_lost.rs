@@ -364,6 +364,23 @@ fn a_node_that_drains_serves_what_it_has_and_is_called_no_more() {
 }
 
 #[test]
+fn a_node_that_has_said_that_it_leaves_is_asked_in_vain_by_no_request() {
+    let mut c = Cluster::new(&[1, 1, 1]);
+    let (leaving, staying) = (c.agent(1, 0, "a"), c.agent(2, 0, "a"));
+    c.know(0, |peers| peers.get_mut(&boot(2)).unwrap().standing = Standing::Suspect);
+    c.ask(0, 0, POST);
+    c.called(leaving);
+    c.nodes[1].drain();
+    c.pass(Settings::default().drain_delay);
+    // Gossip has yet to say so.
+    c.know(0, |peers| peers.get_mut(&boot(2)).unwrap().standing = Standing::Alive);
+    c.asks(20, POST);
+    assert!(c.idle(leaving) && !c.idle(staying));
+    let calls = c.nodes[0].workers[0].tally().calls;
+    assert_eq!(calls.retried, 0, "{calls:?}");
+}
+
+#[test]
 fn a_node_that_drains_with_nobody_else_to_serve_says_so_through_the_first() {
     let mut c = Cluster::new(&[1, 1]);
     let agent = c.agent(1, 0, "a");

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub enum Verdict {
     /// It was found, by this.
     Killed(String),
-    /// It made this hang.
+    /// This was still running when its time was up, on the clock on the wall.
     Hung(String),
     /// Nothing noticed.
     Survived,
@@ -117,11 +117,12 @@ impl Judges {
 }
 
 impl Verdict {
-    /// Whether the fault was found.
+    /// Whether the fault was found. That something takes longer than it may is no proof: a busy
+    /// machine does that too.
     pub const fn is_found(&self) -> bool {
         match self {
-            Self::Killed(_) | Self::Hung(_) => true,
-            Self::Survived | Self::Invalid(_) => false,
+            Self::Killed(_) => true,
+            Self::Hung(_) | Self::Survived | Self::Invalid(_) => false,
         }
     }
 
@@ -129,7 +130,7 @@ impl Verdict {
     pub const fn word(&self) -> &'static str {
         match self {
             Self::Killed(_) => "killed",
-            Self::Hung(_) => "hung",
+            Self::Hung(_) => "HUNG",
             Self::Survived => "SURVIVED",
             Self::Invalid(_) => "INVALID",
         }
