@@ -5,6 +5,7 @@
 //! invariants held, with 1 if one was broken, and with 2 and one line if it cannot do what it is
 //! asked.
 
+mod attempt;
 mod bench;
 mod choose;
 mod crash;
@@ -50,6 +51,9 @@ enum Command {
     Bench(bench::Bench),
     /// List the scenarios that have names
     Scenarios,
+    /// Play a saved case, and say in one line of JSON how it fails
+    #[command(hide = true)]
+    Try(attempt::Attempt),
 }
 
 /// What all commands know.
@@ -100,6 +104,7 @@ pub fn main(revision: &'static str) -> ExitCode {
         Command::Explain(explain) => explain.carry_out(&context),
         Command::Report(report) => report.carry_out(&context),
         Command::Bench(bench) => bench.carry_out(&context),
+        Command::Try(attempt) => attempt.carry_out(&context),
         Command::Scenarios => run::scenarios(&context),
     };
     match done {

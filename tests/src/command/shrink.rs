@@ -1,10 +1,10 @@
 //! `shrink`: the smallest case that breaks the same invariant.
 
+use super::attempt::Fails;
 use super::choose::Chosen;
 use super::print::Failure;
-use super::{Context, Refusal, Verdict, crash, summary};
-use crate::actors::Client;
-use crate::case::{Case, Role};
+use super::{Context, Refusal, Verdict};
+use crate::case::Case;
 use crate::check::Broken;
 use crate::kernel::Trace;
 use crate::run::Run;
@@ -30,37 +30,59 @@ pub(super) struct Shrink {
 
 impl Shrink {
     pub(super) fn carry_out(self, context: &Context) -> Result<Verdict, Refusal> {
-        crash::watch();
         let (case, words) = self.chosen.case()?;
         let (seed, revision) = (case.seed, context.revision);
-        let failure = Failure { seed, revision, words, verb: "run" };
-        let Some(found) = broken_by(&case, &failure) else {
+        let scratch = Scratch(self.output.with_extension("try"));
+        let found = Fails::of(&case, &scratch.0)?;
+        if found == Fails::Not {
             let why = format!("seed {seed}: all invariants held, so there is nothing to shrink");
             context.say(|| why.clone(), || json!({ "held": true, "seed": seed }))?;
             return Ok(Verdict::Held);
-        };
+        }
         let size = parts(&case);
-        let case = cut_short(case, &found, &failure);
+        let mut refused = None;
         let mut tried = 0;
-        let shrunk = shrink(case, self.budget, |case| {
+        let mut fails = |case: &Case| {
             tried += 1;
             if io::stderr().is_terminal() {
                 // Progress that cannot be shown is no matter.
                 let _ = write!(io::stderr(), "\r{tried} cases tried, {:40}", parts(case));
             }
-            breaks(case, &found, &failure)
-        });
+            match Fails::of(case, &scratch.0) {
+                Ok(fails) => fails.is_like(&found),
+                Err(refusal) => {
+                    refused.get_or_insert(refusal);
+                    false
+                }
+            }
+        };
+        let case = cut_short(case, &found, &mut fails);
+        let shrunk = shrink(case, self.budget, fails);
         if tried > 0 && io::stderr().is_terminal() {
             let _ = writeln!(io::stderr());
         }
+        if let Some(refusal) = refused {
+            return Err(refusal);
+        }
         shrunk.case.save(&self.output)?;
-        let words = super::choose::quoted(&self.output.to_string_lossy());
-        let failure = Failure { words, verb: "replay", ..failure };
-        let (broken, _) = broken_by(&shrunk.case, &failure).unwrap_or(found);
+        let again = super::choose::quoted(&self.output.to_string_lossy());
+        let failure = Failure { seed, revision, words: again, verb: "replay" };
+        let failed = match &found {
+            Fails::Panics { why, place } => Failed::Panic(format!("{why} ({place})")),
+            Fails::Not | Fails::Breaks { .. } => {
+                let run = Run::play(shrunk.case.clone(), Trace::default());
+                let gone = || Refusal::Usage(format!("{words} fails otherwise each time"));
+                Failed::Broken(run.broken().cloned().ok_or_else(gone)?)
+            }
+        };
         let text = || {
             let end = if shrunk.minimal { "nothing smaller was found" } else { "budget used up" };
             let (small, tried) = (parts(&shrunk.case), shrunk.tried);
-            format!("{size} became {small}: {tried} cases tried, {end}\n{}", failure.text(&broken))
+            let failed = match &failed {
+                Failed::Broken(broken) => failure.text(broken),
+                Failed::Panic(why) => failure.panicked(why),
+            };
+            format!("{size} became {small}: {tried} cases tried, {end}\n{failed}")
         };
         let value = || {
             json!({
@@ -69,7 +91,14 @@ impl Shrink {
                 "tried": shrunk.tried,
                 "minimal": shrunk.minimal,
                 "case": shrunk.case,
-                "broken": failure.json(&broken),
+                "broken": match &failed {
+                    Failed::Broken(broken) => Some(failure.json(broken)),
+                    Failed::Panic(_) => None,
+                },
+                "panic": match &failed {
+                    Failed::Broken(_) => None,
+                    Failed::Panic(why) => Some(why),
+                },
             })
         };
         context.say(text, value)?;
@@ -77,33 +106,32 @@ impl Shrink {
     }
 }
 
-/// What broke, and how the request ended in which it did: what ends otherwise is another failure.
-type Found = (Broken, Option<String>);
-
-/// What the case breaks.
-fn broken_by(case: &Case, failure: &Failure) -> Option<Found> {
-    let run = crash::within(failure, || Run::play(case.clone(), Trace::default()));
-    let broken = run.broken()?.clone();
-    let clients = run.cast.of(Role::Client).flat_map(|life| &life.seats);
-    let mut records = clients.flat_map(|seat| run.world.host::<Client>(*seat).records());
-    let record = records.find(|record| Some(record.id) == broken.request);
-    Some((broken, record.map(|record| summary::end(&record.outcome))))
+/// What the smallest case comes to.
+enum Failed {
+    Broken(Broken),
+    Panic(String),
 }
 
-fn breaks(case: &Case, (broken, end): &Found, failure: &Failure) -> bool {
-    let found = broken_by(case, failure);
-    found.is_some_and(|(other, how)| other.invariant == broken.invariant && how == *end)
+/// Where cases lie that are tried; gone in the end.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // It may never have been written.
+        let _ = std::fs::remove_file(&self.0);
+    }
 }
 
 /// Lets the case heal just behind what broke, if it breaks all the same.
-fn cut_short(case: Case, found: &Found, failure: &Failure) -> Case {
-    let end = found.0.at.since(Instant::ZERO).as_secs() + 1;
+fn cut_short(case: Case, found: &Fails, fails: &mut impl FnMut(&Case) -> bool) -> Case {
+    let Fails::Breaks { at, .. } = found else { return case };
+    let end = Instant::from_nanos(*at).since(Instant::ZERO).as_secs() + 1;
     let mut short = case.clone();
     let faults = short.faults.len();
     short.faults.retain(|fault| fault.at().is_none_or(|at| at.0.as_secs() < end));
     let fits = short.set(&format!("heal={end}s")).is_ok();
     let shorter = short.heal < case.heal || short.faults.len() < faults;
-    if fits && shorter && breaks(&short, found, failure) { short } else { case }
+    if fits && shorter && fails(&short) { short } else { case }
 }
 
 /// How large a case is, in words.
