@@ -12,6 +12,7 @@ mod body;
 mod client;
 mod exchange;
 mod heads;
+mod operator;
 mod pace;
 mod plan;
 mod record;
@@ -21,6 +22,7 @@ mod workload;
 
 pub use balancer::{Backend, Balancer, Passage};
 pub use client::Client;
+pub use operator::{Answer, Operator, Question};
 pub use pace::Pace;
 pub use plan::{Abort, Body, Parting, Plan};
 pub use record::{Arrival, End, Outcome, Record, Served, Stray, Watch};

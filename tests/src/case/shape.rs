@@ -29,6 +29,8 @@ pub struct Shape {
     /// Whether a load balancer stands before the nodes. Otherwise clients and agents find them by
     /// name.
     pub balancer: bool,
+    /// Whether an operator asks the admin ports of the nodes, every quarter of a second.
+    pub operator: bool,
     /// How long a balancer goes on sending to a node that has left.
     pub retires_late: Span,
     /// How long a node that was told to stop takes new requests.
@@ -76,6 +78,7 @@ impl Default for Shape {
             zones: 1,
             keys: false,
             balancer: false,
+            operator: false,
             retires_late: Span::secs(3),
             drain_delay: Span::secs(5),
             grace_period: Span::secs(60),
@@ -103,12 +106,14 @@ pub enum Role {
     Client,
     /// The load balancer before the nodes.
     Balancer,
+    /// Who asks the admin ports of the nodes.
+    Operator,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::Node, Self::Agent, Self::Service, Self::Client, Self::Balancer];
+    pub const ALL: [Self; 6] =
+        [Self::Node, Self::Agent, Self::Service, Self::Client, Self::Balancer, Self::Operator];
 
     /// What hosts of this role are called.
     pub const fn name(self) -> &'static str {
@@ -118,6 +123,7 @@ impl Role {
             Self::Service => "service",
             Self::Client => "client",
             Self::Balancer => "balancer",
+            Self::Operator => "operator",
         }
     }
 
@@ -129,6 +135,7 @@ impl Role {
             Self::Service => 3,
             Self::Client => 4,
             Self::Balancer => 5,
+            Self::Operator => 6,
         }
     }
 }
@@ -144,10 +151,15 @@ impl Shape {
     pub fn count(&self, role: Role) -> usize {
         match role {
             Role::Node => self.nodes,
-            Role::Agent | Role::Service | Role::Client | Role::Balancer if self.gossip_only => 0,
+            Role::Agent | Role::Service | Role::Client | Role::Balancer | Role::Operator
+                if self.gossip_only =>
+            {
+                0
+            }
             Role::Agent | Role::Service => self.agents,
             Role::Client => self.clients,
             Role::Balancer => usize::from(self.balancer),
+            Role::Operator => usize::from(self.operator),
         }
     }
 
@@ -189,7 +201,7 @@ impl Member {
     /// Its name: `node-0`, `balancer`.
     pub fn name(self) -> String {
         match self.role {
-            Role::Balancer => self.role.name().to_owned(),
+            Role::Balancer | Role::Operator => self.role.name().to_owned(),
             Role::Node | Role::Agent | Role::Service | Role::Client => {
                 format!("{}-{}", self.role.name(), self.at)
             }

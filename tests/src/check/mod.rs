@@ -15,6 +15,7 @@ pub mod prefix;
 mod quiet;
 mod rest;
 mod returned;
+mod told;
 mod truth;
 
 use crate::actors::Service;
@@ -118,6 +119,7 @@ pub fn judges() -> Vec<Box<dyn Judge>> {
         Box::<isolated::Judge>::default(),
         Box::<quiet::Judge>::default(),
         Box::<returned::Judge>::default(),
+        Box::<told::Judge>::default(),
     ]
 }
 

@@ -73,7 +73,7 @@ fn left(run: &Run, life: &Life) -> Option<(SeatId, String)> {
             let what = format!("{calls} calls, {holds} connections");
             (calls > 0 || holds > 1).then_some((seat, what))
         }
-        Role::Service | Role::Client | Role::Balancer => None,
+        Role::Service | Role::Client | Role::Balancer | Role::Operator => None,
     }
 }
 

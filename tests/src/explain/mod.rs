@@ -145,7 +145,8 @@ fn concerned(run: &Run, broken: &Broken) -> Option<u64> {
             crate::case::Role::Node
             | crate::case::Role::Agent
             | crate::case::Role::Service
-            | crate::case::Role::Balancer => &[],
+            | crate::case::Role::Balancer
+            | crate::case::Role::Operator => &[],
         };
         strays.iter().find(|stray| stray.at == broken.at).and_then(|stray| stray.behind)
     })

@@ -131,7 +131,7 @@ impl Road {
                     self.seats.insert(node);
                 }
             }
-            Role::Agent | Role::Service | Role::Client => {}
+            Role::Agent | Role::Service | Role::Client | Role::Operator => {}
         }
     }
 

@@ -27,7 +27,8 @@ struct Lanes {
 
 impl Lanes {
     fn of(run: &Run) -> Self {
-        let order = [Role::Client, Role::Balancer, Role::Node, Role::Agent, Role::Service];
+        let order =
+            [Role::Operator, Role::Client, Role::Balancer, Role::Node, Role::Agent, Role::Service];
         let mut lanes = Self { names: Vec::new(), of: BTreeMap::new() };
         let hosts = run.case.shape.hosts();
         // An agent's service is drawn beside it.

@@ -1,16 +1,17 @@
 //! Starts processes.
 
 use super::{Life, Run, nodes};
-use crate::actors::{Backend, Balancer, Client, Orders, Served, Service, Target, Watch};
+use crate::actors::{Backend, Balancer, Client, Operator, Orders, Served, Service, Target, Watch};
 use crate::case::{Member, Role};
 use crate::kernel::{Place, ProcessId, SeatId};
 use core::net::SocketAddr;
+use core::time::Duration;
 use pico_core::agent::{self, Agent, HostHeader};
 use pico_core::host::{Address, Port};
 use pico_core::id::WorkerId;
 use pico_core::routing::EndpointId;
 use pico_core::rpc::Identity;
-use pico_core::{Limits, Seed};
+use pico_core::{Instant, Limits, Seed};
 use std::sync::Arc;
 
 /// What agents and clients call the nodes, or the balancer before them.
@@ -46,7 +47,7 @@ impl Run {
             self.world.process(*member);
         }
         // Services are there before agents, and nodes before all.
-        for role in [Role::Node, Role::Balancer, Role::Service, Role::Agent] {
+        for role in [Role::Node, Role::Balancer, Role::Service, Role::Agent, Role::Operator] {
             for member in hosts.iter().filter(|host| host.role == role) {
                 self.boot(*member, Guise::Own);
             }
@@ -71,6 +72,7 @@ impl Run {
             Role::Agent => vec![self.agent_seat(member, process, &name)],
             Role::Service => vec![self.service_seat(member, process, &name, number)],
             Role::Balancer => vec![self.balancer_seat(member, process, &name)],
+            Role::Operator => vec![self.operator_seat(member, process, &name)],
             Role::Client => return,
         };
         let name = if member.role == Role::Node { self.node_name(&name) } else { name };
@@ -135,6 +137,19 @@ impl Run {
         seat
     }
 
+    fn operator_seat(&mut self, _: Member, process: ProcessId, name: &str) -> SeatId {
+        let hosts = self.case.shape.hosts();
+        let nodes = hosts.iter().filter(|host| host.role == Role::Node);
+        let admin = |node: &Member| SocketAddr::new(node.ip(), PORTS[2].1);
+        let nodes: Vec<_> = nodes.map(|node| (admin(node), self.node_name(&node.name()))).collect();
+        let born = self.world.now();
+        let until = Instant::ZERO + self.case.heal.0 + ASKS_AFTER;
+        let place = Place { process, address: Address::Node };
+        self.world.seat(place, name, |seed, now| {
+            Operator::new(Watch::new(now, born), seed, nodes, ASKS_EVERY, until)
+        })
+    }
+
     /// Lets clients begin: with the requests that are made while things go wrong, or with those
     /// that are made afterwards.
     pub(super) fn add_clients(&mut self, late: bool) {
@@ -180,5 +195,8 @@ impl Run {
     }
 }
 
+/// How often an operator asks, and for how long after all has healed.
+const ASKS_EVERY: Duration = Duration::from_millis(250);
+const ASKS_AFTER: Duration = Duration::from_mins(1);
 /// Where services listen.
 const SERVICE: u16 = 3000;

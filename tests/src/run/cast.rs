@@ -43,7 +43,7 @@ impl Life {
     pub fn workers(&self) -> &[SeatId] {
         match self.member.role {
             Role::Node => self.seats.get(1..).unwrap_or_default(),
-            Role::Agent | Role::Service | Role::Client | Role::Balancer => &[],
+            Role::Agent | Role::Service | Role::Client | Role::Balancer | Role::Operator => &[],
         }
     }
 }

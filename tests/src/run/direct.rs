@@ -43,8 +43,8 @@ enum Order {
 }
 
 impl Agenda {
-    /// What the faults of `case` say. Clients are outside of the installation: what befalls a
-    /// group of hosts leaves them out.
+    /// What the faults of `case` say. Clients and operators are outside of the installation: what
+    /// befalls a group of hosts leaves them out.
     pub(super) fn of(case: &Case) -> Self {
         let mut agenda = Self::default();
         let hosts = case.shape.hosts();
@@ -90,12 +90,13 @@ impl Agenda {
                 | Fault::Names { .. } => continue,
             };
             let from = at(fault.at().unwrap_or_default());
-            let meant = hosts.iter().copied().filter(|host| host.role != Role::Client);
+            let outside = [Role::Client, Role::Operator];
+            let meant = hosts.iter().copied().filter(|host| !outside.contains(&host.role));
             for member in meant.filter(|host| case.shape.means(who, *host)) {
-                agenda.add(from, member, order);
+                agenda.add(from, member, order, begins);
                 if matches!(order, Order::Pose(_)) {
                     let over = from + fault.lasts().unwrap_or_default().0;
-                    agenda.add(over.min(at(case.heal)), member, Order::Resume);
+                    agenda.add(over.min(at(case.heal)), member, Order::Resume, None);
                 }
             }
         }
@@ -214,7 +215,7 @@ impl Run {
             }
             Role::Node => self.world.tell::<Letter>(seat, Letter::Drain),
             Role::Agent => self.world.tell(seat, agent::Letter::Drain),
-            Role::Service | Role::Balancer | Role::Client => {
+            Role::Service | Role::Balancer | Role::Client | Role::Operator => {
                 return self.carry_out(member, Order::Crash { back, renamed: false });
             }
         }

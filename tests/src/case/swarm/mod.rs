@@ -54,6 +54,7 @@ impl Case {
         if shape.nodes > 1 {
             cluster::shape(&root, &mut shape);
         }
+        shape.operator = root.fork("operator").roll().chance(1, 3);
         let load = load(&mut root.fork("load").roll(), &swarm.load);
         let stormy = swarm.faults > 0;
         let link = link(&mut root.fork("link").roll(), stormy);

@@ -13,7 +13,7 @@ impl Net {
     pub(super) const fn asks(role: Role) -> bool {
         match role {
             Role::Node | Role::Balancer => true,
-            Role::Agent | Role::Service | Role::Client => false,
+            Role::Agent | Role::Service | Role::Client | Role::Operator => false,
         }
     }
 
