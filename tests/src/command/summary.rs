@@ -26,6 +26,8 @@ pub(super) struct Summary {
     /// Lives that ended without having been told to.
     deaths: usize,
     hits: u64,
+    /// Faults of the case that have befallen anything, and all of them.
+    befell: (usize, usize),
     /// What nodes made of each other, where there are several.
     cluster: Option<Cluster>,
 }
@@ -129,6 +131,7 @@ impl Summary {
             tunnels: (came, went),
             deaths: all.saturating_sub(alive + told + clients),
             hits: run.world.net().counts().hits,
+            befell: (run.befell().len(), run.case.faults.len()),
             cluster: Cluster::of(run),
         }
     }
@@ -154,6 +157,10 @@ impl Summary {
         let ((came, went), deaths, hits) = (self.tunnels, self.deaths, self.hits);
         put(&mut text, format_args!("tunnels came {came} times and went {went} times; "));
         put(&mut text, format_args!("{deaths} processes died; faults befell {hits} connections\n"));
+        let (befell, faults) = self.befell;
+        if befell < faults {
+            put(&mut text, format_args!("{befell} of {faults} faults befell anything at all\n"));
+        }
         if let Some(cluster) = &self.cluster {
             text += &cluster.text();
         }
@@ -195,6 +202,7 @@ impl Summary {
             "tunnels": { "came": self.tunnels.0, "went": self.tunnels.1 },
             "deaths": self.deaths,
             "hits": self.hits,
+            "faults": { "drawn": self.befell.1, "befell": self.befell.0 },
             "cluster": self.cluster.as_ref().map(Cluster::json),
         })
     }

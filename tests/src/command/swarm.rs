@@ -48,6 +48,9 @@ struct Played {
     broken: Option<Broken>,
     reached: Reached,
     events: u64,
+    /// Faults that were drawn, and those that have befallen anything.
+    faults: usize,
+    befell: usize,
 }
 
 /// What came of all so far, in the order of their seeds.
@@ -56,6 +59,8 @@ struct Tally {
     played: u64,
     broken: u64,
     events: u64,
+    faults: usize,
+    befell: usize,
     reached: BTreeMap<Point, u64>,
 }
 
@@ -116,7 +121,9 @@ impl Swarm {
             let (run, reached) =
                 crash::within(&failure, || sometimes::play(case, Trace::default()));
             let (broken, events) = (run.broken().cloned(), run.world.events());
-            if sender.send((seed, Ok(Played { seed, broken, reached, events }))).is_err() {
+            let (faults, befell) = (run.case.faults.len(), run.befell().len());
+            let played = Played { seed, broken, reached, events, faults, befell };
+            if sender.send((seed, Ok(played))).is_err() {
                 return;
             }
         }
@@ -166,6 +173,8 @@ impl Tally {
     fn add(&mut self, played: &Played) {
         self.played += 1;
         self.events += played.events;
+        self.faults += played.faults;
+        self.befell += played.befell;
         self.broken += u64::from(played.broken.is_some());
         for point in played.reached.points() {
             *self.reached.entry(point).or_default() += 1;
@@ -183,7 +192,8 @@ impl Tally {
             let mark = if count == 0 { "  <- never" } else { "" };
             lines.push(format!("{count:7}  {}{mark}", point.name()));
         }
-        let Self { played, broken, .. } = self;
+        let Self { played, broken, faults, befell, .. } = self;
+        lines.push(format!("{befell} of {faults} faults that were drawn befell anything"));
         lines.push(format!("{played} seeds played, {broken} broken"));
         lines.join("\n")
     }
@@ -200,6 +210,7 @@ impl Tally {
             "played": self.played,
             "broken": self.broken,
             "events": self.events,
+            "faults": { "drawn": self.faults, "befell": self.befell },
             "coverage": coverage,
         })
     }

@@ -2,6 +2,7 @@
 
 use super::cpu::Cpu;
 use crate::case::{Answer, Case, Fault, Link, Member, Shape, Span, Traffic, Way};
+use core::cell::Cell;
 use core::time::Duration;
 use pico_core::Instant;
 use std::collections::{BTreeMap, VecDeque};
@@ -18,25 +19,36 @@ pub(super) struct Plan {
 /// What waits for one dial and for the bytes of its stream.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fate {
-    pub(super) refused: bool,
-    pub(super) blackholed: bool,
+    /// By which of the case's faults.
+    pub(super) refused: Option<usize>,
+    pub(super) blackholed: Option<usize>,
     /// By byte.
     pub(super) up: VecDeque<(u64, Hit)>,
     /// By byte.
     pub(super) down: VecDeque<(u64, Hit)>,
 }
 
-/// What befalls a stream at a byte.
+/// What befalls a stream at a byte, and by which of the case's faults.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Hit {
+pub(super) struct Hit {
+    pub(super) of: usize,
+    pub(super) what: Blow,
+}
+
+/// What befalls a stream.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Blow {
     Reset,
     /// For ever without a span.
     Stall(Option<Duration>),
 }
 
 /// When names are answered otherwise.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Lookups {
+    /// By which of the case's faults, and whether anybody has looked anything up.
+    pub(super) of: usize,
+    pub(super) felt: Cell<bool>,
     pub(super) from: Instant,
     pub(super) to: Instant,
     pub(super) answer: Answer,
@@ -45,6 +57,9 @@ pub(super) struct Lookups {
 /// A while in which some ways are otherwise.
 #[derive(Clone, Debug)]
 pub(super) struct Spell {
+    /// By which of the case's faults, and whether it has befallen anything.
+    pub(super) of: usize,
+    pub(super) felt: Cell<bool>,
     pub(super) from: Instant,
     pub(super) to: Instant,
     pub(super) what: Change,
@@ -112,10 +127,11 @@ impl Plan {
     }
 
     pub(super) fn lookups(&self, member: Member) -> Vec<Lookups> {
-        let all = self.faults.iter().filter_map(|fault| {
+        let all = self.faults.iter().enumerate().filter_map(|(of, fault)| {
             let Fault::Names { who, at, lasts, answer } = fault else { return None };
             let (from, to) = self.span(*at, *lasts);
-            self.shape.means(who, member).then_some(Lookups { from, to, answer: *answer })
+            let (felt, answer) = (Cell::new(false), *answer);
+            self.shape.means(who, member).then_some(Lookups { of, felt, from, to, answer })
         });
         all.collect()
     }
@@ -123,20 +139,21 @@ impl Plan {
     /// What waits for the dials of a host, by how manyeth they are.
     pub(super) fn fates(&self, member: Member) -> BTreeMap<u64, Fate> {
         let mut fates: BTreeMap<u64, Fate> = BTreeMap::new();
-        for fault in &self.faults {
+        for (of, fault) in self.faults.iter().enumerate() {
             let Some((who, dial)) = byte_located(fault) else { continue };
             if !self.shape.means(who, member) {
                 continue;
             }
             let fate = fates.entry(dial).or_default();
             if let Fault::Reset { way, byte, .. } = fault {
-                fate.add(*way, *byte, Hit::Reset);
+                fate.add(*way, *byte, Hit { of, what: Blow::Reset });
             } else if let Fault::Stall { way, byte, lasts, .. } = fault {
-                fate.add(*way, *byte, Hit::Stall(lasts.map(|span| span.0)));
+                let what = Blow::Stall(lasts.map(|span| span.0));
+                fate.add(*way, *byte, Hit { of, what });
             } else if let Fault::Refuse { .. } = fault {
-                fate.refused = true;
+                fate.refused = Some(of);
             } else {
-                fate.blackholed = true;
+                fate.blackholed = Some(of);
             }
         }
         fates
@@ -144,7 +161,7 @@ impl Plan {
 
     /// All spells, and whom they are about is for [`sides`](Self::sides) to say.
     pub(super) fn spells(&self) -> Vec<Spell> {
-        let all = self.faults.iter().filter_map(|fault| {
+        let all = self.faults.iter().enumerate().filter_map(|(of, fault)| {
             let (at, lasts, both, what) =
                 if let Fault::Cut { both, only, at, lasts, flaps, .. } = fault {
                     let flaps = flaps.map(|span| span.as_nanos().max(1));
@@ -155,7 +172,7 @@ impl Plan {
                     return None;
                 };
             let (from, to) = self.span(*at, *lasts);
-            Some(Spell { from, to, what, both: *both })
+            Some(Spell { of, felt: Cell::new(false), from, to, what, both: *both })
         });
         all.collect()
     }
@@ -224,6 +241,10 @@ impl Spell {
         let Change::Cut { only, flaps } = &self.what else { return false };
         let concerned = *only == Traffic::All || *only == what;
         let since = at.as_nanos().saturating_sub(self.from.as_nanos());
-        concerned && self.is_on(at) && flaps.is_none_or(|flap| (since / flap).is_multiple_of(2))
+        let cuts = concerned
+            && self.is_on(at)
+            && flaps.is_none_or(|flap| (since / flap).is_multiple_of(2));
+        self.felt.set(self.felt.get() || cuts);
+        cuts
     }
 }

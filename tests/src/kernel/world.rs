@@ -268,12 +268,15 @@ impl World {
     }
 
     /// Goes on until `until`, or until `enough` says so after a turn; says whether it did.
-    /// Panics when events go on without time: that is a machine that spins.
+    /// Panics when events go on with hardly any time between them: that is a machine that spins.
     pub fn run(&mut self, until: Instant, mut enough: impl FnMut(&Self) -> bool) -> bool {
         let mut at_once = 0;
+        let (mut since, mut within) = (self.now, 0_u64);
         while let Some(at) = self.out.events.next_at().filter(|at| *at <= until) {
             at_once = if at > self.now { 0 } else { at_once + 1 };
             assert!(at_once < 1_000_000, "a million events at {at:?}: somebody spins");
+            (since, within) = if at.since(since) > SECOND { (at, 0) } else { (since, within + 1) };
+            assert!(within < BUSIEST, "{BUSIEST} events within a second at {at:?}: somebody spins");
             self.now = at;
             if let Some((_, event)) = self.out.events.pop() {
                 self.handled += 1;
@@ -503,5 +506,8 @@ impl Lots {
 
 /// The least that a system takes to wake somebody.
 const WAKE: Duration = Duration::from_nanos(100);
+/// More events than the largest world has in a second.
+const BUSIEST: u64 = 20_000_000;
+const SECOND: Duration = Duration::from_secs(1);
 /// Clocks began at most so long ago.
 const OFFSET_NANOS: u64 = 1_000_000_000_000_000;

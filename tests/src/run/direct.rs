@@ -8,15 +8,25 @@ use core::time::Duration;
 use pico_core::Instant;
 use pico_core::agent;
 use pico_core::server::Letter;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// What is still to happen to processes.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
-    orders: BTreeMap<(Instant, usize), (Member, Order)>,
+    orders: BTreeMap<(Instant, usize), Errand>,
     added: usize,
+    /// Which of the case's faults have befallen a process.
+    befell: BTreeSet<usize>,
     /// Who was told to stop, and after how long they are to be started again.
     stopping: Vec<(Member, Option<Span>)>,
+}
+
+/// Something to be done to somebody, and by which of the case's faults, if it begins one.
+#[derive(Clone, Copy, Debug)]
+struct Errand {
+    member: Member,
+    order: Order,
+    of: Option<usize>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -48,14 +58,15 @@ impl Agenda {
     pub(super) fn of(case: &Case) -> Self {
         let mut agenda = Self::default();
         let hosts = case.shape.hosts();
-        for fault in &case.faults {
+        for (of, fault) in case.faults.iter().enumerate() {
+            let begins = Some(of);
             let (who, order) = match fault {
                 Fault::Namesake { who, of, at: from, lasts } => {
                     let meant = |host: &&Member| case.shape.means(of, **host);
                     let Some(of) = hosts.iter().find(meant).copied() else { continue };
                     // Whoever has ended for its namesake's sake is back once that is gone.
                     let over = at(*from) + lasts.0 + Duration::from_secs(1);
-                    agenda.add(over.min(at(case.heal)), of, Order::Start { renamed: false });
+                    agenda.add(over.min(at(case.heal)), of, Order::Start { renamed: false }, None);
                     (who, Order::Pose(Guise::Of(of)))
                 }
                 Fault::Turnover { who, at: from, lasts, every } => {
@@ -64,7 +75,7 @@ impl Agenda {
                     let mut hosts = hosts.copied().cycle();
                     let mut when = at(*from);
                     while let Some(host) = hosts.next().filter(|_| when < until) {
-                        agenda.add(when, host, Order::Pose(Guise::Renamed));
+                        agenda.add(when, host, Order::Pose(Guise::Renamed), begins);
                         when = when + every.0.max(Duration::from_millis(1));
                     }
                     continue;
@@ -103,9 +114,9 @@ impl Agenda {
         agenda
     }
 
-    fn add(&mut self, when: Instant, member: Member, order: Order) {
+    fn add(&mut self, when: Instant, member: Member, order: Order, of: Option<usize>) {
         self.added += 1;
-        self.orders.insert((when, self.added), (member, order));
+        self.orders.insert((when, self.added), Errand { member, order, of });
     }
 
     fn next_at(&self) -> Option<Instant> {
@@ -125,9 +136,11 @@ impl Run {
             self.intrude();
             self.bury();
             while self.agenda.next_at().is_some_and(|at| at <= self.world.now()) {
-                let ((_, _), (member, order)) =
-                    self.agenda.orders.pop_first().expect("there is one");
-                self.carry_out(member, order);
+                let (_, errand) = self.agenda.orders.pop_first().expect("there is one");
+                // Whoever is dead already is beyond it.
+                let there = self.cast.now(errand.member).is_some();
+                self.agenda.befell.extend(errand.of.filter(|_| there));
+                self.carry_out(errand.member, errand.order);
             }
             self.look();
         }
@@ -139,10 +152,52 @@ impl Run {
         self.until(Span(now + span));
     }
 
+    /// Which of the case's faults have befallen anybody so far.
+    pub fn befell(&self) -> BTreeSet<usize> {
+        let mut befell = self.world.net().felt();
+        befell.extend(&self.agenda.befell);
+        let all = || Role::ALL.into_iter().flat_map(|role| self.cast.of(role));
+        for (of, fault) in self.case.faults.iter().enumerate() {
+            let felt = match fault {
+                // Whoever was there meanwhile has felt it.
+                Fault::Pause { who, at: from, lasts }
+                | Fault::Slow { who, at: from, lasts, .. } => {
+                    let (from, to) = (at(*from), at(*from) + lasts.0);
+                    let there = |life: &super::Life| {
+                        let before = life.ended.is_some_and(|ended| ended <= from);
+                        self.case.shape.means(who, life.member) && life.born < to && !before
+                    };
+                    all().any(there)
+                }
+                // Whoever was started since believes it.
+                Fault::ClockBack { who, at: from, .. } => all()
+                    .any(|life| self.case.shape.means(who, life.member) && life.born >= at(*from)),
+                Fault::Drift { .. } => true,
+                Fault::Intruder { .. } => self.intrusions() > 0,
+                Fault::Crash { .. }
+                | Fault::PowerLoss { .. }
+                | Fault::Stop { .. }
+                | Fault::Namesake { .. }
+                | Fault::Recycled { .. }
+                | Fault::Turnover { .. }
+                | Fault::Churn { .. }
+                | Fault::Cut { .. }
+                | Fault::Weather { .. }
+                | Fault::Reset { .. }
+                | Fault::Stall { .. }
+                | Fault::Refuse { .. }
+                | Fault::Blackhole { .. }
+                | Fault::Names { .. } => false,
+            };
+            befell.extend(felt.then_some(of));
+        }
+        befell
+    }
+
     /// Whoever was to come back later comes back now.
     pub(super) fn heal(&mut self) {
         let orders = core::mem::take(&mut self.agenda.orders);
-        for (member, order) in orders.into_values() {
+        for Errand { member, order, .. } in orders.into_values() {
             if matches!(order, Order::Start { .. }) {
                 self.carry_out(member, order);
             }
@@ -196,7 +251,8 @@ impl Run {
     fn come_back(&mut self, member: Member, back: Option<Span>, renamed: bool) {
         self.agenda.stopping.retain(|(stopping, _)| *stopping != member);
         if let Some(back) = back {
-            self.agenda.add(self.world.now() + back.0, member, Order::Start { renamed });
+            let at = self.world.now() + back.0;
+            self.agenda.add(at, member, Order::Start { renamed }, None);
         }
     }
 

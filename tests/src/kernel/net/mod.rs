@@ -47,6 +47,8 @@ pub struct Net {
     heal: Instant,
     lots: Lots,
     hit: BTreeSet<(SeatId, ConnId)>,
+    /// Which of the case's faults have befallen a dial or a stream.
+    struck: BTreeSet<usize>,
     met: BTreeMap<(SeatId, ConnId), (SeatId, ConnId)>,
     counts: Counts,
     /// Datagrams that somebody listened to, if anybody does.
@@ -108,6 +110,7 @@ impl Net {
             heal: plan.heal,
             lots: lots.fork(2),
             hit: BTreeSet::new(),
+            struck: BTreeSet::new(),
             met: BTreeMap::new(),
             counts: Counts::default(),
             overheard: None,
@@ -146,8 +149,12 @@ impl Net {
     ) -> Option<Vec<IpAddr>> {
         let mut lots = lots.apart();
         let mut ips = self.names.get(host).cloned().unwrap_or_default();
+        // Name servers name all that they know, each time beginning with another.
+        let first = lots.index(ips.len().max(1));
+        ips.rotate_left(first);
         let lookups = self.hosts[process.0].lookups.iter();
         for lookup in lookups.filter(|lookup| (lookup.from..lookup.to).contains(&now)) {
+            lookup.felt.set(true);
             match lookup.answer {
                 Answer::Fails => ips.clear(),
                 Answer::Never => return None,
@@ -169,6 +176,13 @@ impl Net {
     /// that were lost.
     pub fn was_hit(&self, seat: SeatId, conn: ConnId) -> bool {
         self.hit.contains(&(seat, conn))
+    }
+
+    /// Which of the case's faults of the net and of names have befallen anything.
+    pub fn felt(&self) -> BTreeSet<usize> {
+        let lookups = self.hosts.iter().flat_map(|host| &host.lookups);
+        let lookups = lookups.filter(|lookup| lookup.felt.get()).map(|lookup| lookup.of);
+        self.struck.iter().copied().chain(lookups).chain(self.paths.felt()).collect()
     }
 
     /// The other end of a connection, as its host calls it, if it was ever accepted.

@@ -185,12 +185,22 @@ impl Paths {
     /// What the way is like now.
     pub(super) fn wire(&self, id: PathId, at: Instant) -> &Wire {
         let wires = self.spells(id).filter(|(spell, _)| spell.is_on(at));
-        wires.filter_map(|(_, wire)| wire.as_ref()).last().unwrap_or(&self.usual)
+        let changed = wires.filter_map(|(spell, wire)| {
+            let wire = wire.as_ref()?;
+            spell.felt.set(true);
+            Some(wire)
+        });
+        changed.last().unwrap_or(&self.usual)
     }
 
     /// Whether nothing of this kind passes now.
     pub(super) fn is_cut(&self, id: PathId, at: Instant, what: Traffic) -> bool {
         self.spells(id).any(|(spell, _)| spell.cuts(at, what))
+    }
+
+    /// Which of the case's faults have befallen anything.
+    pub(super) fn felt(&self) -> impl Iterator<Item = usize> {
+        self.spells.iter().filter(|(spell, _)| spell.felt.get()).map(|(spell, _)| spell.of)
     }
 
     /// Whether anything but the usual is ever to befall it.

@@ -67,8 +67,9 @@ impl Net {
         let lots = self.lots.fork(host.key).fork(nth);
         let target = self.ips.get(&to.ip()).copied();
         let ways = target.map(|to| (to, self.path(process, to), self.path(to, process)));
-        let refused = fate.refused;
-        let hit = refused || fate.blackholed;
+        self.struck.extend([fate.refused, fate.blackholed].into_iter().flatten());
+        let refused = fate.refused.is_some();
+        let hit = refused || fate.blackholed.is_some();
         if hit {
             self.counts.hits += 1;
             self.hit.insert(from);
@@ -113,7 +114,7 @@ impl Net {
         }
         dial.again = now + SYN_AGAIN * 2_u32.pow(dial.tries);
         dial.tries += 1;
-        let Some((_, there, _)) = dial.ways.filter(|_| !dial.fate.blackholed) else {
+        let Some((_, there, _)) = dial.ways.filter(|_| dial.fate.blackholed.is_none()) else {
             events.add(dial.again, Event::Dial(Dialling(key)));
             return None;
         };

@@ -10,7 +10,7 @@ use super::{Caller, Happening, Key, Net};
 use crate::case::Way;
 use crate::draw::Draw as _;
 use crate::kernel::SeatId;
-use crate::kernel::faults::Hit;
+use crate::kernel::faults::{Blow, Hit};
 use crate::kernel::world::Event;
 use bytes::BytesMut;
 use core::time::Duration;
@@ -100,14 +100,17 @@ impl Net {
         loop {
             let Some(link) = self.links.get_mut(socket.link) else { return };
             let flow = link.flow_mut(socket.way);
-            let Some((_, hit)) = flow.hits.pop_front_if(|(byte, _)| *byte <= flow.sent) else {
+            let Some((_, Hit { of, what })) =
+                flow.hits.pop_front_if(|(byte, _)| *byte <= flow.sent)
+            else {
                 return;
             };
             if now >= self.heal {
                 continue;
             }
-            match hit {
-                Hit::Reset => {
+            self.struck.insert(of);
+            match what {
+                Blow::Reset => {
                     self.hit(socket.link);
                     for way in [Way::Up, Way::Down] {
                         self.reset(now, Socket { way, ..socket }, cause, events);
@@ -115,10 +118,10 @@ impl Net {
                     }
                     return;
                 }
-                Hit::Stall(Some(span)) => {
+                Blow::Stall(Some(span)) => {
                     flow.stalled = flow.stalled.max((now + span).min(self.heal));
                 }
-                Hit::Stall(None) => flow.silent = true,
+                Blow::Stall(None) => flow.silent = true,
             }
             self.hit(socket.link);
         }
