@@ -4,8 +4,10 @@
 //! A request leaves a *road*: the connections that carried it, from its client to its services,
 //! and the tunnels between. What happened on its road while it was under way is told, with who
 //! lived and died there, and the faults that concern it. Where an invariant names no request, the
-//! road is the machine that broke it, and what reached it is followed backwards, cause by cause.
+//! road is the machine that broke it, and what reached it is followed backwards, cause by cause. Where it is about what nodes know of each other,
+//! it is told who lived and died, and what the node was told that knows it otherwise.
 
+mod cluster;
 mod past;
 mod road;
 mod story;
@@ -76,6 +78,11 @@ impl Explanation {
                 let (lines, left_out) = story::tell(run, &road);
                 let request = road::request(run, id);
                 Ok(Self { title, request, faults: road.faults(run), lines, left_out })
+            }
+            (None, Some(broken)) if cluster::concerns(broken) => {
+                let (faults, lines, left_out) = cluster::of(run, broken);
+                let (title, request) = (broken.to_string(), Vec::new());
+                Ok(Self { title, request, faults, lines, left_out })
             }
             (None, Some(broken)) => {
                 let (road, lines, left_out) = past::of(run, broken);

@@ -5,6 +5,7 @@
 mod cluster;
 pub mod measure;
 mod peer;
+pub mod words;
 
 pub use cluster::{Cluster, GENERATION, door};
 pub use peer::{Order, Peer, Told};

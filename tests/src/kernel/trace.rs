@@ -1,6 +1,7 @@
 //! What happened: as one number, and step by step for whoever wants to look into it.
 
 use super::{SeatId, walk};
+use crate::gossip::words;
 use crate::hash::Hash;
 use core::fmt::{self, Debug, Write as _};
 use pico_core::Instant;
@@ -94,7 +95,24 @@ impl Trace {
         if let Some(step) = self.record.as_mut().and_then(|record| record.last_mut()) {
             let (conn, bytes) = about_input(input);
             let cause = Some(cause).filter(|cause| *cause > 0);
-            step.inputs.push(Entry { text: text(input), conn, bytes, cause });
+            let said = match input {
+                Input::Datagram { from, bytes } => words::said(bytes)
+                    .map(|said| format!("Datagram {{ from: {from}, gossip: {said} }}")),
+                // A consultation of those who do nothing but gossip has its length before it.
+                Input::Received { conn, bytes } => words::said(bytes.get(4..).unwrap_or_default())
+                    .map(|said| format!("Received {{ conn: {conn:?}, gossip: {said} }}")),
+                Input::Accepted { .. }
+                | Input::Connected { .. }
+                | Input::Unreachable { .. }
+                | Input::Eof { .. }
+                | Input::Sent { .. }
+                | Input::Lost { .. }
+                | Input::Unlistened(_)
+                | Input::Resolved { .. }
+                | Input::Letter(_) => None,
+            };
+            let text = said.unwrap_or_else(|| text(input));
+            step.inputs.push(Entry { text, conn, bytes, cause });
         }
     }
 
@@ -103,7 +121,22 @@ impl Trace {
         walk::action(&mut self.hash, action);
         if let Some(step) = self.record.as_mut().and_then(|record| record.last_mut()) {
             let conn = about_action(action);
-            step.actions.push(Entry { text: text(action), conn, bytes: 0, cause: None });
+            let said = match action {
+                Action::Datagram { to, bytes } => words::said(bytes)
+                    .map(|said| format!("Datagram {{ to: {to}, gossip: {said} }}")),
+                Action::Dial { .. }
+                | Action::Resolve { .. }
+                | Action::Write(_)
+                | Action::Read(_)
+                | Action::Finish(_)
+                | Action::Close(_)
+                | Action::Unlisten(_)
+                | Action::Letter { .. }
+                | Action::Note(_)
+                | Action::Done => None,
+            };
+            let text = said.unwrap_or_else(|| text(action));
+            step.actions.push(Entry { text, conn, bytes: 0, cause: None });
         }
     }
 
