@@ -194,3 +194,37 @@ fn throughout(life: &Life, at: Instant) -> bool {
 const BACK: Duration = Duration::from_secs(30);
 /// The smallest share of which twice as much is no chance.
 const SHARE_MIN: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::{Case, Shape, Span};
+    use crate::kernel::Trace;
+
+    /// Four nodes, half a minute after they were started, and one of them.
+    fn four() -> (Run, SeatId) {
+        let shape = Shape { nodes: 4, agents: 1, endpoints: 1, ..Shape::default() };
+        let mut run = Run::new(Case { shape, ..Case::default() }, Trace::default());
+        run.case.warm_up = Span::secs(35);
+        run.warm_up();
+        let seat = run.cast.of(Role::Node).next().expect("there are four").seats[0];
+        (run, seat)
+    }
+
+    fn crowded(waves: Vec<Wave>, run: &Run) -> Result<(), Broken> {
+        Judge { waves, ..Judge::default() }.crowded(run)
+    }
+
+    #[test]
+    fn a_node_that_gets_more_than_twice_its_share_is_crowded() {
+        let (run, seat) = four();
+        let wave = |came| {
+            let came = BTreeMap::from([(seat, came)]);
+            Wave { began: Instant::ZERO, lost: 80, came }
+        };
+        assert_eq!(crowded(vec![wave(40)], &run), Ok(()));
+        let broken = crowded(vec![wave(41)], &run).expect_err("it is too much");
+        assert!(broken.detail.contains("41 of 80"), "{broken}");
+        assert_eq!(crowded(vec![wave(41), wave(41)], &run), Ok(()), "they cannot be told apart");
+    }
+}

@@ -1,0 +1,161 @@
+//! Judges object to what they are there to object to: each is shown a run in which more goes
+//! wrong than its case says.
+
+use bytes::Bytes;
+use core::net::SocketAddr;
+use pico_core::gossip::{self, NodeId};
+use pico_core::id::Boot;
+use pico_core::{Instant, Machine as _, Seed};
+use pico_sim::case::{Case, Chance, Fault, Link, Load, Member, Role, Shape, Span, Traffic};
+use pico_sim::kernel::Trace;
+use pico_sim::run::Run;
+
+/// A run of `real`, of which its judges are told that it is `told`.
+fn hushed_up(told: &Case, real: impl FnOnce(&mut Case)) -> Run {
+    let mut case = told.clone();
+    real(&mut case);
+    let mut run = Run::new(case, Trace::default());
+    run.case = told.clone();
+    run
+}
+
+/// Plays it to its end; what the judge with this number has found.
+fn objection(mut run: Run, number: u8) -> String {
+    run.live();
+    let broken = run.broken().expect("somebody objects");
+    assert_eq!(broken.invariant.number, number, "{broken}");
+    broken.detail.clone()
+}
+
+/// Three nodes that do nothing but gossip.
+fn gossip() -> Case {
+    let shape = Shape { nodes: 3, gossip_only: true, ..Shape::default() };
+    Case { shape, heal: Span::secs(30), ..Case::default() }
+}
+
+/// The same, in which nobody minds a suspicion.
+fn lossy() -> Case {
+    let link = Link { loss: Chance::percent(1), ..Link::default() };
+    Case { link, ..gossip() }
+}
+
+fn cut(from: &str, to: &str, at: Span, lasts: Span) -> Fault {
+    let (from, to) = (from.into(), to.into());
+    Fault::Cut { from, to, both: true, only: Traffic::All, at, lasts, flaps: None }
+}
+
+fn door(at: usize) -> SocketAddr {
+    SocketAddr::new(Member { role: Role::Node, at }.ip(), 8004)
+}
+
+#[test]
+fn a_cluster_that_stays_in_two_after_heal_is_not_the_truth() {
+    let run = hushed_up(&lossy(), |case| {
+        case.heal = Span::secs(3_600);
+        case.faults.push(cut("node-0", "node-1,node-2", Span::secs(20), Span::secs(3_000)));
+    });
+    let detail = objection(run, 3);
+    assert!(detail.contains("misses"), "{detail}");
+}
+
+#[test]
+fn a_node_that_is_gone_and_still_known_is_not_the_truth() {
+    let mut run = hushed_up(&lossy(), |_| {});
+    run.warm_up();
+    // Its process ends without anybody having been told, so it is missed where it should be.
+    let process = run.world.process(Member { role: Role::Node, at: 1 });
+    run.world.power_off(process);
+    let detail = objection(run, 3);
+    assert!(detail.contains("misses 1"), "{detail}");
+}
+
+/// What a node that belongs to nobody says when it looks for others.
+fn stranger() -> Bytes {
+    let settings = gossip::Settings {
+        cluster: "sim".into(),
+        keys: gossip::Ring::default(),
+        boot: Boot(99),
+        generation: 1,
+        id: NodeId::parse(b"nobody").expect("a fine name"),
+        addr: door(98),
+        notes: Vec::new(),
+        pace: gossip::Pace::default(),
+    };
+    let mut machine = gossip::Machine::new(Instant::ZERO, settings, &Seed::from_u64(1));
+    machine.handle(Instant::ZERO, gossip::Input::Seeds(vec![door(0)]));
+    let said = core::iter::from_fn(|| machine.poll()).find_map(|action| match action {
+        gossip::Action::Datagram { bytes, .. } => Some(bytes),
+        gossip::Action::Consult { .. }
+        | gossip::Action::Answer { .. }
+        | gossip::Action::Member { .. }
+        | gossip::Action::Serves { .. }
+        | gossip::Action::Ready { .. }
+        | gossip::Action::Namesake(_)
+        | gossip::Action::Unopened(_)
+        | gossip::Action::Missed { .. }
+        | gossip::Action::Left => None,
+    });
+    said.expect("it asks who is there")
+}
+
+#[test]
+fn whoever_is_known_and_was_never_started_is_a_stranger() {
+    let mut run = hushed_up(&gossip(), |_| {});
+    run.warm_up();
+    run.world.inject(door(98), door(0), &stranger());
+    let detail = objection(run, 4);
+    assert!(detail.contains("nobody"), "{detail}");
+}
+
+#[test]
+fn packets_that_nobody_sent_and_nobody_understands_come_from_strangers() {
+    let mut run = hushed_up(&gossip(), |_| {});
+    run.warm_up();
+    run.world.inject(door(98), door(0), b"nonsense");
+    let detail = objection(run, 4);
+    assert!(detail.contains("by nobody"), "{detail}");
+}
+
+#[test]
+fn whoever_suspects_somebody_was_moved_to_it_if_there_are_strangers_alone() {
+    let run = hushed_up(&gossip(), |case| {
+        let (at, lasts) = (Span::secs(10), Span::secs(2));
+        case.faults.push(Fault::Pause { who: "node-0".into(), at, lasts });
+    });
+    let detail = objection(run, 4);
+    assert!(detail.contains("strangers alone"), "{detail}");
+}
+
+#[test]
+fn whoever_suspects_somebody_long_after_heal_is_not_quiet() {
+    let told = Case { faults: vec![Fault::Drift { who: "node-0".into(), ppm: 1 }], ..gossip() };
+    let run = hushed_up(&told, |case| {
+        case.heal = Span::secs(3_600);
+        let (at, lasts) = (Span::secs(100), Span::secs(2));
+        case.faults.push(Fault::Pause { who: "node-0".into(), at, lasts });
+    });
+    let detail = objection(run, 5);
+    assert!(detail.contains("nothing is wrong"), "{detail}");
+}
+
+#[test]
+fn a_datagram_that_no_way_carries_is_too_long() {
+    let run = hushed_up(&gossip(), |case| case.link.mtu = 60);
+    let detail = objection(run, 5);
+    assert!(detail.contains("too long"), "{detail}");
+}
+
+#[test]
+fn agents_that_are_not_back_half_a_minute_after_their_node_died_are_missed() {
+    let shape = Shape { nodes: 2, agents: 6, endpoints: 1, clients: 1, ..Shape::default() };
+    let crash =
+        Fault::Crash { who: "node-1".into(), at: Span::secs(30), back: None, renamed: false };
+    let load = Load { requests: 1, late: 1, ..Load::default() };
+    let (warm_up, heal) = (Span::secs(15), Span::secs(120));
+    let told = Case { shape, load, warm_up, heal, faults: vec![crash], ..Case::default() };
+    let run = hushed_up(&told, |case| {
+        case.faults.push(cut("agents", "nodes", Span::secs(30), Span::secs(80)));
+    });
+    let detail = objection(run, 14);
+    assert!(detail.contains("no tunnel yet"), "{detail}");
+}
