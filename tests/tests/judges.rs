@@ -1,11 +1,7 @@
 //! Judges object to what they are there to object to: each is shown a run in which more goes
 //! wrong than its case says.
 
-use bytes::Bytes;
 use core::net::SocketAddr;
-use pico_core::gossip::{self, NodeId};
-use pico_core::id::Boot;
-use pico_core::{Instant, Machine as _, Seed};
 use pico_sim::case::{Case, Chance, Fault, Link, Load, Member, Role, Shape, Span, Traffic};
 use pico_sim::kernel::Trace;
 use pico_sim::run::Run;
@@ -56,55 +52,6 @@ fn a_cluster_that_stays_in_two_after_heal_is_not_the_truth() {
     });
     let detail = objection(run, 3);
     assert!(detail.contains("misses"), "{detail}");
-}
-
-#[test]
-fn a_node_that_is_gone_and_still_known_is_not_the_truth() {
-    let mut run = hushed_up(&lossy(), |_| {});
-    run.warm_up();
-    // Its process ends without anybody having been told, so it is missed where it should be.
-    let process = run.world.process(Member { role: Role::Node, at: 1 });
-    run.world.power_off(process);
-    let detail = objection(run, 3);
-    assert!(detail.contains("misses 1"), "{detail}");
-}
-
-/// What a node that belongs to nobody says when it looks for others.
-fn stranger() -> Bytes {
-    let settings = gossip::Settings {
-        cluster: "sim".into(),
-        keys: gossip::Ring::default(),
-        boot: Boot(99),
-        generation: 1,
-        id: NodeId::parse(b"nobody").expect("a fine name"),
-        addr: door(98),
-        notes: Vec::new(),
-        pace: gossip::Pace::default(),
-    };
-    let mut machine = gossip::Machine::new(Instant::ZERO, settings, &Seed::from_u64(1));
-    machine.handle(Instant::ZERO, gossip::Input::Seeds(vec![door(0)]));
-    let said = core::iter::from_fn(|| machine.poll()).find_map(|action| match action {
-        gossip::Action::Datagram { bytes, .. } => Some(bytes),
-        gossip::Action::Consult { .. }
-        | gossip::Action::Answer { .. }
-        | gossip::Action::Member { .. }
-        | gossip::Action::Serves { .. }
-        | gossip::Action::Ready { .. }
-        | gossip::Action::Namesake(_)
-        | gossip::Action::Unopened(_)
-        | gossip::Action::Missed { .. }
-        | gossip::Action::Left => None,
-    });
-    said.expect("it asks who is there")
-}
-
-#[test]
-fn whoever_is_known_and_was_never_started_is_a_stranger() {
-    let mut run = hushed_up(&gossip(), |_| {});
-    run.warm_up();
-    run.world.inject(door(98), door(0), &stranger());
-    let detail = objection(run, 4);
-    assert!(detail.contains("nobody"), "{detail}");
 }
 
 #[test]

@@ -244,6 +244,13 @@ impl Plan {
         self.eager = dice.chance(1, 4);
         // In a tunnel nothing but a reset tells a cut from an end.
         self.rude = true;
+        // Some talk for long, with pauses of seconds: a drain finds them under way.
+        if dice.chance(1, 4) {
+            let (parts, pause) = (2 + dice.index(7), Duration::from_millis(500));
+            let pause = dice.span(pause, Duration::from_secs(6));
+            self.response.len = self.response.len.max(parts);
+            self.response.pace = Pace::new(self.response.len.div_ceil(parts), pause);
+        }
     }
 
     /// The response has a body.

@@ -108,7 +108,7 @@ impl Case {
         if self.heal < self.warm_up {
             return Err("heal must not come before warm-up ends".into());
         }
-        let late = self.faults.iter().find(|fault| fault.at().is_some_and(|at| at > self.heal));
+        let late = self.faults.iter().find(|fault| fault.at().is_some_and(|at| at >= self.heal));
         if let Some(fault) = late {
             return Err(format!("a fault must begin before heal: {fault:?}"));
         }

@@ -110,3 +110,61 @@ fn moved(run: &Run, one: &Gossiper<'_>) -> Result<(), Found> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::case::{Case, Member, Role, Shape};
+    use crate::kernel::Trace;
+    use bytes::Bytes;
+    use core::net::SocketAddr;
+    use core::time::Duration;
+    use pico_core::gossip::{self, NodeId};
+    use pico_core::{Instant, Machine as _, Seed};
+
+    fn door(at: usize) -> SocketAddr {
+        SocketAddr::new(Member { role: Role::Node, at }.ip(), 8004)
+    }
+
+    /// What a node that belongs to nobody says when it looks for others.
+    fn stranger() -> Bytes {
+        let settings = gossip::Settings {
+            cluster: "sim".into(),
+            keys: gossip::Ring::default(),
+            boot: Boot(99),
+            generation: 1,
+            id: NodeId::parse(b"nobody").expect("a fine name"),
+            addr: door(98),
+            notes: Vec::new(),
+            pace: gossip::Pace::default(),
+        };
+        let mut machine = gossip::Machine::new(Instant::ZERO, settings, &Seed::from_u64(1));
+        machine.handle(Instant::ZERO, gossip::Input::Seeds(vec![door(0)]));
+        let said = core::iter::from_fn(|| machine.poll()).find_map(|action| match action {
+            gossip::Action::Datagram { bytes, .. } => Some(bytes),
+            gossip::Action::Consult { .. }
+            | gossip::Action::Answer { .. }
+            | gossip::Action::Member { .. }
+            | gossip::Action::Serves { .. }
+            | gossip::Action::Ready { .. }
+            | gossip::Action::Namesake(_)
+            | gossip::Action::Unopened(_)
+            | gossip::Action::Missed { .. }
+            | gossip::Action::Left => None,
+        });
+        said.expect("it asks who is there")
+    }
+
+    #[test]
+    fn whoever_is_known_and_was_never_started_is_a_stranger() {
+        let shape = Shape { nodes: 3, gossip_only: true, ..Shape::default() };
+        let mut run = Run::new(Case { shape, ..Case::default() }, Trace::default());
+        run.warm_up();
+        let mut judge = Judge::default();
+        assert_eq!(judge.look(&run), Ok(()));
+        run.world.inject(door(98), door(0), &stranger());
+        run.world.run(run.world.now() + Duration::from_millis(100), |_| false);
+        let broken = judge.look(&run).expect_err("a node knows somebody whom nobody started");
+        assert!(broken.detail.contains("nobody"), "{broken}");
+    }
+}

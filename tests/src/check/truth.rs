@@ -2,6 +2,7 @@
 
 use super::gossipers::{self, Gossiper, Turns};
 use super::{Broken, Invariant, Judge as Look};
+use crate::case::Case;
 use crate::kernel::SeatId;
 use crate::run::{Moment, Run};
 use core::time::Duration;
@@ -47,7 +48,7 @@ impl Look for Judge {
         let boots: BTreeSet<Boot> = self.heads.keys().copied().collect();
         let some = self.turns.of(&all, run.moment == Moment::Rest);
         let longest = self.heads.values().max().copied().unwrap_or(0);
-        let told = now >= self.written + SPREAD + Duration::from_millis(longest * ENTRY_MS);
+        let told = now >= self.written + SPREAD + carried(&run.case, longest);
         let wrong = some.iter().find_map(|one| {
             let known = members(one, &boots).or_else(|| if told { logs(one, &all) } else { None });
             known.or_else(|| if told { routes(run, one) } else { None })
@@ -138,6 +139,27 @@ fn remote(routes: &Routes) -> BTreeMap<(EndpointId, Boot), u32> {
 
 /// How long a change may take to be known everywhere, however many packets are lost.
 const SPREAD: Duration = Duration::from_secs(10);
-/// For how long one entry of a log may be on its way besides, in milliseconds: over a stream that
-/// carries a kilobyte in a round trip, a log of 20,000 long names takes a minute.
-const ENTRY_MS: u64 = 5;
+/// How long a log of so many entries may be on its way besides: twice, because whom one asks may
+/// have to ask first.
+///
+/// The narrowest stream of the simulated net carries `WINDOW` bytes in a round trip. Of those who
+/// lose packets, every one that is lost holds up all behind it for one wait.
+fn carried(case: &Case, entries: u64) -> Duration {
+    let (link, name) = (&case.link, case.shape.name_bytes * 2);
+    let bytes = entries * (name.max(SHORT) + BESIDE) as u64;
+    let round = (link.latency.0 + link.jitter.0 + link.zone_latency.0) * 2;
+    let lost = AGAIN.as_nanos() * 2 * u128::from(link.loss.millionths()) / 1_000_000;
+    let window = round.as_nanos() + lost;
+    let paced = window * u128::from(bytes) / WINDOW;
+    let rated = u128::from(bytes) * 1_000_000_000 / u128::from(link.rate.max(1));
+    let nanos = 2 * (paced + if link.rate > 0 { rated } else { 0 });
+    Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
+}
+
+/// Bytes of the names that are not made longer, and of an entry beside its name.
+const SHORT: usize = 16;
+const BESIDE: usize = 4;
+/// The smallest window of any stream: a quarter of the smallest one that `kernel::net` draws.
+const WINDOW: u128 = 1_000;
+/// The first wait for what was lost.
+const AGAIN: Duration = Duration::from_millis(200);

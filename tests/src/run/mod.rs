@@ -105,12 +105,14 @@ impl Run {
     }
 
     /// Whether clients began before the agents had a chance to register: a balancer lets them in
-    /// once it has found a node ready, which it asks every second.
+    /// once it has found a node ready, which it asks every second. Where there are several nodes,
+    /// each is ready once it has caught up with another, and then has to tell whom it serves.
     pub fn is_cold(&self) -> bool {
         let shape = &self.case.shape;
         self.case.warm_up
             < match (shape.nodes, shape.balancer) {
-                (2.., _) => Span::secs(12),
+                (2.., true) => Span::secs(7),
+                (2.., false) => Span::secs(3),
                 (_, true) => Span::millis(3_500),
                 (_, false) => Span::millis(500),
             }

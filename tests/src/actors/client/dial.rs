@@ -1,6 +1,6 @@
 //! How a client finds somebody to talk to.
 
-use super::{CONNECT, Client, Exit, Key, Visit};
+use super::{CONNECT, CONNECT_MUTE, Client, Exit, Key, MUTE, Visit};
 use crate::actors::record::Outcome;
 use crate::actors::workload::Target;
 use core::net::SocketAddr;
@@ -36,11 +36,17 @@ impl Client {
         }
     }
 
-    /// Dials the addresses, beginning with another each time.
+    /// Dials the addresses, beginning with another each time. Those that did not answer of late
+    /// come last, and only one of them if there are no others: as clients do that are to go on
+    /// where most of what they know is gone.
     fn try_all(&mut self, conn: ConnId, addresses: Vec<SocketAddr>) {
         let mut left = VecDeque::from(addresses);
         let first = self.dials % (left.len().max(1) as u64);
         left.rotate_left(usize::try_from(first).expect("below a usize"));
+        let (mute, mut left): (VecDeque<_>, VecDeque<_>) =
+            left.into_iter().partition(|to| self.is_mute(*to));
+        let some = if left.is_empty() { 1 } else { mute.len() };
+        left.extend(mute.into_iter().take(some));
         if let Some(visit) = self.conns.get_mut(conn) {
             visit.left = left;
             self.dial(conn);
@@ -52,8 +58,21 @@ impl Client {
         let Some(to) = visit.left.pop_front() else { return self.unreachable(conn) };
         visit.place.to = Some(to);
         self.dials += 1;
-        self.timers.set(Key::Connect(conn), self.clock.now() + CONNECT);
+        let patience = if self.is_mute(to) { CONNECT_MUTE } else { CONNECT };
+        self.timers.set(Key::Connect(conn), self.clock.now() + patience);
         self.actions.push_back(Action::Dial { conn, to, wire: Wire::Plain });
+    }
+
+    /// Whether this address did not answer a while ago.
+    fn is_mute(&self, to: SocketAddr) -> bool {
+        self.mute.get(&to).is_some_and(|since| self.clock.now() < *since + MUTE)
+    }
+
+    /// The address that is being dialled does not answer.
+    pub(super) fn mistrust(&mut self, conn: ConnId) {
+        if let Some(to) = self.conns.get(conn).and_then(|visit| visit.place.to) {
+            self.mute.insert(to, self.clock.now());
+        }
     }
 
     /// An address does not answer: tries the next one, on a connection of another name.
@@ -81,6 +100,7 @@ impl Client {
         self.timers.clear(Key::Connect(conn));
         if let Some(visit) = self.conns.get_mut(conn) {
             visit.connected = true;
+            visit.place.to.map(|to| self.mute.remove(&to));
         }
         self.pump(conn);
     }

@@ -10,6 +10,7 @@ use super::record::{Outcome, Record, Stray, Watch};
 use super::workload::Orders;
 use crate::draw::Draw as _;
 use bytes::Buf as _;
+use core::net::SocketAddr;
 use core::time::Duration;
 use pico_core::host::{Action, Host, Input};
 use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side};
@@ -36,6 +37,8 @@ pub struct Client {
     asks: BTreeMap<AskId, ConnId>,
     /// Connections dialled so far.
     dials: u64,
+    /// Addresses that did not answer, and when that was.
+    mute: BTreeMap<SocketAddr, Instant>,
     timers: Timers<Key>,
     clock: Monotonic,
     actions: VecDeque<Action<()>>,
@@ -91,6 +94,7 @@ impl Client {
             ids: ConnIds::new(Side::Dialed),
             asks: BTreeMap::new(),
             dials: 0,
+            mute: BTreeMap::new(),
             timers: Timers::new(),
             clock: Monotonic::default(),
             actions: VecDeque::new(),
@@ -244,6 +248,7 @@ impl Client {
             Key::Due => self.fall_due(),
             Key::Begin(lane) => self.next(lane),
             Key::Connect(conn) => {
+                self.mistrust(conn);
                 self.actions.push_back(Action::Close(conn));
                 self.unreachable(conn);
             }
@@ -319,6 +324,10 @@ const GIVE_UP: Duration = Duration::from_secs(150);
 
 /// For one address.
 const CONNECT: Duration = Duration::from_secs(10);
+
+/// For one that did not answer the last time, and for how long that is remembered.
+const CONNECT_MUTE: Duration = Duration::from_secs(2);
+const MUTE: Duration = Duration::from_mins(1);
 
 /// How long the peer has to send its FIN behind ours.
 const LEAVE: Duration = Duration::from_secs(2);

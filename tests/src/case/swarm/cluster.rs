@@ -3,6 +3,7 @@
 //! All of it comes from streams of its own, so that a seed with one node stands for the same case
 //! whether or not clusters are drawn at all.
 
+use super::When;
 use crate::case::{Answer, Case, Fault, Intrusion, Join, Shape, Span, Traffic};
 use crate::draw::Draw as _;
 use pico_core::{Dice, Seed};
@@ -77,16 +78,16 @@ pub(super) fn faults(case: &Case, most: u64, root: &Seed) -> Vec<Fault> {
         return Vec::new();
     }
     let count = dice.between(0, most / 2);
-    (0..count).flat_map(|at| fault(case, &on, &mut root.fork_at("plight", at).roll())).collect()
+    let draw = |at| {
+        let dice = &mut root.fork_at("plight", at).roll();
+        let when = When::draw(case, dice, &mut root.fork_at("plight-begins", at).roll());
+        fault(case, &on, &when, dice)
+    };
+    (0..count).flat_map(draw).collect()
 }
 
-fn fault(case: &Case, on: &[Sort], dice: &mut Dice) -> Vec<Fault> {
-    let heal = case.heal.0;
-    let latest = *dice.pick(&[heal / 20, heal / 4, heal]);
-    let at = Span(dice.span(Span::default().0, latest));
-    let rest = heal.saturating_sub(at.0).max(Span::millis(2).0);
-    let longest = *dice.pick(&[rest / 10, rest]);
-    let lasts = Span(dice.span(Span::millis(1).0, longest.max(Span::millis(1).0)));
+fn fault(case: &Case, on: &[Sort], when: &When, dice: &mut Dice) -> Vec<Fault> {
+    let When { at, lasts } = *when;
     let [who, other] = two(case.shape.nodes, dice);
     let cut = |from: String, to: String, both, only, flaps| {
         vec![Fault::Cut { from, to, both, only, at, lasts, flaps }]

@@ -59,8 +59,11 @@ impl Case {
         let stormy = swarm.faults > 0;
         let link = link(&mut root.fork("link").roll(), stormy);
         let warm = match (shape.nodes, shape.balancer) {
-            // Nodes find each other before a balancer finds them, and agents by it.
-            (2.., _) => Span::secs(15),
+            // Nodes find each other before a balancer finds them, and agents by it. Sometimes they
+            // only just have.
+            (2.., _) if root.fork("warm").roll().chance(1, 2) => Span::secs(15),
+            (2.., true) => Span::secs(7),
+            (2.., false) => Span::secs(3),
             (_, true) => Span::secs(5),
             (_, false) => Span::secs(1),
         };
@@ -81,24 +84,7 @@ impl Case {
 fn all_faults(case: &Case, most: u64, root: &Seed) -> Vec<Fault> {
     let mut all = faults(case, most, root);
     all.extend(cluster::faults(case, most, root));
-    if case.shape.nodes > 1 {
-        spare(&mut all);
-    }
     all
-}
-
-/// Has the first node come back whenever it dies: where all nodes are gone for good, clients wait
-/// for each of their addresses in turn until their patience ends, and nothing is learned.
-fn spare(all: &mut [Fault]) {
-    for fault in all {
-        if let Fault::Crash { who, back, .. }
-        | Fault::PowerLoss { who, back, .. }
-        | Fault::Stop { who, back, .. } = fault
-            && who == "node-0"
-        {
-            back.get_or_insert(Span::secs(1));
-        }
-    }
 }
 
 fn shape(dice: &mut Dice, most: &Shape) -> Shape {
@@ -191,17 +177,38 @@ fn faults(case: &Case, most: u64, root: &Seed) -> Vec<Fault> {
         on = vec![Sort::Stop];
     }
     let count = if on.is_empty() { 0 } else { dice.between(0, most) };
-    (0..count).map(|at| fault(case, &on, &mut root.fork_at("fault", at).roll())).collect()
+    let draw = |at| {
+        let dice = &mut root.fork_at("fault", at).roll();
+        let when = When::draw(case, dice, &mut root.fork_at("fault-begins", at).roll());
+        fault(case, &on, &when, dice)
+    };
+    (0..count).map(draw).collect()
 }
 
-fn fault(case: &Case, on: &[Sort], dice: &mut Dice) -> Fault {
-    // Most of what there is to disturb happens in the first seconds.
-    let heal = case.heal.0;
-    let latest = *dice.pick(&[heal / 20, heal / 4, heal]);
-    let at = Span(dice.span(Span::default().0, latest));
-    let rest = heal.saturating_sub(at.0);
-    let longest = (*dice.pick(&[rest / 20, rest])).max(Span::millis(2).0);
-    let lasts = Span(dice.span(Span::millis(1).0, longest));
+/// When something goes wrong, and for how long.
+struct When {
+    at: Span,
+    lasts: Span,
+}
+
+impl When {
+    /// Most of what there is to disturb happens in the first seconds: of the processes in half of
+    /// all cases, and of the requests in the others. Something is left of the time until heal.
+    fn draw(case: &Case, dice: &mut Dice, begins: &mut Dice) -> Self {
+        let heal = case.heal.0;
+        let latest = *dice.pick(&[heal / 20, heal / 4, heal]);
+        let since = if begins.chance(1, 2) { case.warm_up.0 } else { Span::default().0 };
+        let most = heal.saturating_sub(since + Span::millis(2).0);
+        let at = since + dice.span(Span::default().0, latest.min(most));
+        let rest = heal.saturating_sub(at);
+        let longest = (*dice.pick(&[rest / 20, rest])).max(Span::millis(2).0);
+        let lasts = dice.span(Span::millis(1).0, longest);
+        Self { at: Span(at), lasts: Span(lasts) }
+    }
+}
+
+fn fault(case: &Case, on: &[Sort], when: &When, dice: &mut Dice) -> Fault {
+    let When { at, lasts } = *when;
     let back = dice.chance(3, 4).then_some(lasts);
     let server = |dice: &mut Dice| host(case, &["node", "agent"], dice);
     // Nodes that are alone dial nobody.
