@@ -59,8 +59,8 @@ fn fair(run: &Run, seat: SeatId, question: &Question) -> bool {
     let hit = run.world.net().was_hit(seat, question.conn);
     // Whoever dies says nothing more, and whoever sleeps says it later.
     let asked = Member { role: Role::Node, at: question.to };
-    let gone = run.cast.of(Role::Node).filter(|life| life.member == asked);
-    let gone = gone.into_iter().any(|life| !throughout(life, question.began, ended));
+    let mut lives = run.cast.of(Role::Node).filter(|life| life.member == asked);
+    let gone = !lives.any(|life| throughout(life, question.began, ended));
     let excused = hit || gone || sleeps(run, asked);
     match &question.answer {
         Answer::Open | Answer::Wrong(_) => false,
@@ -94,9 +94,13 @@ fn known(status: u16, code: &str, question: &Question) -> bool {
 /// Whether an error is what the question asks for.
 fn meant(status: u16, question: &Question, run: &Run) -> bool {
     let nobody = question.about == Some(run.case.shape.nodes);
-    let gone = question.about.is_some_and(|at| {
-        run.cast.now(Member { role: Role::Node, at }).is_none_or(|life| life.told.is_some())
-    });
+    // It may have been told to leave, or have come back under another name.
+    let there = |life: &Life| {
+        life.told.is_none() && question.path.ends_with(&format!("node={}", life.name))
+    };
+    let gone = question
+        .about
+        .is_some_and(|at| !run.cast.now(Member { role: Role::Node, at }).is_some_and(there));
     // A node that is in no cluster knows nobody, not even by its own name.
     let alone = question.about.is_some() && run.case.shape.nodes == 1;
     let endpoint = status == 404 && question.path.starts_with("/status/endpoints/");
@@ -109,12 +113,11 @@ fn calm(run: &Run, at: Instant) -> bool {
     at >= healed && run.moment < Moment::Stopping && run.case.link.loss.millionths() == 0
 }
 
-/// Whether this life, if it went on then, did so without having been told to stop.
+/// Whether this life went on all the time, without having been told to stop.
 fn throughout(life: &Life, from: Instant, to: Instant) -> bool {
-    let before = life.ended.is_some_and(|ended| ended < from);
-    let after = life.born > to;
-    let during = life.born <= from && life.ended.is_none_or(|ended| ended > to);
-    before || after || (during && life.told.is_none_or(|told| told > to))
+    life.born <= from
+        && life.ended.is_none_or(|ended| ended > to)
+        && life.told.is_none_or(|told| told > to)
 }
 
 /// Whether a node may be slow.

@@ -127,6 +127,10 @@ points! {
         "packets were sent again by somebody else, much later";
     Deaf: "datagrams-blocked",
         "no datagram passed between two nodes for ten seconds, and neither held the other dead";
+    ToldAcross: "operator-told-of-another-node",
+        "an operator asked one node about another, and was told";
+    ToldNothing: "operator-told-that-a-node-is-silent",
+        "an operator asked one node about another that could not be reached, and was told so in time";
     RaceLost: "idle-connection-closed-under-a-request",
         "a request was sent on a connection that was closed just then";
 }

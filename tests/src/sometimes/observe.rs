@@ -1,7 +1,9 @@
 //! What a run that is over shows of the points it came to.
 
 use super::{Point, Reached, cluster};
-use crate::actors::{Arrival, Balancer, Client, End, Outcome, Plan, Record, Service};
+use crate::actors::{
+    Answer as Told, Arrival, Balancer, Client, End, Operator, Outcome, Plan, Record, Service,
+};
 use crate::case::{Answer, Fault, Kind, Role};
 use crate::kernel::SeatId;
 use crate::run::{Life, Run};
@@ -51,11 +53,32 @@ pub(super) fn observe(run: &Run, reached: &mut Reached) {
             }
         }
     }
+    operators(run, reached);
     notes(run, reached);
     cluster::observe(run, reached);
     balancers(run, reached);
     if run.world.net().counts().late > 0 {
         reached.add(Point::SentAgain);
+    }
+}
+
+/// What operators were told.
+fn operators(run: &Run, reached: &mut Reached) {
+    for life in run.cast.of(Role::Operator) {
+        let questions = run.world.host::<Operator>(life.seats[0]).questions();
+        let across = questions.iter().filter(|one| one.about.is_some_and(|about| about != one.to));
+        for question in across {
+            match &question.answer {
+                Told::Said(200, _) => reached.add(Point::ToldAcross),
+                Told::Said(502 | 504, _) => reached.add(Point::ToldNothing),
+                Told::Said(..)
+                | Told::Open
+                | Told::Unreachable
+                | Told::Broken
+                | Told::Silence
+                | Told::Wrong(_) => {}
+            }
+        }
     }
 }
 

@@ -62,8 +62,8 @@ impl Case {
             // Nodes find each other before a balancer finds them, and agents by it. Sometimes they
             // only just have.
             (2.., _) if root.fork("warm").roll().chance(1, 2) => Span::secs(15),
-            (2.., true) => Span::secs(7),
-            (2.., false) => Span::secs(3),
+            (2.., true) => Span::secs(12),
+            (2.., false) => Span::secs(5),
             (_, true) => Span::secs(5),
             (_, false) => Span::secs(1),
         };
