@@ -45,6 +45,8 @@ pub struct Question {
     pub began: Instant,
     /// When the connection was there.
     pub connected: Option<Instant>,
+    /// When the answer's head was there. How long the rest takes is the network's affair.
+    pub head: Option<Instant>,
     /// When it ended.
     pub ended: Option<Instant>,
     /// What was said.
@@ -152,8 +154,17 @@ impl Operator {
             },
         );
         let began = self.watch.read(now);
-        let (connected, ended, answer) = (None, None, Answer::Open);
-        self.questions.push(Question { conn, to, about, path, began, connected, ended, answer });
+        self.questions.push(Question {
+            conn,
+            to,
+            about,
+            path,
+            began,
+            connected: None,
+            head: None,
+            ended: None,
+            answer: Answer::Open,
+        });
         self.timers.set(Key::GiveUp(conn), now + GIVE_UP);
         let to = self.nodes[to].0;
         self.actions.push_back(Action::Dial { conn, to, wire: Wire::Plain });
@@ -187,12 +198,16 @@ impl Operator {
     }
 
     fn received(&mut self, conn: ConnId, bytes: &[u8]) {
+        let at = self.watch.read(self.clock.now());
         let Some(visit) = self.conns.get_mut(conn) else { return };
         visit.reader.push(bytes);
         while let Some(event) = visit.reader.find() {
             let answer = match event {
                 Event::Head(head) => {
                     visit.status = head.status;
+                    if let Some(question) = self.questions.get_mut(visit.question) {
+                        question.head = Some(at);
+                    }
                     continue;
                 }
                 Event::Body(bytes) => {
@@ -270,7 +285,8 @@ impl Machine for Operator {
             | Input::Resolved { .. }
             | Input::Unlistened(_)
             | Input::Datagram { .. }
-            | Input::Letter(()) => {}
+            | Input::Letter(())
+            | Input::Wall(_) => {}
         }
     }
 

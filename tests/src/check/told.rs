@@ -80,7 +80,7 @@ fn quick(question: &Question, ended: Instant) -> bool {
     let limits = Limits::default();
     let remote = question.about.map_or(Duration::ZERO, |_| limits.status_remote_timeout);
     let began = question.connected.unwrap_or(question.began);
-    ended.since(began) <= limits.status_timeout + remote + WAY
+    question.head.unwrap_or(ended).since(began) <= limits.status_timeout + remote + WAY
 }
 
 /// Whether the table of reasons has this status with this code, or it says that a node is not

@@ -109,7 +109,8 @@ impl Trace {
                 | Input::Lost { .. }
                 | Input::Unlistened(_)
                 | Input::Resolved { .. }
-                | Input::Letter(_) => None,
+                | Input::Letter(_)
+                | Input::Wall(_) => None,
             };
             let text = said.unwrap_or_else(|| text(input));
             step.inputs.push(Entry { text, conn, bytes, cause });
