@@ -3,7 +3,7 @@
 use pico_sim::case::{Case, Swarm};
 use pico_sim::kernel::Trace;
 use pico_sim::scenario;
-use pico_sim::sometimes::{self, Point, Reached};
+use pico_sim::sometimes::{self, Point};
 use std::path::Path;
 
 #[test]

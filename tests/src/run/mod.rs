@@ -108,12 +108,12 @@ impl Run {
     /// once it has found a node ready, which it asks every second. Where there are several nodes,
     /// each is ready once it has caught up with another, which takes 3 s where 16 start at once,
     /// and then has to tell whom it serves; and an agent that a balancer has turned away for 4 s
-    /// may wait for 8 s before it dials again.
+    /// may wait for 12 s, three times as long as before, until it dials again.
     pub fn is_cold(&self) -> bool {
         let shape = &self.case.shape;
         self.case.warm_up
             < match (shape.nodes, shape.balancer) {
-                (2.., true) => Span::secs(12),
+                (2.., true) => Span::secs(16),
                 (2.., false) => Span::secs(5),
                 (_, true) => Span::millis(3_500),
                 (_, false) => Span::millis(500),

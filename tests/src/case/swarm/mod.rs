@@ -61,10 +61,9 @@ impl Case {
         let warm = match (shape.nodes, shape.balancer) {
             // Nodes find each other before a balancer finds them, and agents by it. Sometimes they
             // only just have.
-            (2.., _) if root.fork("warm").roll().chance(1, 2) => Span::secs(15),
-            (2.., true) => Span::secs(12),
-            (2.., false) => Span::secs(5),
-            (_, true) => Span::secs(5),
+            (2.., true) => Span::secs(16),
+            (2.., false) if root.fork("warm").roll().chance(1, 2) => Span::secs(15),
+            (2.., false) | (_, true) => Span::secs(5),
             (_, false) => Span::secs(1),
         };
         let warm_up = if dice.chance(1, 10) { Span::default() } else { warm };
