@@ -462,7 +462,9 @@ mod tests {
     #[test]
     fn an_answer_to_a_snapshot_that_was_dropped_is_no_part_of_the_next_one() {
         let mut machine = machine(1);
-        [2, 3].map(|number| machine.learn(&member(number)));
+        for number in [2, 3] {
+            machine.learn(&member(number));
+        }
         let [second, third] =
             [2, 3].map(|number| Source { boot: Boot(number), addr: None, ours: true });
         machine.fetch(third, Boot(2), 100);
