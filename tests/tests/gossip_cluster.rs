@@ -4,6 +4,7 @@ use core::time::Duration;
 use pico_core::Instant;
 use pico_core::gossip::{Pace, State};
 use pico_sim::case::{Case, Chance, Fault, Link, Shape, Span, Traffic};
+use pico_sim::gossip::measure::{Setting, Subject, measure};
 use pico_sim::gossip::{Cluster, GENERATION, Order, Told};
 
 fn case(nodes: usize, seed: u64) -> Case {
@@ -56,6 +57,16 @@ fn a_quiet_cluster_suspects_nobody() {
         assert_eq!(cluster.peer(at).gossip.counts().suspicions, 0);
     }
     println!("{} bytes/s", (cluster.bytes_each() - before) / 600);
+}
+
+#[test]
+fn nobody_misses_a_death_among_a_few() {
+    for seed in 40..60 {
+        let setting = Setting { nodes: 10, loss: Chance::NEVER, seed };
+        let sample = measure(Subject::Detection, &setting).expect("it is found dead");
+        let soon = sample.spans.iter().all(|span| *span < Duration::from_millis(4_500));
+        assert!(soon, "seed {seed}: {:?}", sample.spans);
+    }
 }
 
 #[test]

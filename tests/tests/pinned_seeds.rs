@@ -10,9 +10,9 @@ use pico_sim::run::Run;
 const PINNED: [(u64, &str); 5] = [
     (1, "3a20a4b9fbf55e4e"),
     (7, "013fcb1e8ba1055b"),
-    (12, "8a871c300067d869"),
-    (500, "55f179dc5c13dd2a"),
-    (3133, "3f70491a6bee0482"),
+    (12, "cc5469afe6e00c26"),
+    (500, "f0d4731fefca75d6"),
+    (3133, "8e8c44e061a17381"),
 ];
 
 #[test]
