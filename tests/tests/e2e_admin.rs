@@ -77,13 +77,14 @@ fn a_scrape_of_a_node_has_every_metric_and_adds_up(on: Pair) {
         assert_eq!(accepted, answered + failed + flying, "{samples:?}");
         assert_eq!(sum("pico_responses_total"), answered + failed);
         assert_eq!(sum("pico_workers_silent"), 0);
-        (accepted, answered, failed, flying) == (23, 20, 3, 0)
+        // Somebody who looks for a node that had this port before may ask here too, and fail.
+        answered == 20 && failed >= 3 && flying == 0
     });
     let samples = scrape::samples(&get(server.admin, "/metrics").1);
     assert_eq!(samples["pico_requests_failed_total{code=\"no_upstream\"}"], 3);
     assert_eq!(samples["pico_request_body_bytes_total"], 100);
     assert_eq!((samples["pico_tunnels"], samples["pico_endpoints"]), (1, 1));
-    assert_eq!(samples["pico_request_duration_seconds_count"], 23);
+    assert!(samples["pico_request_duration_seconds_count"] >= 23);
 }
 
 fn a_node_asks_another_for_what_its_operator_wants_to_know(on: Pair) {
@@ -125,10 +126,10 @@ fn a_node_asks_another_for_what_its_operator_wants_to_know(on: Pair) {
     assert!(gone == (502, true) || status == 404 || status == 504, "{status} {text}");
     let dead = |line: &str| line.contains("node is dead").then_some(());
     first.process.wait_for("word of its death", dead);
-    assert_eq!(get(first.admin, "/status/nodes?node=n2").0, 404);
+    // The worker that answers hears of it a little later than the log.
+    wait_until("nobody knows it", || get(first.admin, "/status/nodes?node=n2").0 == 404);
 }
 
-/// Runs `pico status` to its end.
 fn each_request_is_one_line_of_the_log_that_hides_what_may_be_secret(on: Pair) {
     let service = Service::start("one");
     let mut server = node(on.server, "n1", &[]);
@@ -161,6 +162,7 @@ fn each_request_is_one_line_of_the_log_that_hides_what_may_be_secret(on: Pair) {
     assert!(!log.contains("hush"), "{log}");
 }
 
+/// Runs `pico status` to its end.
 fn status(on: &Runtime, at: SocketAddr, args: &[&str]) -> Ended {
     let url = format!("http://{at}");
     on.run(&[&["status"], args, &["--url", &url]].concat()).wait()

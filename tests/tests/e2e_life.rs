@@ -78,6 +78,11 @@ fn an_agent_dials_again_when_the_server_is_back(on: Pair) {
     agent.wait_until_online();
     let address = proxy.parse().expect("an address");
     assert_eq!(Client::connect(address).call("GET", "/", "patient", "").text(), "patient");
+    agent.process.terminate();
+    let ended = agent.process.wait();
+    let told = |lines: &[String]| lines.iter().any(|line| line.contains("offline"));
+    assert!(told(&ended.stdout), "{ended:?}");
+    assert!(!told(&ended.stderr), "who sees both reads it once: {ended:?}");
 }
 
 fn a_dead_local_port_is_a_502_and_not_the_end_of_the_agent(on: Pair) {
