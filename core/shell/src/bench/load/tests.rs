@@ -1,0 +1,96 @@
+//! The machine by itself, with answers that come when a test says so.
+
+use super::*;
+use bytes::BytesMut;
+use std::sync::mpsc::{Receiver, channel};
+
+fn at(millis: u64) -> Instant {
+    Instant::ZERO + Duration::from_millis(millis)
+}
+
+fn load(rate: Option<u64>) -> (Load, Receiver<Tally>) {
+    let plan = Plan::with(rate);
+    let places = vec!["127.0.0.1:1".parse().unwrap()];
+    let share = Share { plan: Arc::new(plan), places, connections: 1, me: (0, 1) };
+    let (sender, reports) = channel();
+    (Load::new(share, sender), reports)
+}
+
+/// Connects, and returns the connection.
+fn connected(load: &mut Load) -> ConnId {
+    load.handle(at(0), Input::Letter(Word::Start));
+    let Some(Action::Dial { conn, to, .. }) = load.poll() else { panic!("it does not dial") };
+    load.handle(at(0), Input::Connected { conn, peer: to });
+    conn
+}
+
+/// Takes what waits to be sent, and says whether it was anything.
+fn sent(load: &mut Load, conn: ConnId, now: Instant) -> bool {
+    let count = load.outbox(conn).map_or(0, Outbox::len);
+    load.handle(now, Input::Sent { conn, count });
+    while load.poll().is_some() {}
+    count > 0
+}
+
+fn answer(load: &mut Load, conn: ConnId, now: Instant) {
+    let bytes = BytesMut::from(&b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"[..]);
+    load.handle(now, Input::Received { conn, bytes });
+}
+
+fn total(load: &mut Load, reports: &Receiver<Tally>) -> Tally {
+    load.handle(at(1000), Input::Letter(Word::Stop));
+    let mut total = Tally::new();
+    while let Ok(tally) = reports.try_recv() {
+        total.add(&tally);
+    }
+    total
+}
+
+#[test]
+fn a_request_that_waits_for_a_connection_is_as_late_as_it_was_due() {
+    let (mut load, reports) = load(Some(10));
+    let conn = connected(&mut load);
+    assert!(sent(&mut load, conn, at(0)));
+    // The first answer keeps those waiting that are due at 100, 200, 300, 400 and 500 ms.
+    for _ in 0..6 {
+        answer(&mut load, conn, at(550));
+        sent(&mut load, conn, at(550));
+    }
+    assert_eq!(load.deadline(), Some(at(600)));
+    let total = total(&mut load, &reports);
+    let latencies: Vec<u64> =
+        total.latency.iter_recorded().map(|value| value.value_iterated_to() / 1000).collect();
+    assert_eq!(latencies, [50, 150, 250, 350, 450, 550]);
+    assert_eq!(total.service.value_at_quantile(0.5), 0);
+    assert_eq!((total.answers(), total.unsent), (6, 4));
+}
+
+#[test]
+fn without_a_rate_the_next_request_follows_its_answer() {
+    let (mut load, reports) = load(None);
+    let conn = connected(&mut load);
+    assert!(sent(&mut load, conn, at(0)));
+    for millis in 1..=5 {
+        answer(&mut load, conn, at(millis));
+        assert!(sent(&mut load, conn, at(millis)));
+    }
+    let mut total = total(&mut load, &reports);
+    assert_eq!((total.answers(), total.unsent, total.failures()), (5, 0, 0));
+    // The last one is never answered.
+    load.handle(at(1001), Input::Letter(Word::Stop));
+    total.add(&reports.try_recv().unwrap());
+    assert_eq!(total.errors[UNANSWERED], 1);
+}
+
+#[test]
+fn where_nobody_is_reached_it_goes_on_trying_and_counts() {
+    let (mut load, reports) = load(None);
+    load.handle(at(0), Input::Letter(Word::Start));
+    let Some(Action::Dial { conn, .. }) = load.poll() else { panic!("it does not dial") };
+    let fault = pico_core::host::Fault::Refused;
+    load.handle(at(0), Input::Unreachable { conn, fault });
+    assert_eq!(load.deadline(), Some(at(100)));
+    load.tick(at(100));
+    assert!(matches!(load.poll(), Some(Action::Dial { .. })));
+    assert_eq!(total(&mut load, &reports).errors[UNREACHABLE], 1);
+}
