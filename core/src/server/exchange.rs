@@ -147,20 +147,23 @@ impl Exchange {
 /// of a tunnel become the loss of the upstream, or its being nowhere.
 pub(super) fn told_to_client(reason: Reason, started: bool) -> Reason {
     match reason {
-        Reason::NoUpstream
-        | Reason::ServiceUnreachable
+        Reason::ServiceUnreachable
         | Reason::BadResponse
         | Reason::UpstreamTimeout
         | Reason::HeadTooLarge
-        | Reason::Overloaded
         | Reason::Forbidden
         | Reason::NotImplemented => reason,
         // Whoever was said to serve the endpoint does not, nor does anybody else.
-        Reason::NotMine => Reason::NoUpstream,
-        Reason::StreamLimit => Reason::Overloaded,
-        // An agent or another node: this one knows of itself. What had started was cut short.
+        Reason::NoUpstream | Reason::NotMine if !started => Reason::NoUpstream,
+        Reason::Overloaded | Reason::StreamLimit if !started => Reason::Overloaded,
+        // An agent or another node: this one knows of itself.
         Reason::Draining if !started => Reason::Draining,
-        Reason::Draining
+        // What had started at one place was cut short there, whatever the next one said.
+        Reason::NoUpstream
+        | Reason::NotMine
+        | Reason::Overloaded
+        | Reason::StreamLimit
+        | Reason::Draining
         | Reason::BadRequest
         | Reason::BadFraming
         | Reason::MissingEndpoint
@@ -196,5 +199,21 @@ pub(super) fn told_to_client(reason: Reason, started: bool) -> Reason {
             // ask again, whatever it asks for.
             if started { Reason::UpstreamLost } else { Reason::NoUpstream }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_may_have_run_nobody_is_told_that_it_has_not() {
+        for reason in Reason::ALL {
+            let told = told_to_client(reason, true);
+            let denies = [Reason::NoUpstream, Reason::Overloaded, Reason::Draining];
+            assert!(!denies.contains(&told), "{reason:?} becomes {told:?}");
+        }
+        assert_eq!(told_to_client(Reason::NotMine, false), Reason::NoUpstream);
+        assert_eq!(told_to_client(Reason::StreamLimit, false), Reason::Overloaded);
     }
 }

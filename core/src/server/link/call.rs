@@ -17,6 +17,9 @@ pub(super) struct Call {
     pub(super) up: Flow,
     /// The response's.
     pub(super) down: Flow,
+    /// Whether the other node was told that the client is to go on with its body: some wait for
+    /// that.
+    pub(super) continued: bool,
     /// The callee has answered in full and wants no more, which is said behind the answer.
     pub(super) sated: Option<Reset>,
 }
@@ -44,7 +47,8 @@ impl Call {
     pub(super) fn new(again: Again) -> Self {
         let up = Flow::new(again.end, 0);
         let attempt = Attempt::First(Box::new(again));
-        Self { place: None, attempt, up, down: Flow::new(false, 0), sated: None }
+        let down = Flow::new(false, 0);
+        Self { place: None, attempt, up, down, continued: false, sated: None }
     }
 
     /// What to send to another tunnel after a callee has ended the call so: a tunnel that was

@@ -8,6 +8,7 @@ use crate::rpc::Word;
 use crate::server::flow::Flow;
 use crate::server::link::call::{Attempt, weight};
 use crate::server::proxy::Action;
+use http::StatusCode;
 
 impl Relay {
     /// The other node has said a word of its call.
@@ -75,14 +76,17 @@ impl Relay {
     }
 
     pub(super) fn respond(&mut self, stream: StreamId, head: ResponseHead, end: bool) {
-        let interim = head.status.is_informational() && head.status.as_u16() != 101;
-        // No credit bounds interim responses: a node that is behind goes without.
         let full = matches!(&self.stage, Stage::Tunnel(tunnel) if tunnel.is_full());
-        if interim && full {
+        let Some(call) = self.calls.get_mut(&stream) else { return };
+        call.attempt = Attempt::Begun;
+        let interim =
+            head.status.is_informational() && head.status != StatusCode::SWITCHING_PROTOCOLS;
+        let goes_on = head.status == StatusCode::CONTINUE;
+        let needed = goes_on && !core::mem::replace(&mut call.continued, true);
+        // No credit bounds interim responses: a node that is behind goes without. But a client may
+        // wait for its first 100.
+        if interim && full && !needed {
             return;
-        }
-        if let Some(call) = self.calls.get_mut(&stream) {
-            call.attempt = Attempt::Begun;
         }
         self.say(stream, Word::Response { head, end });
         if end && let Some(call) = self.calls.get_mut(&stream) {
