@@ -6,7 +6,7 @@ use serde_json::Value;
 use std::process::Output;
 
 pico_sim::on_each_pair!(
-    every_request_that_is_due_is_sent_and_answered,
+    every_request_that_is_due_is_answered_or_told_of,
     as_many_requests_as_are_answered_are_sent,
 );
 
@@ -16,7 +16,7 @@ pico_sim::on_each_runtime!(
     a_plan_that_cannot_be_is_one_line_and_exit_code_2,
 );
 
-fn every_request_that_is_due_is_sent_and_answered(on: Pair) {
+fn every_request_that_is_due_is_answered_or_told_of(on: Pair) {
     let server = Server::start(on.server, &[]);
     let services = ["shop-1", "shop-2"].map(Service::start);
     let agents = ["shop-1", "shop-2"]

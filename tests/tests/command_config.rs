@@ -61,6 +61,13 @@ fn a_file_is_checked_for_the_process_that_its_keys_are_for(on: &'static Runtime)
     ];
     let lines = told.map(|told| format!("pico: {wrong}{told}\n")).concat();
     assert_eq!(String::from_utf8_lossy(&output.stderr), lines);
+    let text = "connect: {url: \"http://h/a b\", token: \"${NO_TOKEN:}\"}\nlisteners: [{endpoint: a, \
+                addr: \"u:hush@h:1\"}]\n";
+    let wrong = file(on, "place.yaml", text);
+    let output = pico(on, &["config", "check", &wrong]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.contains(":2:33: addr: expected host:port, without user information"), "{told}");
+    assert!(told.contains("/a b") && !told.contains("token") && !told.contains("hush"), "{told}");
     let output = pico(on, &["config", "check", "/nowhere/pico.yaml"]);
     let told = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(told.starts_with("pico: cannot read /nowhere/pico.yaml: "), "{told}");

@@ -16,6 +16,8 @@ use std::thread;
 pico_sim::on_each_runtime!(
     on_a_terminal_a_screen_says_how_things_are,
     without_colours_a_screen_has_none,
+    on_a_narrow_terminal_the_log_is_whole_to_its_last_line,
+    a_terminal_that_moves_no_cursor_gets_plain_lines,
     as_json_each_thing_that_happens_is_an_object,
     a_quiet_agent_prints_nothing_but_its_log,
 );
@@ -50,6 +52,24 @@ fn without_colours_a_screen_has_none(on: &'static Runtime) {
     screen.wait_for("Status     offline  ");
     let text = screen.stop();
     assert!(!text.contains("\u{1b}[31m"), "{text}");
+}
+
+fn on_a_narrow_terminal_the_log_is_whole_to_its_last_line(on: &'static Runtime) {
+    let url = format!("http://{}", dead_address());
+    let arguments = ["shop", "1", "--connect.url", &url, "--log.level", "info"];
+    let mut screen = Screen::open(on, &[("NO_COLOR", "1")], &arguments);
+    screen.resize(40);
+    screen.wait_for("retry_ms=");
+    let text = screen.stop();
+    assert!(text.contains("process: drained cut=0"), "{text}");
+}
+
+fn a_terminal_that_moves_no_cursor_gets_plain_lines(on: &'static Runtime) {
+    let url = format!("http://{}", dead_address());
+    let mut screen = Screen::open(on, &[("TERM", "dumb")], &["shop", "1", "--connect.url", &url]);
+    screen.wait_for("next attempt in");
+    let text = screen.stop();
+    assert!(!text.contains('\u{1b}'), "{text}");
 }
 
 fn as_json_each_thing_that_happens_is_an_object(on: &'static Runtime) {

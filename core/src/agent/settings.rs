@@ -38,7 +38,7 @@ impl Settings {
     }
 
     /// Refuses what could not work, or would write malformed heads.
-    pub(super) fn check(&self) -> Result<(), SettingsError> {
+    pub fn check(&self) -> Result<(), SettingsError> {
         check_place(&self.server.host, self.server.port)?;
         let prefix = self.server.prefix.as_bytes();
         let rooted = prefix.first() == Some(&b'/') && valid_target(prefix);

@@ -55,6 +55,8 @@ pub(super) struct Load {
     agenda: Agenda<ConnId>,
     clock: Monotonic,
     stage: Stage,
+    /// When the first request was due.
+    from: Instant,
     /// The number of the next request of this worker.
     next: u64,
     tally: Tally,
@@ -114,6 +116,7 @@ impl Load {
             agenda: Agenda::new(),
             clock: Monotonic::default(),
             stage: Stage::New,
+            from: Instant::ZERO,
             next: 0,
             tally: Tally::new(),
             report: Instant::ZERO,
@@ -146,6 +149,7 @@ impl Load {
             self.tally.unsent += 1;
             self.next += 1;
         }
+        self.tally.span = self.tally.span.max(to.since(from));
         self.stage = Stage::Ending(self.clock.now() + self.share.plan.timeout);
     }
 
@@ -185,6 +189,7 @@ impl Load {
         if let Stage::Opening(until) = self.stage
             && (self.tried >= self.share.connections || now >= until)
         {
+            self.from = now;
             self.stage = Stage::Sending(now, now + self.share.plan.duration);
         }
         if let Stage::Sending(from, to) = self.stage {
@@ -303,6 +308,7 @@ impl Load {
         let now = self.clock.now();
         let Some(asked) = self.conns.get_mut(id).and_then(|conn| conn.asked.take()) else { return };
         self.tally.answer(asked.status, now.since(asked.due), now.since(asked.sent));
+        self.tally.span = self.tally.span.max(now.since(self.from));
         if asked.status >= 400 {
             let text = String::from_utf8_lossy(&asked.body);
             let named = text.split_once("\"code\":\"").and_then(|(_, rest)| rest.split('"').next());

@@ -84,7 +84,7 @@ pub(crate) fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
     P::block_on(crew::together::<P>(vec![ended], Some(|| tell(Word::Stop)))).flatten()?;
     crew.join()?;
     let result = gathering.join().map_err(|_| io::Error::other("the report was lost"))?;
-    log::print(result.text(&plan).trim_end());
+    log::say(&result.text(&plan))?;
     if result.answers() == 0 {
         return Err(io::Error::other("not one request was answered").into());
     }

@@ -4,7 +4,6 @@ use super::plan::Plan;
 use super::tally::Tally;
 use crate::clock::Clock;
 use hdrhistogram::Histogram;
-use pico_core::Instant;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
@@ -14,21 +13,17 @@ use std::time::Duration;
 /// What was measured.
 pub(super) struct Result {
     tally: Tally,
-    took: Duration,
 }
 
 /// Adds up what all workers tell until they end, and shows on a terminal how it goes.
 pub(super) fn gather(reports: &Receiver<Tally>, clock: Clock, plan: &Plan) -> Result {
     let (mut tally, mut lately) = (Tally::new(), Tally::new());
     let began = clock.now();
-    let (mut shown, mut last) = (began, began);
+    let mut shown = began;
     let terminal = io::stderr().is_terminal();
     while let Ok(report) = reports.recv() {
         tally.add(&report);
         let now = clock.now();
-        if report.answers() > 0 || report.failures() > 0 {
-            last = now;
-        }
         if !terminal {
             continue;
         }
@@ -43,12 +38,7 @@ pub(super) fn gather(reports: &Receiver<Tally>, clock: Clock, plan: &Plan) -> Re
     if terminal {
         let _ = write!(io::stderr(), "\r\u{1b}[K");
     }
-    Result { tally, took: span(began, last, plan) }
-}
-
-/// How long requests were sent and answered: as planned, or less if it was stopped before.
-fn span(began: Instant, last: Instant, plan: &Plan) -> Duration {
-    last.since(began).min(plan.duration).max(Duration::from_millis(1))
+    Result { tally }
 }
 
 fn progress(lately: &Tally, span: Duration, since: Duration, plan: &Plan) -> String {
@@ -73,10 +63,11 @@ impl Result {
 
     fn plain(&self, plan: &Plan) -> String {
         let tally = &self.tally;
-        let seconds = self.took.as_secs_f64();
+        let span = tally.span;
+        let seconds = span.as_secs_f64();
         let mut text = String::new();
         let answers = tally.answers();
-        let rate = rate(answers, self.took);
+        let rate = rate(answers, span);
         let _ = writeln!(text, "Answers    {answers} in {seconds:.1} s, {rate} a second");
         let statuses = tally.statuses.iter().map(|(status, count)| format!("{status}: {count}"));
         let _ = writeln!(text, "Statuses   {}", listed(statuses));
@@ -86,7 +77,7 @@ impl Result {
             let unsent = tally.unsent;
             let _ = writeln!(text, "Unsent     {unsent} were due when no connection was free");
         }
-        let mib = |bytes: u64| mebibytes(bytes, self.took);
+        let mib = |bytes: u64| mebibytes(bytes, span);
         let (sent, received) = (mib(tally.bytes_out), mib(tally.bytes_in));
         let _ = writeln!(text, "Bodies     {sent} MiB/s sent, {received} MiB/s received");
         let _ = writeln!(text, "Latency    {}", quantiles(&tally.latency));
@@ -98,7 +89,7 @@ impl Result {
 
     fn json(&self, plan: &Plan) -> Value {
         let tally = &self.tally;
-        let seconds = self.took.as_secs_f64();
+        let seconds = tally.span.as_secs_f64().max(0.001);
         json!({
             "seconds": seconds,
             "connections": plan.connections,

@@ -22,6 +22,9 @@ pub(super) struct Tally {
     pub(super) bytes_out: u64,
     /// Requests that were due and never sent, because no connection was free.
     pub(super) unsent: u64,
+    /// From when the first request was due to the last answer, or for as long as requests were
+    /// due.
+    pub(super) span: Duration,
 }
 
 impl Tally {
@@ -36,6 +39,7 @@ impl Tally {
             bytes_in: 0,
             bytes_out: 0,
             unsent: 0,
+            span: Duration::ZERO,
         }
     }
 
@@ -67,6 +71,7 @@ impl Tally {
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
         self.unsent += other.unsent;
+        self.span = self.span.max(other.span);
     }
 
     /// Answers of any status.

@@ -3,6 +3,7 @@
 use crate::log;
 use clap::{Arg, ArgMatches, Command, value_parser};
 use clap_complete::{Shell, generate};
+use std::io;
 
 pub(super) fn command() -> Command {
     let shell = Arg::new(SHELL)
@@ -16,12 +17,13 @@ pub(super) fn command() -> Command {
         .after_help(EXAMPLES)
 }
 
-pub(super) fn run(matches: &ArgMatches, mut pico: Command) {
+pub(super) fn run(matches: &ArgMatches, mut pico: Command) -> io::Result<()> {
     if let Some(shell) = matches.get_one::<Shell>(SHELL) {
         let mut script = Vec::new();
         generate(*shell, &mut pico, "pico", &mut script);
-        log::print(String::from_utf8_lossy(&script).trim_end());
+        log::say(&String::from_utf8_lossy(&script))?;
     }
+    Ok(())
 }
 
 const SHELL: &str = "shell";

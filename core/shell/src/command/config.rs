@@ -60,8 +60,7 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some((REFERENCE, _)) => reference(),
         Some(_) | None => return Err(Refusal("expected check, show or reference".into()).into()),
     };
-    log::print(text.trim_end());
-    Ok(())
+    Ok(log::say(&text)?)
 }
 
 fn check(matches: &ArgMatches) -> Result<String, Refusal> {

@@ -80,8 +80,7 @@ fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("config", matches)) => config::run(matches),
         Some(("keygen", _)) => keygen::run(),
         Some(("completions", matches)) => {
-            completions::run(matches, command(P::NAME));
-            Ok(())
+            completions::run(matches, command(P::NAME)).map_err(Failure::from)
         }
         Some(("status", matches)) => status::run::<P>(matches),
         Some(("demo", matches)) => demo::run::<P>(matches.get_flag("once"), Logs::quiet()),

@@ -51,6 +51,7 @@ impl Agent {
             }
             self.settings.token = mistakes.take(secret::line("connect.token-file", file));
         }
+        mistakes.take(self.settings.check().map_err(|why| why.to_string()));
     }
 }
 
@@ -113,7 +114,7 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
             default: "",
             help: "What the agent shows for itself",
             set: |a, text| {
-                a.settings.token = Some(text.to_owned());
+                a.settings.token = Some(text.to_owned()).filter(|token| !token.is_empty());
                 Ok(())
             },
         },
@@ -263,6 +264,10 @@ pub(crate) fn split<'a>(
 
 /// Takes `host:port` apart; an IPv6 address stands in brackets.
 fn place(text: &str, default: Option<u16>) -> Result<Place, String> {
+    if text.contains('@') {
+        // Not repeated: it may hold a password.
+        return Err("expected host:port, without user information".into());
+    }
     let wrong = || format!("expected host:port, not {text:?}");
     let (host, port) = match text.strip_prefix('[') {
         Some(rest) => rest.split_once(']').ok_or_else(wrong)?,
@@ -273,7 +278,7 @@ fn place(text: &str, default: Option<u16>) -> Result<Place, String> {
         None if port.is_empty() => default.ok_or_else(wrong)?,
         None => return Err(wrong()),
     };
-    if host.is_empty() || host.contains(['@', '?', '#', ' ']) {
+    if host.is_empty() || host.contains(['?', '#', ' ']) {
         return Err(wrong());
     }
     Ok((host.to_owned(), port))

@@ -71,10 +71,22 @@ pub(crate) fn flush() {
     LINES.flush(io::stdout);
 }
 
-/// Waits until all is written, before the process ends; not for ever, if nobody reads it.
+/// Prints what a command has to say, all of it, however slowly it is read: for commands that then
+/// end. Whoever has read enough and closes the pipe is no error.
+pub(crate) fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    let written = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// Waits until all is written, before the process ends; not for ever, if nobody reads it. What the
+/// log says may go to the screen, which is the last to end.
 pub(crate) fn finish() {
-    screen::finish();
     ERRORS.finish(errors);
+    screen::finish();
     LINES.finish(io::stdout);
 }
 

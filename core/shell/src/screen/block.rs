@@ -45,8 +45,16 @@ pub(super) struct Shape {
 impl Block {
     /// A block for these listeners, none of which is connected yet.
     pub(super) fn new(listed: Vec<Listed>, clients: Option<String>) -> Self {
-        let row = |listed| Row { listed, status: Status::Connecting };
-        let rows = listed.into_iter().map(row).collect();
+        let mut rows: Vec<Row> = Vec::new();
+        for listed in listed {
+            // Of two services of one endpoint it is not told which one something happened to.
+            match rows.iter_mut().find(|row| row.listed.endpoint == listed.endpoint) {
+                Some(row) => {
+                    row.listed.service = format!("{}, {}", row.listed.service, listed.service);
+                }
+                None => rows.push(Row { listed, status: Status::Connecting }),
+            }
+        }
         Self { rows, clients, served: 0, failed: 0, stopping: false }
     }
 

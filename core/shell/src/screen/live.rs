@@ -13,6 +13,7 @@ use std::thread::Builder;
 use std::time::Duration;
 
 /// The thread's other end.
+#[derive(Clone)]
 pub(crate) struct Live {
     events: SyncSender<Event>,
     dropped: Arc<AtomicU64>,
@@ -42,8 +43,9 @@ impl Live {
         };
         Builder::new().name("pico-screen".into()).spawn(move || painter.run(&inbox))?;
         // A second screen in one process does not get the log.
-        let _ = SCREEN.set(events.clone());
-        Ok(Self { events, dropped })
+        let live = Self { events, dropped };
+        let _ = SCREEN.set(live.clone());
+        Ok(live)
     }
 
     /// Shows what happened, if the terminal keeps up.
@@ -55,26 +57,31 @@ impl Live {
 }
 
 /// The screen of this process, if it has one.
-static SCREEN: OnceLock<SyncSender<Event>> = OnceLock::new();
+static SCREEN: OnceLock<Live> = OnceLock::new();
 
 /// Shows lines of the log above the block, if there is a screen. Says whether there is.
 pub(crate) fn scroll(text: &str) -> bool {
     let Some(screen) = SCREEN.get() else { return false };
     for line in text.lines() {
-        // A terminal that does not keep up gets no log.
-        let _ = screen.try_send(Event::Line(line.to_owned()));
+        // A terminal that does not keep up gets no log, and is told so.
+        if screen.events.try_send(Event::Line(line.to_owned())).is_err() {
+            screen.dropped.fetch_add(1, Ordering::Relaxed);
+        }
     }
     true
 }
 
 /// Waits until all is drawn, but not for ever.
 pub(crate) fn finish() {
-    if let Some(screen) = SCREEN.get() {
-        let (done, answer) = sync_channel(1);
-        if screen.try_send(Event::End(done)).is_ok() {
-            let _ = answer.recv_timeout(LAST);
-        }
+    let Some(screen) = SCREEN.get() else { return };
+    let (done, answer) = sync_channel(1);
+    let clock = Clock::start();
+    let end = clock.now() + LAST;
+    // The queue may be full of what the terminal has not taken yet.
+    while screen.events.try_send(Event::End(done.clone())).is_err() && clock.now() < end {
+        let _ = answer.recv_timeout(FRAME);
     }
+    let _ = answer.recv_timeout(end.since(clock.now()));
 }
 
 struct Painter {
@@ -102,15 +109,17 @@ impl Painter {
             // What comes in quick succession is drawn together.
             let end = self.clock.now() + FRAME;
             while done.is_none()
+                && self.clock.now() < end
                 && let Ok(event) = inbox.recv_timeout(end.since(self.clock.now()))
             {
                 done = self.take(event, &mut lines);
             }
-            self.shorten(&mut lines);
+            self.tell_untold(&mut lines);
             self.draw(&lines);
             lines.clear();
             if let Some(done) = done {
                 let _ = done.try_send(());
+                return;
             }
         }
     }
@@ -118,23 +127,33 @@ impl Painter {
     fn take(&mut self, event: Event, lines: &mut Vec<String>) -> Option<SyncSender<()>> {
         match event {
             Event::Note(note) => {
-                let line = self.block.note(self.clock.now(), &note, self.shape());
-                lines.extend(line.map(|line| format!("  {}   {line}", Clock::time_of_day())));
+                let shape = self.shape();
+                if let Some(line) = self.block.note(self.clock.now(), &note, shape) {
+                    let line = format!("  {}   {line}", Clock::time_of_day());
+                    self.scroll(truncate_str(&line, shape.width, "…").into_owned(), lines);
+                }
             }
-            Event::Line(line) => lines.push(line),
+            // Nothing of the log is cut: it has no other copy.
+            Event::Line(line) => self.scroll(line, lines),
             Event::End(done) => return Some(done),
         }
         None
     }
 
-    /// Leaves out what nobody could read in passing.
-    fn shorten(&self, lines: &mut Vec<String>) {
+    /// Has a line scroll by, unless nobody could read it in passing.
+    fn scroll(&self, line: String, lines: &mut Vec<String>) {
+        if lines.len() < LINES_MAX {
+            lines.push(line);
+        } else {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Says how many lines were left out.
+    fn tell_untold(&self, lines: &mut Vec<String>) {
         let untold = self.dropped.swap(0, Ordering::Relaxed);
-        let more = lines.len().saturating_sub(LINES_MAX);
-        lines.truncate(LINES_MAX);
-        let left_out = untold.saturating_add(u64::try_from(more).unwrap_or(u64::MAX));
-        if left_out > 0 {
-            lines.push(format!("  … and {left_out} more lines"));
+        if untold > 0 {
+            lines.push(format!("  … and {untold} more lines"));
         }
     }
 
@@ -150,7 +169,7 @@ impl Painter {
         let above: usize = self.drawn.iter().map(rows).sum();
         let mut text = if above > 0 { format!("\u{1b}[{above}A\r\u{1b}[J") } else { String::new() };
         for line in lines {
-            text.push_str(&truncate_str(line, shape.width, "…"));
+            text.push_str(line);
             text.push('\n');
         }
         for line in &block {

@@ -45,7 +45,7 @@ impl Screen {
     pub(crate) fn open(show: Show, listeners: &[Listener], clients: Option<String>) -> Self {
         let listed: Vec<Listed> = listeners.iter().map(Listed::from).collect();
         match show {
-            Show::Auto if io::stdout().is_terminal() => {
+            Show::Auto if io::stdout().is_terminal() && moves() => {
                 match Live::start(block::Block::new(listed, clients)) {
                     Ok(live) => Self::Live(live),
                     // Without a thread of its own it has plain lines.
@@ -73,6 +73,11 @@ impl Screen {
             Self::Nothing => {}
         }
     }
+}
+
+/// Whether the terminal can move its cursor.
+fn moves() -> bool {
+    cfg!(windows) || std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
 }
 
 fn print(lines: impl Iterator<Item = String>) {

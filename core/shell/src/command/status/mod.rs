@@ -80,8 +80,7 @@ pub(super) fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
     let width = terminal.then(width);
     let text = orders.look(&mut session, width)?;
     if !orders.watch {
-        log::print(text.trim_end());
-        return Ok(());
+        return Ok(log::say(&text)?);
     }
     // Nobody sends anything: it is a clock.
     let (_keep, clock) = channel::<()>();
