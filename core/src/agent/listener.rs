@@ -161,6 +161,8 @@ impl Listener {
 
     /// The wait before the next attempt: full jitter, so that many agents that lost one node
     /// come back spread out. A server that asked for a wait gets it, and up to as much again.
+    /// While the tunnel that it was asked to leave still serves, that is short: a node that drains
+    /// does not wait for long either, and what it cuts off would be lost.
     fn backoff(&mut self, dice: &mut Dice, limits: &Limits, after: Duration) -> Duration {
         let times = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
@@ -168,10 +170,18 @@ impl Listener {
         if after.is_zero() {
             return jitter(dice, doubled(limits.backoff_min));
         }
+        if !self.old.is_empty() {
+            let least = after.min(MOVING_WAIT);
+            return least + jitter(dice, least / 2);
+        }
         let least = doubled(after);
         least + jitter(dice, least.min(limits.backoff_max.saturating_sub(least)))
     }
 }
+
+/// The longest wait that a node may ask of who is to leave it: at the usual `drain-delay` of five
+/// seconds there are at least three more attempts.
+const MOVING_WAIT: Duration = Duration::from_secs(1);
 
 /// Anything from nothing to `span`.
 fn jitter(dice: &mut Dice, span: Duration) -> Duration {
