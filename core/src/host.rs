@@ -195,6 +195,19 @@ impl Told {
     }
 }
 
+/// Asks the driver to drop a connection, of which something may be `cut` off that was never
+/// written.
+///
+/// A FIN that was asked for in the same turn would follow what was written at once, because a
+/// driver takes a connection that is forgotten for one whose every byte was. So it is taken back:
+/// what is cut must not look whole.
+pub(crate) fn close<L>(conn: ConnId, cut: bool, actions: &mut VecDeque<Action<L>>) {
+    if cut {
+        actions.retain(|action| !matches!(action, Action::Finish(finished) if *finished == conn));
+    }
+    actions.push_back(Action::Close(conn));
+}
+
 /// Which listener a connection came in by.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Port {

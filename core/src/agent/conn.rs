@@ -85,6 +85,15 @@ impl Conn {
         }
     }
 
+    /// Whether it was closed before all was written that had been said.
+    pub(super) fn was_cut(&self) -> bool {
+        match &self.kind {
+            // The frames of a tunnel say themselves where they end.
+            Kind::Uplink(_) => false,
+            Kind::Local(local) => local.http.as_ref().is_some_and(http1::client::Machine::was_cut),
+        }
+    }
+
     /// How many bytes would be taken now.
     pub(super) fn room(&self) -> usize {
         match &self.kind {

@@ -19,7 +19,7 @@ mod uplink;
 
 pub use settings::{HostHeader, Listener, Server, Service, Settings, SettingsError};
 
-use crate::host::{Action, Fault, Host, Input};
+use crate::host::{self, Action, Fault, Host, Input};
 use crate::id::{AskId, ConnId, ConnIds, ConnMap, Side, StreamId};
 use crate::limits::Limits;
 use crate::machine::Machine;
@@ -260,7 +260,7 @@ impl Agent {
         self.agenda.forget(Alarm::Conn(conn));
         self.ids.release(conn);
         if held.lost.is_none() {
-            self.actions.push_back(Action::Close(conn));
+            host::close(conn, held.was_cut(), &mut self.actions);
         }
         match held.kind {
             Kind::Uplink(_) => self.uplinks = self.uplinks.saturating_sub(1),

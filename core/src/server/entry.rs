@@ -127,6 +127,15 @@ impl Entry {
         }
     }
 
+    /// Whether it was closed before all was written that had been said.
+    pub(super) fn was_cut(&self) -> bool {
+        match &self.kind {
+            Kind::Proxy(proxy) => proxy.was_cut(),
+            // The frames of tunnels, and answers with a length, say themselves where they end.
+            Kind::Upstream(_) | Kind::Admin(_) | Kind::Link(_) | Kind::Relay(_) => false,
+        }
+    }
+
     /// How many bytes would be taken now.
     pub(super) fn room(&self) -> usize {
         match &self.kind {

@@ -54,6 +54,11 @@ impl Machine {
         if self.is_closed() {
             return;
         }
+        self.lost = self.outbox.len();
+        if self.lost > 0 {
+            // What waits is lost: a FIN must not make it look complete.
+            self.actions.retain(|action| *action != Action::Finish);
+        }
         self.reading = Reading::Closed;
         self.writing = Writing::Idle;
         self.input = BytesMut::new();

@@ -105,6 +105,8 @@ pub struct Machine {
     /// What has come and is not yet taken.
     input: BytesMut,
     outbox: Outbox,
+    /// Bytes that still waited when it was closed.
+    lost: usize,
     actions: VecDeque<Action>,
     reading: Reading,
     writing: Writing,
@@ -207,6 +209,7 @@ impl Machine {
             timers: Timers::new(),
             input: BytesMut::new(),
             outbox: Outbox::new(),
+            lost: 0,
             actions: VecDeque::new(),
             reading: Reading::Idle,
             writing: Writing::Idle,
@@ -216,6 +219,12 @@ impl Machine {
             eof: false,
             reused: false,
         }
+    }
+
+    /// Whether it was closed before all was written that had been said. Whoever has passed on an
+    /// [`Action::Finish`] that the driver has not seen yet is to take it back.
+    pub fn was_cut(&self) -> bool {
+        self.lost > 0
     }
 
     /// What waits to be written.

@@ -107,7 +107,8 @@ impl Machine {
         if self.life == Life::Closed {
             return;
         }
-        if !self.outbox.is_empty() {
+        self.lost = self.outbox.len();
+        if self.lost > 0 {
             // What waits is lost: a FIN must not make it look complete.
             self.actions.retain(|action| *action != Action::Finish);
         }

@@ -120,6 +120,8 @@ pub struct Machine {
     /// What has come and is not yet taken.
     input: BytesMut,
     outbox: Outbox,
+    /// Bytes that still waited when it was closed.
+    lost: usize,
     actions: VecDeque<Action>,
     life: Life,
     reading: Reading,
@@ -230,6 +232,7 @@ impl Machine {
             timers,
             input: BytesMut::new(),
             outbox: Outbox::new(),
+            lost: 0,
             actions: VecDeque::new(),
             life: Life::Fresh,
             reading: Reading::Head(Start::default()),
@@ -242,6 +245,12 @@ impl Machine {
             last: false,
             wall: None,
         }
+    }
+
+    /// Whether it was closed before all was written that had been said. Whoever has passed on an
+    /// [`Action::Finish`] that the driver has not seen yet is to take it back.
+    pub fn was_cut(&self) -> bool {
+        self.lost > 0
     }
 
     /// What waits to be written.

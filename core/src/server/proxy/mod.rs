@@ -139,6 +139,11 @@ impl Proxy {
         self.http.outbox()
     }
 
+    /// Whether it was closed before all was written that had been said.
+    pub(super) fn was_cut(&self) -> bool {
+        self.http.was_cut()
+    }
+
     /// How many bytes would be taken now.
     pub(super) fn room(&self) -> usize {
         self.http.room()

@@ -16,7 +16,7 @@ use super::proxy::{self, Proxy};
 use super::settings::Settings;
 use super::tally::Tally;
 use super::upstream::{self, Upstream};
-use crate::host::{Action, Address, Host, Input, Port};
+use crate::host::{self, Action, Address, Host, Input, Port};
 use crate::id::{ConnId, ConnMap, WorkerId};
 use crate::machine::Machine;
 use crate::note::Note;
@@ -264,6 +264,7 @@ impl Worker {
 
     fn remove(&mut self, conn: ConnId) {
         let Some(entry) = self.conns.remove(conn) else { return };
+        host::close(conn, entry.was_cut(), &mut self.actions);
         self.agenda.forget(conn);
         self.discount(entry.counted);
         self.tally.gone(&entry.kind);
@@ -277,7 +278,6 @@ impl Worker {
             Kind::Link(link) => self.links.forget(link.boot(), conn),
             Kind::Upstream(_) | Kind::Admin(_) => {}
         }
-        self.actions.push_back(Action::Close(conn));
     }
 
     /// Begins a call at the best upstream. One that is not found here is sought at the node,
