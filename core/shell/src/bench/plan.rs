@@ -149,7 +149,7 @@ pub(super) fn command() -> Command {
                 .help("Where to"),
         )
         .args([
-            word(ENDPOINT, "NAME", "The endpoint; repeatable, and shop-{1..100} is a hundred")
+            word(ENDPOINT, "NAME", "The endpoint; repeatable, and 'shop-{1..100}' is a hundred")
                 .action(ArgAction::Append),
             word(CONNECTIONS, "NUMBER", "Connections, each with one request at a time")
                 .default_value("64"),
@@ -192,7 +192,7 @@ Examples:
       As fast as 64 connections get their answers, for 10 seconds
   pico bench http --endpoint my-endpoint --rate 500 --connections 200 --duration 1m
       500 requests a second, whatever the answers
-  pico bench http http://pico.example.com --endpoint shop-{1..1000} --body 10KiB --json
+  pico bench http http://pico.example.com --endpoint 'shop-{1..1000}' --body 10KiB --json
       POST requests to a thousand endpoints in turn; the result for programs";
 
 #[cfg(test)]
