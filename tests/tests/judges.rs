@@ -55,6 +55,40 @@ fn a_cluster_that_stays_in_two_after_heal_is_not_the_truth() {
 }
 
 #[test]
+fn a_log_that_never_arrives_is_not_the_truth() {
+    let churn = Fault::Churn { who: "node-0".into(), at: Span::secs(20), endpoints: 20_000 };
+    let run = hushed_up(&Case { faults: vec![churn], ..gossip() }, |case| {
+        case.heal = Span::secs(3_600);
+        let (from, to) = ("node-0".into(), "node-1,node-2".into());
+        let (only, at, lasts) = (Traffic::Streams, Span::secs(19), Span::secs(3_000));
+        case.faults.push(Fault::Cut { from, to, both: true, only, at, lasts, flaps: None });
+    });
+    let detail = objection(run, 3);
+    assert!(detail.contains("knows the log of"), "{detail}");
+}
+
+#[test]
+fn nodes_that_know_each_other_have_to_when_those_that_could_be_joined_are_gone() {
+    let gone = |at: usize| Fault::Crash {
+        who: format!("node-{at}"),
+        at: Span::secs(20),
+        back: None,
+        renamed: false,
+    };
+    let shape = Shape { nodes: 5, ..gossip().shape };
+    let told = Case { shape, faults: (0..3).map(gone).collect(), ..lossy() };
+    let mut whole = hushed_up(&told, |_| {});
+    whole.live();
+    assert_eq!(whole.broken(), None);
+    let run = hushed_up(&told, |case| {
+        case.heal = Span::secs(3_600);
+        case.faults.push(cut("node-4", "node-3", Span::secs(15), Span::secs(3_000)));
+    });
+    let detail = objection(run, 3);
+    assert!(detail.contains("misses"), "{detail}");
+}
+
+#[test]
 fn packets_that_nobody_sent_and_nobody_understands_come_from_strangers() {
     let mut run = hushed_up(&gossip(), |_| {});
     run.warm_up();
@@ -105,4 +139,31 @@ fn agents_that_are_not_back_half_a_minute_after_their_node_died_are_missed() {
     });
     let detail = objection(run, 14);
     assert!(detail.contains("no tunnel yet"), "{detail}");
+}
+
+/// One node, an operator, and hardly anything else.
+fn asked() -> Case {
+    let shape = Shape { agents: 1, endpoints: 1, clients: 1, operator: true, ..Shape::default() };
+    let load = Load { requests: 1, late: 1, ..Load::default() };
+    Case { shape, load, warm_up: Span::secs(5), heal: Span::secs(60), ..Case::default() }
+}
+
+#[test]
+fn an_operator_who_waits_for_longer_than_any_time_out_is_told_too_late() {
+    let run = hushed_up(&asked(), |case| {
+        let (at, lasts) = (Span::secs(20), Span::secs(30));
+        case.faults.push(Fault::Pause { who: "node-0".into(), at, lasts });
+    });
+    let detail = objection(run, 15);
+    assert!(detail.contains("Said(200") || detail.contains("Silence"), "{detail}");
+}
+
+#[test]
+fn an_operator_whose_questions_never_end_is_not_told() {
+    let run = hushed_up(&asked(), |case| {
+        case.heal = Span::secs(3_600);
+        case.faults.push(cut("operator", "node-0", Span::secs(30), Span::secs(3_000)));
+    });
+    let detail = objection(run, 15);
+    assert!(detail.contains("never ended"), "{detail}");
 }

@@ -7,7 +7,7 @@ use core::time::Duration;
 use pico_core::Instant;
 use pico_core::gossip::Machine;
 use pico_core::id::Boot;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The gossip of one life of a node.
 #[derive(Clone, Copy, Debug)]
@@ -51,6 +51,31 @@ fn gossiper<'a>(run: &'a Run, life: &Life) -> Option<Gossiper<'a>> {
 /// Who is which boot.
 pub(super) fn owners<'a>(all: &[Gossiper<'a>]) -> BTreeMap<Boot, Gossiper<'a>> {
     all.iter().map(|one| (one.gossip.me().boot, *one)).collect()
+}
+
+/// Whom a node has to know: everybody that lives. If nobody does whom a new node is told to join,
+/// nodes that never heard of each other cannot meet, and it is those of whom it has heard, those
+/// who have heard of it, and so on.
+pub(super) fn circle(run: &Run, one: &Gossiper<'_>, live: &[Gossiper<'_>]) -> BTreeSet<Boot> {
+    let boots: BTreeSet<Boot> = live.iter().map(|other| other.gossip.me().boot).collect();
+    if run.can_be_joined() {
+        return boots;
+    }
+    let mut circle = BTreeSet::from([one.gossip.me().boot]);
+    loop {
+        let before = circle.len();
+        for other in live {
+            let mut heard: BTreeSet<Boot> =
+                other.gossip.members().map(|member| member.boot).collect();
+            heard.insert(other.gossip.me().boot);
+            if !heard.is_disjoint(&circle) {
+                circle.extend(heard.intersection(&boots));
+            }
+        }
+        if circle.len() == before {
+            return circle;
+        }
+    }
 }
 
 /// Since when nothing has happened to the processes of nodes and to the net between them, if

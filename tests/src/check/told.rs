@@ -101,8 +101,10 @@ fn meant(status: u16, question: &Question, run: &Run) -> bool {
     let gone = question
         .about
         .is_some_and(|at| !run.cast.now(Member { role: Role::Node, at }).is_some_and(there));
-    // A node that is in no cluster knows nobody, not even by its own name.
-    let alone = question.about.is_some() && run.case.shape.nodes == 1;
+    // A node that is in no cluster knows nobody, not even by its own name; nor may one that finds
+    // nobody whom it could join.
+    let lonely = run.case.shape.nodes == 1 || !run.can_be_joined();
+    let alone = question.about.is_some() && lonely;
     let endpoint = status == 404 && question.path.starts_with("/status/endpoints/");
     nobody || gone || alone || endpoint
 }

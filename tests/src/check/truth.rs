@@ -45,12 +45,13 @@ impl Look for Judge {
         if now < since + gossipers::bound(run) {
             return Ok(());
         }
-        let boots: BTreeSet<Boot> = self.heads.keys().copied().collect();
         let some = self.turns.of(&all, run.moment == Moment::Rest);
         let longest = self.heads.values().max().copied().unwrap_or(0);
         let told = now >= self.written + SPREAD + carried(&run.case, longest);
         let wrong = some.iter().find_map(|one| {
-            let known = members(one, &boots).or_else(|| if told { logs(one, &all) } else { None });
+            let boots = gossipers::circle(run, one, &all);
+            let logs = || if told { logs(one, &all, &boots) } else { None };
+            let known = members(one, &boots).or_else(logs);
             known.or_else(|| if told { routes(run, one) } else { None })
         });
         match wrong {
@@ -78,8 +79,8 @@ fn members(one: &Gossiper<'_>, boots: &BTreeSet<Boot>) -> Option<Wrong> {
 }
 
 /// Whether a node has read every log to its end.
-fn logs(one: &Gossiper<'_>, all: &[Gossiper<'_>]) -> Option<Wrong> {
-    all.iter().find_map(|other| {
+fn logs(one: &Gossiper<'_>, all: &[Gossiper<'_>], boots: &BTreeSet<Boot>) -> Option<Wrong> {
+    all.iter().filter(|other| boots.contains(&other.gossip.me().boot)).find_map(|other| {
         let (boot, head) = head(other);
         let read = one.gossip.directory(boot).map(Replica::head);
         let (me, other) = (&one.gossip.me().id, &other.gossip.me().id);

@@ -99,13 +99,8 @@ fn heard(
     let steps = steps.filter(|step| step.at <= until && seats.contains(&step.seat));
     let mut said: Vec<(Instant, String)> = Vec::new();
     for step in steps {
-        let inputs = step.inputs.iter().map(|entry| ("hears", entry));
-        let actions = step.actions.iter().map(|entry| ("sends", entry));
-        for (verb, entry) in inputs.chain(actions) {
-            if let Some((_, what)) = entry.text.split_once(SAYS) {
-                let what = what.trim_end_matches('}').trim();
-                said.push((step.at, format!("{verb}: {}", named(what, names))));
-            }
+        for entry in step.inputs.iter().chain(&step.actions) {
+            said.extend(words_of(&entry.text).map(|what| (step.at, named(&what, names))));
         }
         if said.len() >= SAID {
             break;
@@ -123,7 +118,36 @@ fn named(text: &str, names: &BTreeMap<Boot, String>) -> String {
         .fold(text.to_owned(), |text, (boot, name)| text.replace(&format!("{boot:?}"), name))
 }
 
-/// Stands in a trace before what nodes say to each other.
-const SAYS: &str = "gossip: ";
+/// What nodes say to each other, if that is what a line of a trace is about.
+fn words_of(text: &str) -> Option<String> {
+    let (peer, said) = text.strip_suffix(" }")?.split_once(", gossip: ")?;
+    let (kind, peer) = peer.split_once(" { ")?;
+    match (kind, peer.split_once(": ")?) {
+        ("Datagram", ("from", _)) => Some(format!("hears: {said}")),
+        ("Datagram", ("to", whom)) => Some(format!("sends to {whom}: {said}")),
+        ("Received", ("conn", _)) => Some(format!("hears on a stream: {said}")),
+        _ => None,
+    }
+}
+
 /// So much of it is told.
 const SAID: usize = 30;
+
+#[cfg(test)]
+mod tests {
+    use super::words_of;
+
+    #[test]
+    fn only_what_nodes_say_to_each_other_is_told() {
+        let told = |text| words_of(text).unwrap_or_default();
+        let heard = "Datagram { from: 10.1.0.2:8004, gossip: Boot(7) says ping, ack }";
+        assert_eq!(told(heard), "hears: Boot(7) says ping, ack");
+        let sent = "Datagram { to: 10.1.0.2:8004, gossip: Boot(7) says ping }";
+        assert_eq!(told(sent), "sends to 10.1.0.2:8004: Boot(7) says ping");
+        let stream = "Received { conn: ConnId(3), gossip: Boot(7) says I join }";
+        assert_eq!(told(stream), "hears on a stream: Boot(7) says I join");
+        let numbers =
+            "Letter { to: Node, letter: Numbers { gossip: Some(GossipNumbers { a: 1 }) } }";
+        assert_eq!(words_of(numbers), None);
+    }
+}

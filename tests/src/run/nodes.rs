@@ -153,6 +153,13 @@ impl Run {
         }
     }
 
+    /// Whether a node that started now would find one that lives.
+    pub fn can_be_joined(&self) -> bool {
+        let seeds = self.seeds();
+        let mut lives = self.cast.of(Role::Node);
+        lives.any(|life| life.is_alive() && !life.foreign && seeds.contains(&life.member))
+    }
+
     fn join(&self) -> Vec<(String, u16)> {
         match self.case.shape.join {
             Join::First => {
