@@ -87,12 +87,18 @@ impl Broken {
     }
 }
 
-impl fmt::Display for Broken {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Broken {
+    /// Which invariant it is, when it broke, and what it says; not what was found.
+    pub fn headline(&self) -> String {
         let Invariant { number, name, sentence } = self.invariant;
         let secs = self.at.since(Instant::ZERO).as_secs_f64();
-        writeln!(f, "invariant {number} ({name}) is broken at {secs:.6} s")?;
-        writeln!(f, "  it says: {sentence}")?;
+        format!("invariant {number} ({name}) is broken at {secs:.6} s\n  it says: {sentence}")
+    }
+}
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.headline())?;
         if let Some(request) = self.request {
             write!(f, "  request {request}: ")?;
         } else {

@@ -54,7 +54,7 @@ pub(super) fn of(run: &Run, broken: &Broken) -> (Vec<String>, Vec<Line>, usize) 
 }
 
 fn put(lines: &mut Vec<Line>, at: Instant, who: &str, what: String) {
-    lines.push(Line { at, who: who.to_owned(), what, because: None });
+    lines.push(Line { at, until: at, who: who.to_owned(), what, because: None });
 }
 
 fn boot(run: &Run, life: &Life) -> Option<Boot> {

@@ -15,6 +15,7 @@ pub mod words;
 
 use crate::check::Broken;
 use crate::run::Run;
+use core::time::Duration;
 use pico_core::Instant;
 use road::Road;
 use serde_json::{Value, json};
@@ -40,6 +41,8 @@ pub struct Explanation {
 pub struct Line {
     /// When it did, or began to.
     pub at: Instant,
+    /// When it was over.
+    pub until: Instant,
     /// Who did it, or saw it.
     pub who: String,
     /// What it was.
@@ -71,8 +74,9 @@ impl Explanation {
         match (id, broken) {
             (Some(id), _) => {
                 let road = Road::of(run, id).ok_or(Unexplained::NoRequest(id))?;
+                // What was found is told in words below.
                 let title = match broken.filter(|_| request.is_none()) {
-                    Some(broken) => broken.to_string(),
+                    Some(broken) => broken.headline(),
                     None => format!("what happened to request {id}"),
                 };
                 let (lines, left_out) = story::tell(run, &road);
@@ -108,7 +112,15 @@ impl Explanation {
         }
         self.faults.iter().for_each(|line| put(&format!("  {line}\n")));
         put("\nwhat happened (simulated seconds; [n] is the line that it follows from)\n");
+        // Only of a request all is told that happened to it.
+        let all = !self.request.is_empty() && self.left_out == 0;
+        let mut before = self.lines.first().map_or(Instant::ZERO, |line| line.at);
         for (at, line) in self.lines.iter().enumerate() {
+            let idle = line.at.since(before);
+            if all && idle >= IDLE {
+                put(&format!("      nothing of it moves for {:.1} s\n", idle.as_secs_f64()));
+            }
+            before = before.max(line.until);
             let because = line.because.map(|at| format!("  [{}]", at + 1)).unwrap_or_default();
             let secs = line.at.since(Instant::ZERO).as_secs_f64();
             let Line { who, what, .. } = line;
@@ -159,5 +171,7 @@ fn concerned(run: &Run, broken: &Broken) -> Option<u64> {
     })
 }
 
+/// So long a silence is a part of the story.
+const IDLE: Duration = Duration::from_secs(5);
 /// How long a story may be.
 const LINES_MAX: usize = 60;

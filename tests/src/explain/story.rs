@@ -284,7 +284,9 @@ fn finish(mut drafts: Vec<Draft>) -> (Vec<Line>, usize) {
     let lines = drafts.iter().enumerate().map(|(at, draft)| {
         let because = draft.cause.and_then(|cause| places.get(&cause)).copied();
         let what = draft.data.as_ref().map_or_else(|| draft.what.clone(), |data| data.text(draft));
-        Line { at: draft.at, who: draft.who.clone(), what, because: because.filter(|b| *b < at) }
+        let until = draft.data.as_ref().map_or(draft.at, |data| data.until);
+        let who = draft.who.clone();
+        Line { at: draft.at, until, who, what, because: because.filter(|b| *b < at) }
     });
     (lines.collect(), left_out)
 }
