@@ -9,12 +9,12 @@ mod gossip;
 
 use bytes::BytesMut;
 use core::time::Duration;
-use gossip::{ME, Node, named, sent, standing};
+use gossip::{ME, Node, named, packet, sent, standing};
 use pico_core::Machine as _;
-use pico_core::gossip::directory::Op;
+use pico_core::gossip::directory::{Op, Replica};
 use pico_core::gossip::wire::{Envelope, Head, Message, Scope, Standing};
 use pico_core::gossip::{Action, Input, Member, State};
-use pico_core::id::Boot;
+use pico_core::id::{AskId, Boot};
 
 /// A node that knows these others.
 fn among(friends: &[Member]) -> Node {
@@ -50,6 +50,29 @@ fn only_a_member_itself_says_that_it_has_left() {
 }
 
 #[test]
+fn who_refutes_a_suspicion_does_not_die_of_it() {
+    let [friend, one, other] = [named(2), named(3), named(4)];
+    let friends = [friend.clone(), one.clone(), other.clone()];
+    let mut node = among(&friends);
+    for accuser in [&one, &other] {
+        let said = Standing { by: accuser.boot, ..accusation(&friend) };
+        node.hear(accuser, &[Message::Standing(said)]);
+        assert_eq!(node.state(2), Some(State::Suspect));
+    }
+    let risen = Member { incarnation: 1, ..friend };
+    node.hear(&risen, &[Message::Member(risen.clone())]);
+    assert_eq!(node.state(2), Some(State::Alive));
+    node.pass_among(Duration::from_secs(60), &friends);
+    assert_eq!((node.state(2), node.gossip.counts().deaths), (Some(State::Alive), 0));
+}
+
+/// Somebody could not reach this one.
+fn accusation(of: &Member) -> Standing {
+    let Member { boot, incarnation, .. } = *of;
+    Standing { boot, incarnation, state: State::Suspect, by: boot }
+}
+
+#[test]
 fn what_a_member_served_is_served_no_more_once_it_is_dead() {
     let friend = named(2);
     let mut node = among(std::slice::from_ref(&friend));
@@ -59,6 +82,39 @@ fn what_a_member_served_is_served_no_more_once_it_is_dead() {
     assert!(node.hear(&friend, &[ops]).contains(&serves(vec![op(1)])));
     let told = node.hear(&named(3), &[standing(&friend, State::Dead)]);
     assert!(told.contains(&serves(vec![op(0)])), "{told:?}");
+}
+
+#[test]
+fn an_answer_about_a_snapshot_that_is_no_longer_wanted_is_not_taken_for_the_next_one() {
+    let [owner, other] = [named(2), named(3)];
+    let mut node = among(&[owner.clone(), other.clone()]);
+    // The ring of ops does not reach back far enough: a snapshot is asked for.
+    let behind = |head| Message::Behind { boot: owner.boot, head };
+    let first = consulted(&node.hear(&other, &[behind(10)]));
+    // What the owner says itself is newer than what was asked for, and it is let go.
+    let ops = vec![Op { endpoint: "web".parse().unwrap(), weight: 1 }];
+    node.hear(&owner, &[Message::Ops { boot: owner.boot, first: 1, ops }]);
+    let second = consulted(&node.hear(&other, &[behind(20)]));
+    assert_ne!(first, second);
+    let mut answer = |ask, head| {
+        let entries = vec![Op { endpoint: "late".parse().unwrap(), weight: 1 }];
+        let page = Message::Page { boot: owner.boot, head, last: true, entries };
+        let answer = Some(packet(other.boot, &[page]).freeze());
+        node.gossip.handle(node.now, Input::Answered { ask, answer });
+        node.gossip.directory(owner.boot).map(Replica::head)
+    };
+    assert_eq!(answer(first, 10), Some(1));
+    assert_eq!(answer(second, 20), Some(20));
+}
+
+/// The only consultation among these.
+fn consulted(actions: &[Action]) -> AskId {
+    let asks = actions.iter().filter_map(|action| match action {
+        Action::Consult { ask, .. } => Some(*ask),
+        _ => None,
+    });
+    let [ask] = asks.collect::<Vec<_>>()[..] else { panic!("{actions:?}") };
+    ask
 }
 
 #[test]
