@@ -51,6 +51,8 @@ fn a_link_that_opens_ends_the_avoidance() {
         assert_eq!(status(&mut c, refused), 502);
     }
     assert_eq!(c.nodes[0].lost.len(), 1, "the rest is no news");
+    let told = |note: &&Note| matches!(note, Note::LinkDown { .. });
+    assert_eq!(c.nodes[0].notes.iter().filter(told).count(), 1, "nor is it to people");
     c.shut.clear();
     let client = c.ask(0, 0, GET);
     let (stream, _) = c.called(agent);
@@ -127,6 +129,56 @@ fn a_node_that_does_not_answer_a_dial_is_passed_over_in_a_second() {
     assert_eq!([status(&mut c, first), status(&mut c, second)], [200, 200]);
     assert_eq!(c.nodes[0].lost, [boot(1)]);
     c.rest();
+}
+
+#[test]
+fn a_dial_that_is_not_answered_is_made_once_more_if_nobody_else_serves() {
+    let mut c = Cluster::new(&[1, 1]);
+    let agent = c.agent(1, 0, "a");
+    c.mute.insert(1);
+    let clients = [c.ask(0, 0, POST), c.ask(0, 0, GET)];
+    c.mute.clear();
+    c.pass(Limits::default().link_timeout);
+    assert_eq!(c.dials, 2, "for both of them");
+    for _ in clients {
+        let (stream, _) = c.called(agent);
+        c.respond(agent, stream, &[], true);
+    }
+    assert_eq!(clients.map(|client| status(&mut c, client)), [200, 200]);
+    assert_eq!(c.nodes[0].lost, [boot(1)], "it is probed all the same");
+    c.rest();
+}
+
+#[test]
+fn a_node_that_alone_serves_and_answers_no_dial_is_dialled_twice_for_a_request() {
+    let mut c = Cluster::new(&[1, 1]);
+    let agent = c.agent(1, 0, "a");
+    c.mute.insert(1);
+    let client = c.ask(0, 0, GET);
+    c.pass(Limits::default().link_timeout);
+    assert_eq!(c.text(client), "", "the second dial is under way");
+    c.pass(Limits::default().link_timeout);
+    let text = c.text(client);
+    assert!(text.starts_with("HTTP/1.1 502 ") && text.contains("\"no_upstream\""), "{text}");
+    c.pass(Duration::from_mins(1));
+    assert_eq!(c.dials, 2);
+    assert!(c.idle(agent));
+    c.rest();
+}
+
+#[test]
+fn what_may_have_run_at_a_node_does_not_go_there_again() {
+    for request in [GET, POST] {
+        let mut c = Cluster::new(&[1, 1]);
+        let agent = c.agent(1, 0, "a");
+        let client = c.ask(0, 0, request);
+        c.called(agent);
+        c.cut(0);
+        assert_eq!(status(&mut c, client), 502);
+        assert!(c.idle(agent), "{request}");
+        assert_eq!(c.dials, 1);
+        c.rest();
+    }
 }
 
 #[test]

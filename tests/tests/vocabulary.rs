@@ -6,7 +6,7 @@ use pico_core::host::{Action, Told};
 use pico_core::id::WorkerId;
 use pico_core::id::{Boot, ConnIds, ConnMap, Side};
 use pico_core::routing::{
-    Change, EndpointId, Loads, Place, Routes, Standing, Tried, Upstream, choose,
+    Change, EndpointId, Failure, Loads, Place, Routes, Standing, Tried, Upstream, choose,
 };
 use pico_core::{Agenda, Instant, Outbox, Seed, Timers};
 use proptest::prelude::*;
@@ -248,7 +248,7 @@ fn who_is_not_well_serves_only_if_nobody_else_does_and_the_avoided_and_unknown_n
             let chosen = choose(&two, &loads, known, None, &mut dice).unwrap();
             assert_eq!(chosen.place, two[1].place);
         }
-        let tried = Some(Tried { place: two[1].place, stale: false });
+        let tried = Some(Tried { place: two[1].place, failure: Failure::Unreached });
         assert_eq!(choose(&two, &loads, known, tried, &mut dice).unwrap().place, two[0].place);
         assert!(choose(&two[1..], &loads, known, tried, &mut dice).is_none());
     }
@@ -258,24 +258,52 @@ fn who_is_not_well_serves_only_if_nobody_else_does_and_the_avoided_and_unknown_n
 
 #[test]
 fn a_second_try_goes_to_the_same_node_only_if_that_holds_several_and_no_other_is_well() {
+    use Failure::{Lost, Stale};
     use Standing::{Alive, Suspect};
     let mut two = upstreams(2);
     let mut dice = Seed::from_u64(1).roll();
     let loads = Loads::new();
     (two[0].place, two[1].place) = (Place::Node(Boot(1)), Place::Node(Boot(2)));
     let place = two[0].place;
-    let mut chosen = |two: &[Upstream], stale, first, second| {
+    let mut chosen = |two: &[Upstream], failure, first, second| {
         let known = |boot| Some(if boot == Boot(1) { first } else { second });
-        let tried = Some(Tried { place, stale });
+        let tried = Some(Tried { place, failure });
         choose(two, &loads, known, tried, &mut dice).map(|upstream| upstream.place)
     };
-    assert_eq!(chosen(&two[..1], false, Alive, Alive), None, "its only one failed");
+    assert_eq!(chosen(&two[..1], Lost, Alive, Alive), None, "its only one failed");
     two[0].weight = 2;
-    assert_eq!(chosen(&two[..1], false, Alive, Alive), Some(place));
-    assert_eq!(chosen(&two, false, Alive, Suspect), Some(place));
-    assert_eq!(chosen(&two, false, Alive, Alive), Some(two[1].place));
-    assert_eq!(chosen(&two, true, Alive, Suspect), Some(two[1].place), "it holds none");
-    assert_eq!(chosen(&two, false, Suspect, Suspect), Some(two[1].place), "it is not well");
+    assert_eq!(chosen(&two[..1], Lost, Alive, Alive), Some(place));
+    assert_eq!(chosen(&two, Lost, Alive, Suspect), Some(place));
+    assert_eq!(chosen(&two, Lost, Alive, Alive), Some(two[1].place));
+    assert_eq!(chosen(&two, Stale, Alive, Suspect), Some(two[1].place), "it holds none");
+    assert_eq!(chosen(&two, Lost, Suspect, Suspect), Some(two[1].place), "it is not well");
+}
+
+#[test]
+fn a_second_try_goes_to_a_node_that_was_not_reached_only_if_there_is_no_other() {
+    use Failure::{Lost, Stale, Unreached};
+    use Standing::{Leaving, Suspect};
+    let mut two = upstreams(2);
+    let mut dice = Seed::from_u64(1).roll();
+    let loads = Loads::new();
+    (two[0].place, two[1].place) = (Place::Node(Boot(1)), Place::Node(Boot(2)));
+    let place = two[0].place;
+    let mut chosen = |two: &[Upstream], failure, first, second| {
+        let known = |boot| if boot == Boot(1) { first } else { second };
+        let tried = Some(Tried { place, failure });
+        choose(two, &loads, known, tried, &mut dice).map(|upstream| upstream.place)
+    };
+    // A link that failed has made it one that is avoided.
+    assert_eq!(chosen(&two[..1], Unreached, Some(Suspect), None), Some(place));
+    assert_eq!(chosen(&two, Unreached, Some(Suspect), None), Some(place), "the other is unknown");
+    assert_eq!(chosen(&two, Unreached, Some(Suspect), Some(Leaving)), Some(two[1].place));
+    assert_eq!(chosen(&two[..1], Unreached, None, None), None, "it is no peer any more");
+    for failure in [Stale, Lost] {
+        assert_eq!(chosen(&two[..1], failure, Some(Suspect), None), None, "{failure:?}");
+    }
+    let tunnel = upstreams(1);
+    let tried = Some(Tried { place: tunnel[0].place, failure: Unreached });
+    assert!(choose(&tunnel, &loads, nobody, tried, &mut dice).is_none(), "it is no node");
 }
 
 #[test]

@@ -60,21 +60,39 @@ impl Loads {
 pub struct Tried {
     /// The place.
     pub place: Place,
-    /// Whether it has said that it does not serve the endpoint.
-    pub stale: bool,
+    /// How it failed there.
+    pub failure: Failure,
+}
+
+/// How a call has failed at a place.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Failure {
+    /// Nothing of it has got there, or nothing that was taken.
+    Unreached,
+    /// The place has said that it does not serve the endpoint.
+    Stale,
+    /// Otherwise: it was refused, or lost when it may have run.
+    Lost,
 }
 
 impl Tried {
-    /// Whether the call may go there again for want of another: the place is a node that holds
-    /// several upstreams, and lost or refused the call only as one of them did.
+    /// Whether the call may go there again, before others that are not well: the place is a node
+    /// that holds several upstreams, and lost or refused the call only as one of them did.
     fn may_serve(self, upstream: &Upstream) -> bool {
-        upstream.place.is_remote() && upstream.weight > 1 && !self.stale
+        upstream.place.is_remote() && upstream.weight > 1 && self.failure != Failure::Stale
+    }
+
+    /// Whether the call may go there again when nobody else is left: the place is a node of which
+    /// this one has not heard that it would not serve.
+    fn may_be_reached(self, upstream: &Upstream) -> bool {
+        upstream.place.is_remote() && self.failure == Failure::Unreached
     }
 }
 
 /// Picks the less loaded of two random candidates: a node that is not [`Standing::Alive`] only if
 /// nothing else serves; a node of which `standing` knows nothing, never. Where the call was
-/// `tried` it goes again only if that is a node of several upstreams, and no other is well.
+/// `tried` it goes again only if that is a node of several upstreams, and no other is well; or a
+/// node that it has not reached, and there is no other.
 ///
 /// The load of a candidate is (calls under way + 1) / weight, doubled if it is remote. Two
 /// choices spread almost as well as knowing all loads, and do not herd (Mitzenmacher, 2001).
@@ -85,28 +103,33 @@ pub fn choose(
     tried: Option<Tried>,
     dice: &mut Dice,
 ) -> Option<Upstream> {
+    let stands = |u: &Upstream| match u.place {
+        Place::Tunnel { .. } => Some(Standing::Alive),
+        Place::Node(boot) => standing(boot),
+    };
     let fit = |well: bool| {
-        let standing = &standing;
+        let stands = &stands;
         move |u: &&Upstream| {
-            let stands = match u.place {
-                Place::Tunnel { .. } => Some(Standing::Alive),
-                Place::Node(boot) => standing(boot),
-            };
-            let fits = stands.is_some_and(|stands| (stands == Standing::Alive) == well);
+            let fits = stands(u).is_some_and(|stands| (stands == Standing::Alive) == well);
             fits && tried.is_none_or(|tried| tried.place != u.place)
         }
     };
-    let well = upstreams.iter().any(|u| fit(true)(&u));
-    let again = |u: &&Upstream| {
-        let alive = matches!(u.place, Place::Node(boot) if standing(boot) == Some(Standing::Alive));
-        alive && tried.is_some_and(|tried| tried.place == u.place && tried.may_serve(u))
+    let again = |may: fn(Tried, &Upstream) -> bool| {
+        let tried = tried?;
+        let upstream = upstreams.iter().find(|u| u.place == tried.place)?;
+        may(tried, upstream).then_some(*upstream)
     };
-    if let Some(again) = upstreams.iter().find(again).filter(|_| !well) {
-        return Some(*again);
+    let well = upstreams.iter().any(|u| fit(true)(&u));
+    let same = again(Tried::may_serve).filter(|u| stands(u) == Some(Standing::Alive) && !well);
+    if same.is_some() {
+        return same;
     }
     let mut fits = upstreams.iter().filter(fit(well));
     let count = fits.clone().count();
-    if count < 2 {
+    if count == 0 {
+        return again(Tried::may_be_reached).filter(|u| stands(u).is_some());
+    }
+    if count == 1 {
         return fits.next().copied();
     }
     let bound = u64::try_from(count).unwrap_or(u64::MAX);

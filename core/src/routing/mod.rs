@@ -7,7 +7,7 @@ mod endpoint;
 mod peers;
 mod routes;
 
-pub use choose::{Loads, Tried, choose};
+pub use choose::{Failure, Loads, Tried, choose};
 pub use endpoint::{EndpointId, HEADER, endpoint_of};
 pub use peers::{Peer, Peers, Standing};
 pub use routes::{Change, Place, Routes, Upstream};

@@ -5,7 +5,7 @@ use super::tally::Outcome;
 use crate::head::RequestHead;
 use crate::note;
 use crate::reason::Reason;
-use crate::routing::{EndpointId, Place};
+use crate::routing::{EndpointId, Failure, Place};
 use crate::rpc::Reset;
 use crate::time::Instant;
 use alloc::string::String;
@@ -139,6 +139,19 @@ impl Exchange {
             took,
             upstream: log.upstream,
         }
+    }
+}
+
+/// How a call failed for `reason`, and whether it may have reached the service by then, as far as
+/// it matters to where it may go next.
+pub(super) fn failure(reason: Reason, started: bool) -> Failure {
+    let lost = matches!(reason, Reason::UpstreamLost | Reason::ConnectionLost);
+    if reason == Reason::NotMine {
+        Failure::Stale
+    } else if lost && !started {
+        Failure::Unreached
+    } else {
+        Failure::Lost
     }
 }
 

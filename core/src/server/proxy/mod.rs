@@ -4,7 +4,7 @@ mod fail;
 
 use super::counts::Counts;
 use super::entry::Event;
-use super::exchange::{Call, Exchange, Response, told_to_client};
+use super::exchange::{Call, Exchange, Response, failure, told_to_client};
 use super::flow::Flow;
 use super::forward::{self, About};
 use super::hops;
@@ -245,11 +245,14 @@ impl Proxy {
     ) {
         let Some(exchange) = &mut self.exchange else { return };
         exchange.call = Call::Asked(failed);
+        let tried = failed.map(|(place, why)| {
+            let failure = failure(why, exchange.started);
+            Tried { place, failure }
+        });
         exchange.again = failed.is_none().then(|| (endpoint.clone(), head.clone()));
         self.serial += 1;
         let call = self.call_id(self.serial);
         self.await_response();
-        let tried = failed.map(|(place, why)| Tried { place, stale: why == Reason::NotMine });
         self.actions.push_back(Action::Begin(Sought { call, endpoint, tried, head, end }));
     }
 

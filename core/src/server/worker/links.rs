@@ -172,8 +172,7 @@ impl Worker {
         }
     }
 
-    fn link_down(&mut self, boot: Boot, broken: bool) {
-        self.tally.links.lost += u64::from(broken);
+    fn tell_down(&mut self, boot: Boot, broken: bool) {
         if let Some(peer) = self.links.peers.get(&boot) {
             let node = peer.id.clone();
             self.actions.push_back(Action::Note(Note::LinkDown { node, broken }));
@@ -216,10 +215,15 @@ impl Worker {
                 }
                 Some(link::Action::Down { broken }) => {
                     self.links.down(boot, conn);
-                    self.link_down(boot, broken);
+                    self.tally.links.lost += u64::from(broken);
                     let now = self.clock.now();
-                    if broken && self.links.avoid(boot, now, &self.settings.limits) {
+                    let news = broken && self.links.avoid(boot, now, &self.settings.limits);
+                    if news {
                         self.write_node(Letter::LinkLost(boot));
+                    }
+                    // What fails while it is avoided anyway would be a line for each request.
+                    if news || !broken {
+                        self.tell_down(boot, broken);
                     }
                 }
                 Some(link::Action::Finish) => self.actions.push_back(Action::Finish(conn)),

@@ -11,7 +11,7 @@ use crate::machine::Machine as _;
 use crate::note::Note;
 use crate::outbox::Outbox;
 use crate::reason::Reason;
-use crate::routing::{EndpointId, HEADER, Place, Tried};
+use crate::routing::{EndpointId, Failure, HEADER, Place, Tried};
 use crate::rpc::{self, Reset, Word};
 use crate::seed::Seed;
 use crate::server::answer::Reply;
@@ -271,7 +271,8 @@ impl Relay {
     fn begin_again(&mut self, stream: StreamId, place: Place, again: Again) {
         self.leave(stream);
         let Again { endpoint, head, end } = again;
-        let (call, tried) = (self.call_id(stream), Some(Tried { place, stale: false }));
+        let tried = Some(Tried { place, failure: Failure::Lost });
+        let call = self.call_id(stream);
         self.actions.push_back(Action::Begin(Sought { call, endpoint, tried, head, end }));
     }
 
