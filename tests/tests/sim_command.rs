@@ -203,10 +203,18 @@ fn a_benchmark_of_gossip_says_how_long_things_took_beside_what_is_promised() {
         assert!(number("p99_ms") > Some(0), "{scenario}: {object}");
         let theory = ["convergence", "suspicion"].contains(&scenario);
         assert_eq!(number("theory_ms").is_some(), theory, "{scenario}: {object}");
-        // 3 nodes had 30 endpoints each, which a name and its weight cost at the least.
-        let joined = scenario == "join";
-        assert_eq!(number("bytes") > Some(3 * 30 * 2), joined, "{scenario}: {object}");
-        assert_eq!(number("bytes_s") > Some(0), scenario == "churn", "{scenario}: {object}");
+        let amounts: Vec<u64> = object["amounts"]
+            .as_array()
+            .expect("a list")
+            .iter()
+            .map(|amount| amount["number"].as_u64().expect("a number"))
+            .collect();
+        match (scenario, &amounts[..]) {
+            // 3 nodes had 30 endpoints each, which a name and its weight cost at the least.
+            ("join", [ready, whole]) => assert!(3 * 30 * 2 < *ready && ready <= whole, "{object}"),
+            ("churn", [bytes_s]) => assert!(*bytes_s > 0, "{object}"),
+            (_, amounts) => assert_eq!(amounts, [0; 0], "{scenario}: {object}"),
+        }
         let furnished = ["join", "churn"].contains(&scenario);
         assert_eq!(number("endpoints") >= Some(3 * 30), furnished, "{scenario}: {object}");
     }
@@ -231,6 +239,18 @@ fn a_benchmark_of_gossip_counts_what_should_not_be_and_what_it_costs() {
         assert_eq!(number > 0, scenario == "idle", "{scenario}: {object}");
         assert_eq!(object["met"], true, "{scenario}: {object}");
     }
+}
+
+#[test]
+fn a_benchmark_of_memory_says_what_an_endpoint_takes_beside_what_is_promised() {
+    let small = ["--nodes", "2", "--endpoints", "20000", "--names", "drawn"];
+    let output = sim(&[&["bench", "--json", "--scenario", "memory"], &small[..]].concat());
+    assert_eq!(code(&output), 0, "{output:?}");
+    let [object] = &json(&output)[..] else { panic!("{output:?}") };
+    let amount = &object["amounts"][0];
+    assert_eq!((&object["endpoints"], &amount["target"]), (&40_000.into(), &96.into()));
+    // A name of 20 bytes alone takes as many.
+    assert!(amount["number"].as_u64() > Some(20), "{object}");
 }
 
 #[test]

@@ -5,7 +5,8 @@ mod gossip;
 use super::{Context, Refusal, Verdict};
 use crate::bench::{Sample, Subject, measure, median};
 use crate::case::{Chance, Span};
-use clap::Args;
+use crate::gossip::measure::Names;
+use clap::{Args, ValueEnum};
 use serde_json::json;
 use std::num::NonZeroUsize;
 
@@ -14,7 +15,7 @@ use std::num::NonZeroUsize;
 pub(super) struct Bench {
     /// What is measured. How fast the simulator is: speed, which is what is promised of it;
     /// gossip, load, swarm. Or how gossip does: convergence, suspicion, detection, heal, join,
-    /// churn, slow-nodes, false-deaths, idle
+    /// memory, churn, slow-nodes, false-deaths, idle
     #[arg(long, default_value = "speed")]
     scenario: String,
     /// Nodes: 1 with a load, 10 and 100 that gossip
@@ -36,9 +37,12 @@ pub(super) struct Bench {
     #[arg(long, default_value = "5")]
     runs: NonZeroUsize,
     /// Endpoints of each node before anything is measured: of join, 1,000 unless told otherwise,
-    /// and of churn none
+    /// of memory 100,000, and of churn none
     #[arg(long)]
     endpoints: Option<usize>,
+    /// How these are called, of join and memory
+    #[arg(long, value_enum, default_value = "numbered")]
+    names: Called,
     /// Changes of endpoints a second, all over the cluster, of churn
     #[arg(long, default_value_t = 500)]
     changes: u64,
@@ -50,11 +54,24 @@ pub(super) struct Bench {
     loss: Vec<Chance>,
 }
 
+/// What endpoints are called, in 20 bytes.
+#[derive(Clone, Copy, ValueEnum)]
+enum Called {
+    /// By numbers, so that a name is much like the one before.
+    Numbered,
+    /// By chance, so that names have hardly anything in common.
+    Drawn,
+}
+
 impl Bench {
     pub(super) fn carry_out(self, context: &Context) -> Result<Verdict, Refusal> {
         let nodes = |usual: &[usize]| self.nodes.clone().unwrap_or_else(|| usual.to_vec());
         let (endpoints, changes, watch) = (self.endpoints, self.changes, self.watch.0);
-        let sizes = gossip::Sizes { endpoints, changes, watch };
+        let names = match self.names {
+            Called::Numbered => Names::Numbered,
+            Called::Drawn => Names::Drawn,
+        };
+        let sizes = gossip::Sizes { endpoints, names, changes, watch };
         if let Some(what) = gossip::Scenario::of(&self.scenario, &sizes) {
             let nodes = nodes(&[10, 100]);
             return gossip::carry_out(context, what, &nodes, &self.loss, self.runs.get());

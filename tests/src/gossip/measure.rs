@@ -4,8 +4,8 @@ use super::Told;
 use super::cluster::Cluster;
 use crate::case::{Case, Chance, Fault, Link, Shape, Span};
 use core::time::Duration;
-use pico_core::Instant;
 use pico_core::gossip::{Pace, State};
+use pico_core::{Instant, Seed};
 use std::collections::BTreeSet;
 
 /// What is measured.
@@ -19,8 +19,9 @@ pub enum Subject {
     Suspicion,
     /// How long until all is as it was, after the cluster was cut in two for this long.
     Heal(Duration),
-    /// How long a node takes to be ready in a cluster of so many endpoints a node.
-    Join(usize),
+    /// How long a node takes to be ready in a cluster of so many endpoints a node, and what it
+    /// has sent and received by the time at which everybody knows everything.
+    Join(usize, Names),
     /// How long changes take while many are made, all over the cluster.
     Churn {
         /// So many every second.
@@ -28,6 +29,31 @@ pub enum Subject {
         /// Endpoints that each node serves beside those that come and go.
         endpoints: usize,
     },
+}
+
+/// What endpoints are called, in 20 bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Names {
+    /// By numbers, so that most of a name is that of the one before.
+    Numbered,
+    /// By chance, so that they have hardly anything in common.
+    Drawn,
+}
+
+impl Names {
+    /// The name of an endpoint of a node.
+    pub(super) fn of(self, node: usize, number: usize) -> String {
+        match self {
+            Self::Numbered => format!("endpoint-{node:04}-{number:06}"),
+            Self::Drawn => {
+                let seed = Seed::from_u64(node as u64).fork_at("name", number as u64);
+                let mut dice = seed.roll();
+                let mut letter =
+                    || char::from(b"abcdefghijklmnopqrstuvwxyz234567"[narrow(dice.below(32))]);
+                (0..20).map(|_| letter()).collect()
+            }
+        }
+    }
 }
 
 /// The cluster that is measured.
@@ -62,8 +88,9 @@ pub struct Sample {
     pub spans: Vec<Duration>,
     /// Bytes that each node sent in a second meanwhile, headers of IP and UDP included.
     pub bytes_s: u64,
-    /// Bytes that a node which joined has sent and received until it was ready.
-    pub bytes: u64,
+    /// Bytes that a node which joined has sent and received until it was ready, and until
+    /// everybody knew everything, all headers included.
+    pub joined: [u64; 2],
     /// Members who were said to be dead and were not.
     pub false_deaths: usize,
     /// Endpoints of which a node knew in the end.
@@ -77,7 +104,7 @@ pub fn measure(subject: Subject, setting: &Setting) -> Option<Sample> {
         Subject::Detection => detect(setting),
         Subject::Suspicion => suspect(setting),
         Subject::Heal(lasts) => heal(setting, lasts),
-        Subject::Join(endpoints) => join(setting, endpoints),
+        Subject::Join(endpoints, names) => join(setting, endpoints, names),
         Subject::Churn { rate, endpoints } => churn(setting, rate, endpoints),
     }
 }
@@ -185,25 +212,31 @@ fn heal(setting: &Setting, lasts: Duration) -> Option<Sample> {
     Some(sample(vec![took], &cluster))
 }
 
-fn join(setting: &Setting, endpoints: usize) -> Option<Sample> {
+fn join(setting: &Setting, endpoints: usize, names: Names) -> Option<Sample> {
     let last = setting.nodes - 1;
     let smaller = Setting { nodes: last, ..*setting };
     let mut cluster = Cluster::whole(&smaller.case(), Pace::default());
-    furnish(&mut cluster, last, endpoints)?;
+    furnish(&mut cluster, last, endpoints, names)?;
     cluster.start(last, &[0, 1, 2]);
     let took = cluster.until(PATIENCE, |cluster| cluster.peer(last).gossip.is_ready())?;
     let whole = Told::Ready(true);
     cluster.peer(last).told.iter().find(|(_, told)| *told == whole)?;
-    let bytes = cluster.peer(last).bytes();
+    let ready = cluster.peer(last).bytes();
     cluster.until(PATIENCE, Cluster::agrees)?;
-    Some(Sample { bytes, ..sample(vec![took], &cluster) })
+    let joined = [ready, cluster.peer(last).bytes()];
+    Some(Sample { joined, ..sample(vec![took], &cluster) })
 }
 
 /// Has so many nodes serve so many endpoints each, and waits until all know all of them.
-fn furnish(cluster: &mut Cluster, nodes: usize, endpoints: usize) -> Option<Duration> {
+fn furnish(
+    cluster: &mut Cluster,
+    nodes: usize,
+    endpoints: usize,
+    names: Names,
+) -> Option<Duration> {
     for at in 0..nodes {
         for number in 0..endpoints {
-            cluster.serve(at, &format!("endpoint-{at:04}-{number:06}"), 1);
+            cluster.serve(at, &names.of(at, number), 1);
             if number % 10_000 == 9_999 {
                 // Nobody has as many connections at one moment.
                 cluster.pass(TICK);
@@ -215,7 +248,7 @@ fn furnish(cluster: &mut Cluster, nodes: usize, endpoints: usize) -> Option<Dura
 
 fn churn(setting: &Setting, rate: u64, endpoints: usize) -> Option<Sample> {
     let mut cluster = Cluster::whole(&setting.case(), Pace::default());
-    furnish(&mut cluster, setting.nodes, endpoints)?;
+    furnish(&mut cluster, setting.nodes, endpoints, Names::Numbered)?;
     cluster.pass(SETTLE);
     let before = cluster.bytes_each();
     let (mut made, mut spans) = (0, Vec::new());
@@ -295,7 +328,7 @@ fn narrow(number: u64) -> usize {
 
 fn sample(spans: Vec<Duration>, cluster: &Cluster) -> Sample {
     let false_deaths = cluster.false_deaths();
-    Sample { spans, bytes_s: 0, bytes: 0, false_deaths, endpoints: cluster.endpoints() }
+    Sample { spans, bytes_s: 0, joined: [0; 2], false_deaths, endpoints: cluster.endpoints() }
 }
 
 /// Until what came with the start has died down.

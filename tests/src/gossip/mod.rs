@@ -4,6 +4,7 @@
 
 mod cluster;
 pub mod measure;
+pub mod memory;
 mod peer;
 pub mod words;
 

@@ -43,7 +43,7 @@ pub struct Peer {
     pub gossip: Gossip,
     /// What it was told, and when by its own clock.
     pub told: Vec<(Instant, Told)>,
-    /// Bytes of consultations that it has sent and received, without any headers.
+    /// Bytes of consultations that it has sent and received, with what carries them.
     pub consulted_bytes: u64,
     /// What each member serves, as it was told change by change.
     pub routes: BTreeMap<Boot, BTreeMap<EndpointId, u8>>,
@@ -89,7 +89,7 @@ impl Peer {
         }
     }
 
-    /// Bytes that it has sent and received, with the headers of datagrams.
+    /// Bytes that it has sent and received, all headers included, where nobody has keys.
     pub fn bytes(&self) -> u64 {
         let counts = self.gossip.counts();
         let datagrams = counts.sent + counts.received;
@@ -161,7 +161,7 @@ impl Peer {
     fn put(&mut self, conn: ConnId, bytes: &[u8]) {
         let Some(talk) = self.conns.get_mut(conn) else { return };
         let len = u32::try_from(bytes.len()).expect("consultations are short");
-        self.consulted_bytes += u64::from(len);
+        self.consulted_bytes += carried(u64::from(len));
         talk.outbox.put(&len.to_be_bytes());
         talk.outbox.put(bytes);
         talk.told.tell(conn, Some(&talk.outbox), ROOM, &mut self.actions);
@@ -174,7 +174,7 @@ impl Peer {
         let len = u32::from_be_bytes(*head) as usize;
         assert!(len <= CONSULT_MAX, "a consultation of {len} bytes");
         let Some(body) = rest.get(..len).map(Bytes::copy_from_slice) else { return };
-        self.consulted_bytes += body.len() as u64;
+        self.consulted_bytes += carried(body.len() as u64);
         let role = std::mem::replace(&mut talk.role, Role::Over);
         match role {
             Role::Asks(ask) => {
@@ -279,6 +279,20 @@ impl Host for Peer {
     }
 }
 
+/// What a question or an answer takes on the wire: a message of HTTP, in segments of which every
+/// other one is acknowledged, and half of the packets that open and close a connection.
+const fn carried(bytes: u64) -> u64 {
+    let segments = (bytes + HEAD).div_ceil(SEGMENT);
+    bytes + HEAD + TCP * (segments + segments.div_ceil(2) + SHAKE)
+}
+
+/// Bytes of a head on the gossip port: of a POST, or the shorter one of its answer.
+const HEAD: u64 = 160;
+/// Bytes of a segment's payload, and of the headers of TCP and IP before it.
+const SEGMENT: u64 = 1_448;
+const TCP: u64 = 52;
+/// Half of the packets without payload that a connection needs.
+const SHAKE: u64 = 4;
 /// Bytes that are taken at once.
 const ROOM: usize = 64 * 1024;
 /// Bytes of the headers of a datagram.

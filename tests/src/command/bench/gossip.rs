@@ -2,7 +2,10 @@
 
 use super::super::{Context, Refusal, Verdict};
 use crate::case::Chance;
-use crate::gossip::measure::{Setting, Subject, false_deaths, idle, measure, slow_nodes};
+use crate::gossip::measure::{
+    Names, Sample, Setting, Subject, false_deaths, idle, measure, slow_nodes,
+};
+use crate::gossip::memory::memory;
 use core::f64::consts::E;
 use core::time::Duration;
 use pico_core::gossip;
@@ -19,6 +22,8 @@ pub(super) enum Scenario {
     SlowNodes(Duration),
     /// Nodes that are held dead in so long and are not.
     FalseDeaths(Duration),
+    /// Bytes of memory for each of so many endpoints of each node.
+    Memory(usize, Names),
 }
 
 /// How much there is of what is measured.
@@ -26,6 +31,8 @@ pub(super) enum Scenario {
 pub(super) struct Sizes {
     /// Endpoints of each node before anything is measured.
     pub(super) endpoints: Option<usize>,
+    /// What they are called.
+    pub(super) names: Names,
     /// Changes a second.
     pub(super) changes: u64,
     /// How long it is watched what happens by itself.
@@ -40,7 +47,11 @@ impl Scenario {
             "detection" => Self::Spans(Subject::Detection),
             "suspicion" => Self::Spans(Subject::Suspicion),
             "heal" => Self::Spans(Subject::Heal(CUT)),
-            "join" => Self::Spans(Subject::Join(sizes.endpoints.unwrap_or(JOINED_ENDPOINTS))),
+            "join" => {
+                let endpoints = sizes.endpoints.unwrap_or(JOINED_ENDPOINTS);
+                Self::Spans(Subject::Join(endpoints, sizes.names))
+            }
+            "memory" => Self::Memory(sizes.endpoints.unwrap_or(HELD_ENDPOINTS), sizes.names),
             "churn" => {
                 let endpoints = sizes.endpoints.unwrap_or(0);
                 Self::Spans(Subject::Churn { rate: sizes.changes, endpoints })
@@ -64,7 +75,7 @@ impl Scenario {
             Subject::Detection => [4_500, 6_000, 8_500],
             Subject::Heal(_) => [15_000, 20_000, 45_000],
             Subject::Churn { .. } => [2_000; 3],
-            Subject::Suspicion | Subject::Join(_) => return None,
+            Subject::Suspicion | Subject::Join(..) => return None,
         };
         row.get(at).copied()
     }
@@ -80,7 +91,7 @@ impl Scenario {
         let span = match subject {
             Subject::Convergence => pace.push.mul_f64(n.log2() + n.ln()),
             Subject::Suspicion => pace.period.mul_f64(E / (E - 1.0)) + pace.probe,
-            Subject::Detection | Subject::Heal(_) | Subject::Join(_) | Subject::Churn { .. } => {
+            Subject::Detection | Subject::Heal(_) | Subject::Join(..) | Subject::Churn { .. } => {
                 return None;
             }
         };
@@ -97,6 +108,11 @@ pub(super) fn carry_out(
 ) -> Result<Verdict, Refusal> {
     if nodes.iter().any(|nodes| *nodes < 2) {
         return Err(Refusal::Usage("expected 2 nodes or more".into()));
+    }
+    if let Scenario::Memory(endpoints, names) = scenario {
+        return nodes.iter().try_fold(Verdict::Held, |held, nodes| {
+            tell_memory(context, *nodes, endpoints, names).map(|()| held)
+        });
     }
     for nodes in nodes {
         for loss in loss {
@@ -123,6 +139,7 @@ pub(super) fn carry_out(
                     let what = format!("held dead in {hours} node-hours");
                     tell_number(context, &what, &settings, of, Some(0))?;
                 }
+                Scenario::Memory(..) => {}
             }
         }
     }
@@ -143,22 +160,20 @@ fn tell_spans(
     spans.sort();
     let at = |part: usize| spans.get(spans.len() * part / 100).copied().unwrap_or_default();
     let [median, late] = [at(50), at(99)].map(|span| u64::try_from(span.as_millis()).unwrap_or(0));
-    let bytes_s = samples.iter().map(|sample| sample.bytes_s).max().unwrap_or_default();
-    let bytes = samples.iter().map(|sample| sample.bytes).max().unwrap_or_default();
-    let endpoints = samples.iter().map(|sample| sample.endpoints).max().unwrap_or_default();
+    let amounts = Amount::all(subject, nodes, &samples);
     let met = target.map(|target| unfinished == 0 && late <= target);
     let text = || {
         let told = told(target.map(|target| format!("{target} ms")), met);
-        let sent = if bytes_s > 0 { format!("  {bytes_s} bytes/s of each") } else { String::new() };
-        let joined = if bytes > 0 { format!("  {bytes} bytes to join") } else { String::new() };
+        let amounts: String = amounts.iter().map(Amount::text).collect();
         let theory = theory.map_or(String::new(), |span| format!("  in theory {span} ms"));
         format!(
             "{nodes} nodes, loss {}: {median} ms (median), {late} ms (99 %), \
-             {} spans, {unfinished} without end{sent}{joined}{theory}{told}",
+             {} spans, {unfinished} without end{theory}{told}{amounts}",
             percent(loss),
             spans.len()
         )
     };
+    let endpoints = samples.iter().map(|sample| sample.endpoints).max().unwrap_or_default();
     let value = || {
         json!({
             "nodes": nodes,
@@ -167,12 +182,86 @@ fn tell_spans(
             "without_end": unfinished,
             "median_ms": median,
             "p99_ms": late,
-            "bytes_s": bytes_s,
-            "bytes": bytes,
             "endpoints": endpoints,
             "theory_ms": theory,
             "target_ms": target,
             "met": met,
+            "amounts": amounts.iter().map(Amount::value).collect::<Vec<_>>(),
+        })
+    };
+    context.say(text, value)
+}
+
+/// What something cost beside the time that it took, at most in all runs.
+struct Amount {
+    what: &'static str,
+    number: u64,
+    target: Option<u64>,
+}
+
+impl Amount {
+    /// What there is to tell of a subject.
+    fn all(subject: Subject, nodes: usize, samples: &[Sample]) -> Vec<Self> {
+        let most = |of: fn(&Sample) -> u64| samples.iter().map(of).max().unwrap_or_default();
+        match subject {
+            Subject::Churn { rate, .. } => {
+                // So much at so many changes; nothing is promised of fewer.
+                let target = (nodes == 1_000 && rate == 5_000).then_some(CHURN_BYTES);
+                let number = most(|sample| sample.bytes_s);
+                vec![Self { what: "bytes/s of each", number, target }]
+            }
+            Subject::Join(..) => {
+                let endpoints = most(|sample| sample.endpoints as u64);
+                let target = (endpoints >= MILLION).then(|| endpoints * JOIN_BYTES);
+                let (ready, whole) = (most(|one| one.joined[0]), most(|one| one.joined[1]));
+                vec![
+                    Self { what: "bytes until it is ready", number: ready, target: None },
+                    Self { what: "until all know everything", number: whole, target },
+                ]
+            }
+            Subject::Convergence | Subject::Suspicion | Subject::Detection | Subject::Heal(_) => {
+                Vec::new()
+            }
+        }
+    }
+
+    fn met(&self) -> Option<bool> {
+        self.target.map(|target| self.number <= target)
+    }
+
+    fn text(&self) -> String {
+        let told = told(self.target.map(|target| target.to_string()), self.met());
+        format!("  {} {}{told}", self.number, self.what)
+    }
+
+    fn value(&self) -> serde_json::Value {
+        let Self { what, number, target } = self;
+        json!({ "what": what, "number": number, "target": target, "met": self.met() })
+    }
+}
+
+fn tell_memory(
+    context: &Context,
+    nodes: usize,
+    endpoints: usize,
+    names: Names,
+) -> Result<(), Refusal> {
+    let Some(memory) = memory(nodes, endpoints, names) else {
+        return Err(Refusal::Usage("expected endpoints, and a system that tells of memory".into()));
+    };
+    let (what, number, target) = ("bytes for an endpoint", memory.directory, Some(ENDPOINT_BYTES));
+    let amount = Amount { what, number, target };
+    let text = || {
+        let routes = memory.routes;
+        let total = nodes * endpoints;
+        format!("{total} endpoints of {nodes} nodes:{}  {routes} in routes", amount.text())
+    };
+    let value = || {
+        json!({
+            "nodes": nodes,
+            "endpoints": nodes * endpoints,
+            "amounts": [amount.value()],
+            "routes_bytes": memory.routes,
         })
     };
     context.say(text, value)
@@ -226,7 +315,15 @@ fn percent(loss: Chance) -> String {
     format!("{} %", loss.millionths() / 10_000)
 }
 
-/// Endpoints of each node that another joins, unless told otherwise.
+/// Endpoints of each node that another joins, or that one holds, unless told otherwise.
 const JOINED_ENDPOINTS: usize = 1_000;
+const HELD_ENDPOINTS: usize = 100_000;
+/// What is promised of endpoints, from so many on: bytes of each on the wire for a node that
+/// joins, and bytes in memory.
+const MILLION: u64 = 1_000_000;
+const JOIN_BYTES: u64 = 20;
+const ENDPOINT_BYTES: u64 = 96;
+/// Bytes a second of each of 1,000 nodes at 5,000 changes a second.
+const CHURN_BYTES: u64 = 1_000_000;
 /// How long a cluster is cut in two before it heals.
 const CUT: Duration = Duration::from_mins(2);
