@@ -36,6 +36,9 @@ pub(super) struct Bench {
     /// How often each is run; of speeds the one in the middle counts
     #[arg(long, default_value = "5")]
     runs: NonZeroUsize,
+    /// The seed of the first run, where nodes gossip; the next ones have the next seeds
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
     /// Endpoints of each node before anything is measured: of join, 1,000 unless told otherwise,
     /// of memory 100,000, and of churn none
     #[arg(long)]
@@ -74,7 +77,9 @@ impl Bench {
         let sizes = gossip::Sizes { endpoints, names, changes, watch };
         if let Some(what) = gossip::Scenario::of(&self.scenario, &sizes) {
             let nodes = nodes(&[10, 100]);
-            return gossip::carry_out(context, what, &nodes, &self.loss, self.runs.get());
+            let runs = self.runs.get() as u64;
+            let seeds: Vec<u64> = (0..runs).map(|run| self.seed.wrapping_add(run)).collect();
+            return gossip::carry_out(context, what, &nodes, &self.loss, &seeds);
         }
         let usual: &[usize] = if self.scenario == "gossip" { &[10, 100] } else { &[1] };
         let subjects = self.subjects(&nodes(usual))?;

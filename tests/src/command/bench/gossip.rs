@@ -104,7 +104,7 @@ pub(super) fn carry_out(
     scenario: Scenario,
     nodes: &[usize],
     loss: &[Chance],
-    runs: usize,
+    seeds: &[u64],
 ) -> Result<Verdict, Refusal> {
     if nodes.iter().any(|nodes| *nodes < 2) {
         return Err(Refusal::Usage("expected 2 nodes or more".into()));
@@ -117,7 +117,7 @@ pub(super) fn carry_out(
     for nodes in nodes {
         for loss in loss {
             let setting = |seed| Setting { nodes: *nodes, loss: *loss, seed };
-            let settings: Vec<_> = (0..runs as u64).map(setting).collect();
+            let settings: Vec<_> = seeds.iter().copied().map(setting).collect();
             match scenario {
                 Scenario::Spans(subject) => {
                     let target = scenario.target(*nodes, *loss);
@@ -135,7 +135,8 @@ pub(super) fn carry_out(
                 }
                 Scenario::FalseDeaths(lasts) => {
                     let of = |setting: &Setting| false_deaths(setting, lasts) as u64;
-                    let hours = lasts.as_secs() * *nodes as u64 * runs as u64 / 3_600;
+                    let runs = settings.len() as u64;
+                    let hours = lasts.as_secs() * *nodes as u64 * runs / 3_600;
                     let what = format!("held dead in {hours} node-hours");
                     tell_number(context, &what, &settings, of, Some(0))?;
                 }
