@@ -231,6 +231,7 @@ fn a_tunnel_that_dies_takes_its_calls_and_its_route_along() {
         let gone =
             |note: &Note| matches!(note, Note::Unregistered { endpoint, .. } if endpoint == "a");
         assert!(rig.notes.iter().any(gone));
+        assert_eq!(rig.node.routes().iter().count(), 0);
         for worker in [0, 1] {
             let late = rig.ask(worker, GET);
             let text = rig.text(late);
