@@ -264,8 +264,10 @@ fn a_malformed_chunk_is_refused_or_cancels() {
     rig.respond(200, &[], false);
     rig.feed("x");
     rig.feed("\r\n");
-    let gone = [Action::Canceled(Reason::BadFraming), Action::Closed(Reason::BadFraming)];
-    assert_eq!(rig.actions(), gone);
+    assert_eq!(rig.actions(), [Action::Canceled(Reason::BadFraming), Action::Finish]);
+    rig.out();
+    rig.input(Input::Eof);
+    assert_eq!(rig.actions(), [Action::Closed(Reason::BadFraming)]);
 }
 
 #[test]
@@ -274,7 +276,7 @@ fn silence_before_a_request_closes_silently() {
     let mut rig = Rig::server();
     assert_eq!(rig.machine.deadline(), Some(rig.now + limits.head_timeout));
     rig.wait(limits.head_timeout);
-    assert_eq!(rig.actions(), [Action::Closed(Reason::HeadTimeout)]);
+    assert_eq!(rig.actions(), [Action::Finish, Action::Closed(Reason::HeadTimeout)]);
 
     let mut rig = after(GET);
     rig.respond(200, &[], true);
@@ -283,7 +285,7 @@ fn silence_before_a_request_closes_silently() {
     rig.feed("\r\n");
     assert_eq!(rig.machine.deadline(), Some(rig.now + limits.idle_timeout));
     rig.wait(limits.idle_timeout);
-    assert_eq!(rig.actions(), [Action::Closed(Reason::IdleTimeout)]);
+    assert_eq!(rig.actions(), [Action::Finish, Action::Closed(Reason::IdleTimeout)]);
 }
 
 #[test]
@@ -325,8 +327,9 @@ fn a_stalled_body_times_out_only_while_there_is_credit() {
     rig.respond(200, &[], false);
     rig.out();
     rig.wait(span);
-    let gone = [Action::Canceled(Reason::BodyTimeout), Action::Closed(Reason::BodyTimeout)];
-    assert_eq!(rig.actions(), gone);
+    assert_eq!(rig.actions(), [Action::Canceled(Reason::BodyTimeout), Action::Finish]);
+    rig.wait(Limits::default().linger_timeout);
+    assert_eq!(rig.actions(), [Action::Closed(Reason::BodyTimeout)]);
 }
 
 #[test]
@@ -349,6 +352,27 @@ fn whoever_waits_to_be_asked_for_a_body_is_not_late_with_it() {
     assert!(!waits(POST, &|_| {}));
     let old = expecting.replace("HTTP/1.1", "HTTP/1.0");
     assert!(!waits(&old, &|_| {}), "it means nothing in HTTP/1.0");
+}
+
+#[test]
+fn whoever_waits_to_be_asked_for_a_body_does_not_wait_for_ever() {
+    let ages = Duration::from_hours(24 * 365 * 100);
+    let expecting = POST.replace("\r\n\r\n", "\r\nExpect: 100-continue\r\n\r\n");
+    for (response, patience) in [
+        (Limits::default().response_timeout, Limits::default().response_timeout),
+        (ages, Limits::default().idle_timeout),
+    ] {
+        let limits = Limits { response_timeout: response, ..Limits::default() };
+        let span = patience + limits.body_timeout;
+        let mut rig = Rig::server_with(limits);
+        rig.feed(&expecting);
+        rig.input(Input::Credit(10));
+        rig.actions();
+        rig.wait(span - Duration::from_nanos(1));
+        assert!(rig.actions().is_empty());
+        rig.wait(Duration::from_nanos(1));
+        assert_eq!(rig.actions(), [Action::Malformed(Reason::BodyTimeout)]);
+    }
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 mod http1_kit;
 
-use http1_kit::{Rig, data};
+use http1_kit::{Rig, data, lawful};
 use pico_core::Reason;
 use pico_core::http1::server::{Action, Input, Machine};
 use std::time::Duration;
@@ -68,9 +68,126 @@ fn a_fin_in_a_request_cancels_it() {
     let expected = [
         Action::Data { bytes: data("hel"), end: false },
         Action::Canceled(Reason::Canceled),
+        Action::Finish,
         Action::Closed(Reason::ConnectionLost),
     ];
     assert_eq!(rig.actions(), expected);
+}
+
+/// What becomes of a connection on which this comes and then FIN, and whose requests are answered
+/// at their heads' end: what was written, and the last actions.
+fn until_fin(pieces: &[&[u8]], answer: &dyn Fn(&mut Rig<Machine>)) -> (String, Vec<Action>) {
+    let mut rig = Rig::server();
+    let (mut out, mut last) = (String::new(), Vec::new());
+    let mut serve = |rig: &mut Rig<Machine>| {
+        loop {
+            rig.input(Input::Credit(100));
+            let actions = rig.actions();
+            let asked = actions.iter().any(|a| matches!(a, Action::Request(_)));
+            let kept = actions.into_iter().filter(|a| match a {
+                Action::Canceled(_) | Action::Finish | Action::Closed(_) => true,
+                Action::Request(_) | Action::Malformed(_) | Action::Data { .. } => false,
+                Action::Trailers(_) | Action::Taken(_) | Action::Finished => false,
+            });
+            last.extend(kept);
+            if asked {
+                answer(rig);
+            }
+            let more = rig.out();
+            if more.is_empty() && !asked {
+                return;
+            }
+            out += &more;
+        }
+    };
+    for piece in pieces {
+        rig.feed(piece);
+        serve(&mut rig);
+    }
+    rig.input(Input::Eof);
+    serve(&mut rig);
+    (out, last)
+}
+
+/// The first request on a connection is answered, others wait.
+fn answer_the_first(rig: &mut Rig<Machine>) {
+    rig.respond(200, &[("X-First", "1")], true);
+}
+
+#[test]
+fn a_fin_in_a_later_request_leaves_the_answers_before_it_whole() {
+    let whole = "HTTP/1.1 200 OK\r\nX-First: 1\r\nContent-Length: 0\r\n\r\n";
+    let parting = |reason| [Action::Finish, Action::Closed(reason)];
+    for rest in ["POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhel", "POST / HT"] {
+        let text = GET.to_owned() + rest;
+        let told = lawful(text.as_bytes(), |pieces| {
+            let first = std::cell::Cell::new(true);
+            until_fin(pieces, &|rig| {
+                if first.replace(false) {
+                    answer_the_first(rig);
+                }
+            })
+        });
+        let body = rest.ends_with("hel");
+        let canceled = body.then_some(Action::Canceled(Reason::Canceled));
+        let end: Vec<_> = canceled.into_iter().chain(parting(Reason::ConnectionLost)).collect();
+        assert_eq!(told, (whole.into(), end), "{rest:?}");
+    }
+    // An interim response that waits is for nobody.
+    let mut rig = after(POST);
+    rig.input(Input::Credit(10));
+    rig.respond(103, &[], false);
+    rig.input(Input::Eof);
+    let [finish, closed] = parting(Reason::ConnectionLost);
+    assert_eq!(rig.actions(), [Action::Canceled(Reason::Canceled), finish, closed]);
+    assert!(!rig.machine.was_cut());
+}
+
+/// RFC 9112, section 9.5: so a client does that sees the response to a body which it still sends.
+#[test]
+fn who_stops_sending_at_a_response_gets_the_whole_of_it() {
+    let text = POST.to_owned() + "hel";
+    let answer = |rig: &mut Rig<Machine>| rig.respond(413, &[], false);
+    let (head, last) = lawful(text.as_bytes(), |pieces| until_fin(pieces, &answer));
+    assert!(head.starts_with("HTTP/1.1 413 ") && head.ends_with("\r\n\r\n"), "{head}");
+    assert!(last.is_empty(), "the response may go on: {last:?}");
+
+    let begun = || {
+        let mut rig = after(&text);
+        rig.input(Input::Credit(10));
+        rig.respond(413, &[], false);
+        rig.input(Input::Eof);
+        rig.actions();
+        rig
+    };
+    let mut rig = begun();
+    rig.body(b"too large", true);
+    assert!(rig.out().ends_with("\r\n9\r\ntoo large\r\n0\r\n\r\n"));
+    let end = [Action::Taken(9), Action::Finish, Action::Closed(Reason::Closed)];
+    let actions = rig.actions();
+    assert!(end.iter().all(|action| actions.contains(action)), "{actions:?}");
+
+    let mut rig = begun();
+    rig.out();
+    rig.wait(Duration::from_secs(1));
+    let gone = [
+        Action::Canceled(Reason::Canceled),
+        Action::Finish,
+        Action::Closed(Reason::ConnectionLost),
+    ];
+    assert_eq!(rig.actions(), gone, "it said no more");
+}
+
+#[test]
+fn who_has_finished_may_take_a_complete_response_slowly() {
+    let mut rig = after(GET);
+    rig.input(Input::Eof);
+    rig.respond(200, &[("Content-Length", "2")], false);
+    rig.body(b"ok", true);
+    rig.wait(Duration::from_secs(5));
+    assert_eq!(rig.actions(), [Action::Finish]);
+    assert!(rig.out().ends_with("ok"));
+    assert_eq!(rig.actions().last(), Some(&Action::Closed(Reason::Closed)));
 }
 
 /// Otherwise the driver resets the connection, and what the client has not got yet is lost.
@@ -104,7 +221,7 @@ fn a_fin_in_a_head_closes_silently() {
     for text in ["", "\r\n", "GET / HT"] {
         let mut rig = after(text);
         rig.input(Input::Eof);
-        assert!(matches!(rig.actions()[..], [Action::Closed(_)]));
+        assert!(matches!(rig.actions()[..], [Action::Finish, Action::Closed(_)]));
         assert!(rig.machine.outbox().is_empty());
     }
 }
@@ -123,7 +240,11 @@ fn a_response_that_moves_survives_a_fin_and_a_silent_one_does_not() {
     let taken = rig.actions().into_iter().all(|a| matches!(a, Action::Taken(1)));
     assert!(taken);
     rig.wait(Duration::from_secs(1));
-    let gone = [Action::Canceled(Reason::Canceled), Action::Closed(Reason::ConnectionLost)];
+    let gone = [
+        Action::Canceled(Reason::Canceled),
+        Action::Finish,
+        Action::Closed(Reason::ConnectionLost),
+    ];
     assert_eq!(rig.actions(), gone);
 }
 
@@ -283,5 +404,5 @@ fn a_drain_closes_an_idle_connection_and_lets_a_new_one_ask() {
     let mut rig = Rig::server();
     rig.input(Input::Drain);
     rig.wait(Duration::from_secs(2));
-    assert_eq!(rig.actions(), [Action::Closed(Reason::Draining)]);
+    assert_eq!(rig.actions(), [Action::Finish, Action::Closed(Reason::Draining)]);
 }

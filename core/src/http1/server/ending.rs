@@ -1,6 +1,7 @@
 //! How exchanges and connections end, in good time or by the clock.
 
 use super::{Action, Life, Machine, Moved, Reading, Timer, Writing};
+use crate::limits::Limits;
 use crate::outbox::Outbox;
 use crate::reason::Reason;
 use bytes::BytesMut;
@@ -40,13 +41,10 @@ impl Machine {
         }
     }
 
-    /// The client will ask no more. What it was answered may be on its way, and a connection that
-    /// is closed without FIN is reset.
+    /// Nobody will ask any more: closes by a FIN (RFC 9112, section 9.5). A connection that is
+    /// closed without is reset, which destroys what the client was answered and has not read.
     pub(super) fn part(&mut self, reason: Reason) {
-        match self.life {
-            Life::Kept => self.finish(reason),
-            Life::Fresh | Life::Closing(_) | Life::Closed => {}
-        }
+        self.finish(reason);
         self.close(reason);
     }
 
@@ -91,15 +89,33 @@ impl Machine {
         }
     }
 
-    /// The client is gone or too slow. One that is gone has given its request up, whatever became
-    /// of the connection.
+    /// The client is gone, or takes nothing: ends the exchange, and the connection at once.
     pub(super) fn give_up(&mut self, reason: Reason) {
+        self.cancel(reason);
+        self.close(reason);
+    }
+
+    /// The client has left, or cannot be followed: ends the exchange. What it was answered before
+    /// still reaches it, and so does what was said of this response, if it shows that it was cut.
+    pub(super) fn break_off(&mut self, reason: Reason) {
+        self.cancel(reason);
+        if self.writing == Writing::Awaiting {
+            // Interim responses to nobody.
+            self.outbox = Outbox::new();
+            self.part(reason);
+        } else {
+            self.abort(reason);
+        }
+    }
+
+    /// Says that the exchange under way has no end. A client that is gone has given its request
+    /// up, whatever became of the connection.
+    fn cancel(&mut self, reason: Reason) {
         if self.writing != Writing::Idle {
             let gone = reason == Reason::ConnectionLost;
             let told = if gone { Reason::Canceled } else { reason };
             self.actions.push_back(Action::Canceled(told));
         }
-        self.close(reason);
     }
 
     /// Ends the connection at once.
@@ -127,12 +143,12 @@ impl Machine {
             (Timer::Head, Reading::Head(start), _) if start.begun => {
                 self.refuse(Reason::HeadTimeout);
             }
-            (Timer::Head, _, _) if self.draining => self.close(Reason::Draining),
-            (Timer::Head, _, Life::Fresh) => self.close(Reason::HeadTimeout),
-            (Timer::Head, _, _) => self.close(Reason::IdleTimeout),
+            (Timer::Head, _, _) if self.draining => self.part(Reason::Draining),
+            (Timer::Head, _, Life::Fresh) => self.part(Reason::HeadTimeout),
+            (Timer::Head, _, _) => self.part(Reason::IdleTimeout),
             (Timer::Body, _, _) => self.refuse(Reason::BodyTimeout),
             (Timer::Write, _, _) => self.give_up(Reason::WriteTimeout),
-            (Timer::HalfClose, _, _) => self.give_up(Reason::ConnectionLost),
+            (Timer::HalfClose, _, _) => self.break_off(Reason::ConnectionLost),
             (Timer::Linger, _, Life::Closing(reason)) => self.close(reason),
             (Timer::Linger, _, _) => self.close(Reason::Closed),
         }
@@ -144,16 +160,23 @@ impl Machine {
             return;
         }
         let body = matches!(self.reading, Reading::Body(_)) && self.credit > 0 && !self.eof;
-        // Whoever waits to be asked for the body is not late with it.
-        let body = body && !self.exchange.expects;
-        self.time(Timer::Body, body, moved == Moved::In, self.limits.body_timeout);
+        self.time(Timer::Body, body, moved == Moved::In, self.patience());
         let write = !self.outbox.is_empty();
         self.time(Timer::Write, write, moved == Moved::Out, self.limits.write_timeout);
-        let under_way =
-            matches!(self.writing, Writing::Awaiting | Writing::Body(_) | Writing::Done);
-        let half = self.eof && under_way;
+        // Behind the end of the response nothing is to be given up: who is slow to take it has
+        // the time to write.
+        let half = self.eof && matches!(self.writing, Writing::Awaiting | Writing::Body(_));
         let any = matches!(moved, Moved::Out | Moved::Said);
         self.time(Timer::HalfClose, half, any, self.limits.half_close_timeout);
+    }
+
+    /// How long a body may take to go on. Whoever waits to be asked for it is not late before the
+    /// service is, which may have no bound of its own.
+    fn patience(&self) -> Duration {
+        let Limits { body_timeout, response_timeout, idle_timeout, .. } = *self.limits;
+        let asked_in =
+            if self.exchange.expects { response_timeout.min(idle_timeout) } else { Duration::ZERO };
+        body_timeout.saturating_add(asked_in)
     }
 
     /// Lets `timer` run while `waiting`, from the last time that something `moved`.

@@ -350,7 +350,7 @@ impl crate::Machine for Machine {
                 Moved::Said
             }
             Input::Abort => {
-                self.abort();
+                self.abort(Reason::Canceled);
                 Moved::Neither
             }
             Input::Credit(count) => {

@@ -49,7 +49,7 @@ impl Machine {
                 self.actions.push_back(Action::Malformed(reason));
             }
             Writing::Body(_) | Writing::Done | Writing::Raw | Writing::RawDone => {
-                self.give_up(reason);
+                self.break_off(reason);
             }
         }
     }
@@ -160,12 +160,21 @@ impl Machine {
                 self.refuse(Reason::HeadTooLarge);
                 return true;
             }
-            Found::Nothing if self.eof && self.input.is_empty() => {
-                self.give_up(Reason::ConnectionLost);
+            Found::Nothing if self.eof && self.input.is_empty() && self.is_unanswered() => {
+                self.break_off(Reason::ConnectionLost);
             }
             Found::Nothing => {}
         }
         false
+    }
+
+    /// Whether no final response has begun. Who was given one may well stop sending the body, and
+    /// wait for the response's end (RFC 9112, section 9.5).
+    fn is_unanswered(&self) -> bool {
+        match self.writing {
+            Writing::Idle | Writing::Awaiting => true,
+            Writing::Body(_) | Writing::Done | Writing::Raw | Writing::RawDone => false,
+        }
     }
 
     fn read_raw(&mut self) -> bool {

@@ -1,6 +1,6 @@
 //! What goes to the client.
 
-use super::{Action, Machine, Reading, Writing};
+use super::{Action, Machine, Reading, Timer, Writing};
 use crate::head::{Fields, ResponseHead};
 use crate::http1::body::{Encoder, Mismatch};
 use crate::http1::framing::{self, Body};
@@ -19,7 +19,9 @@ impl Machine {
         if head.status == StatusCode::SWITCHING_PROTOCOLS {
             self.switch(head);
         } else if head.status.is_informational() {
-            self.exchange.expects &= head.status != StatusCode::CONTINUE;
+            if head.status == StatusCode::CONTINUE {
+                self.ask_for_body();
+            }
             self.respond_interim(head);
         } else {
             self.respond_finally(head, end);
@@ -103,8 +105,15 @@ impl Machine {
         self.writing = Writing::Raw;
     }
 
+    /// The client waits no longer to be asked for the body: its time begins.
+    fn ask_for_body(&mut self) {
+        if core::mem::take(&mut self.exchange.expects) {
+            self.timers.clear(Timer::Body);
+        }
+    }
+
     fn respond_finally(&mut self, head: &ResponseHead, end: bool) {
-        self.exchange.expects = false;
+        self.ask_for_body();
         let bodiless = framing::is_bodiless(head.status, &self.exchange.method);
         let length = framing::content_length(&head.fields).ok().flatten();
         let old = self.exchange.version == Version::HTTP_10;
@@ -164,17 +173,17 @@ impl Machine {
 
     /// Breaks the response off. A FIN behind a body with a length or in chunks shows that it was
     /// cut; behind any other it would not.
-    pub(super) fn abort(&mut self) {
+    pub(super) fn abort(&mut self, reason: Reason) {
         match self.writing {
             Writing::Body(Encoder::Length { .. } | Encoder::Chunked { .. }) => {
-                self.cut_off(Reason::Canceled);
+                self.cut_off(reason);
             }
             Writing::Idle
             | Writing::Awaiting
             | Writing::Body(Encoder::Nothing | Encoder::UntilClose)
             | Writing::Done
             | Writing::Raw
-            | Writing::RawDone => self.close(Reason::Canceled),
+            | Writing::RawDone => self.close(reason),
         }
     }
 
