@@ -54,6 +54,30 @@ fn idle_connections_close_in_time() {
     }
 }
 
+/// RFC 9112, section 9.5. A service that is reset logs it as a fault of its client.
+#[test]
+fn a_connection_to_a_service_that_is_done_with_ends_by_fin() {
+    for (field, wait) in
+        [("", 1000), ("Keep-Alive: timeout=0\r\n", 0), ("Connection: close\r\n", 0)]
+    {
+        let (mut rig, mut node) = up();
+        node.call(&mut rig, "GET", &[], true);
+        let local = rig.dialed(SERVICE);
+        rig.connect(local);
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\n{field}\r\n");
+        rig.receive(local, head.as_bytes());
+        rig.wait(Duration::from_millis(wait));
+        assert!(rig.finished.contains(&local) && rig.closed.contains(&local), "{field}");
+    }
+    let (mut rig, mut node) = up();
+    node.call(&mut rig, "GET", &[], true);
+    let local = rig.dialed(SERVICE);
+    rig.connect(local);
+    rig.receive(local, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    rig.input(Input::Eof { conn: local });
+    assert!(rig.finished.contains(&local) && rig.closed.contains(&local), "it has finished");
+}
+
 #[test]
 fn nonsense_and_silence_from_the_service_are_bad_responses() {
     for answer in [&b"SSH-2.0-OpenSSH\r\n\r\n"[..], b"HTTP/1.1 200 OK\r\nContent-", b""] {

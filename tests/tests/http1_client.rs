@@ -140,7 +140,7 @@ fn a_body_without_a_length_ends_with_the_connection() {
     rig.actions();
     rig.input(Input::Eof);
     let end = Action::Data { bytes: data(""), end: true };
-    assert_eq!(rig.actions(), [end, Action::Closed(Reason::Closed)]);
+    assert_eq!(rig.actions(), [end, Action::Finish, Action::Closed(Reason::Closed)]);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn what_comes_on_an_idle_connection_closes_it() {
     assert!(!rig.machine.is_idle());
     let mut rig = Rig::client();
     rig.input(Input::Eof);
-    assert_eq!(rig.actions(), [Action::Closed(Reason::Closed)]);
+    assert_eq!(rig.actions(), [Action::Finish, Action::Closed(Reason::Closed)]);
 }
 
 #[test]

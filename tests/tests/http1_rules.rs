@@ -2,8 +2,9 @@
 
 mod http1_kit;
 
+use http::StatusCode;
 use http1_kit::fields;
-use pico_core::http1::rules::{strip_hop_by_hop, strip_trailers};
+use pico_core::http1::rules::{accepts_trailers, strip_hop_by_hop, strip_trailers, upgrades};
 
 #[test]
 fn fields_of_one_hop_go_and_the_others_stay_in_order() {
@@ -62,11 +63,32 @@ fn upgrade_stays_while_an_upgrade_is_under_way() {
 }
 
 #[test]
+fn a_101_and_a_426_say_by_upgrade_what_they_mean() {
+    let says: Vec<u16> =
+        (100..600).filter(|code| upgrades(StatusCode::from_u16(*code).expect("a code"))).collect();
+    assert_eq!(says, [101, 426]);
+}
+
+#[test]
 fn connection_cannot_name_what_makes_the_message() {
     let all = [("Host", "a"), ("Content-Length", "5")];
     let mut list = fields(&[all[0], ("Connection", "host, CONTENT-LENGTH"), all[1]]);
     strip_hop_by_hop(&mut list, false);
     assert_eq!(list, fields(&all));
+}
+
+#[test]
+fn who_keeps_trailers_says_so_for_this_hop() {
+    let accepts = |list: &[(&str, &str)]| accepts_trailers(&fields(list));
+    assert!(accepts(&[("TE", "trailers"), ("Connection", "TE")]));
+    assert!(accepts(&[("te", "deflate;q=0.5 , Trailers"), ("connection", "keep-alive, te")]));
+    assert!(accepts(&[("TE", "gzip"), ("TE", "trailers"), ("Connection", "te")]));
+    assert!(!accepts(&[("TE", "trailers")]), "somebody else said it");
+    assert!(!accepts(&[("TE", "trailers"), ("Connection", "keep-alive")]));
+    assert!(!accepts(&[("Connection", "TE")]));
+    for other in ["", "deflate", "trailers;q=1", "\"trailers\"", "trailer"] {
+        assert!(!accepts(&[("TE", other), ("Connection", "TE")]), "{other}");
+    }
 }
 
 #[test]

@@ -100,6 +100,15 @@ fn chunks_and_trailers_are_taken_apart() {
 }
 
 #[test]
+fn trailers_that_connection_names_are_of_this_hop() {
+    let hop = "Connection: x-hop, close\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let mut rig = after(&format!("POST / HTTP/1.1\r\nHost: a\r\n{hop}"));
+    rig.feed("0\r\nX-Hop: 1\r\nClose: 1\r\nX-T: 1\r\n\r\n");
+    let trailers = fields(&[("Close", "1"), ("X-T", "1")]);
+    assert_eq!(rig.actions(), [Action::Trailers(trailers)]);
+}
+
+#[test]
 fn a_response_without_a_length_is_chunked() {
     let mut rig = after(GET);
     rig.respond(200, &[("X-A", "b")], false);

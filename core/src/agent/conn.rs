@@ -94,6 +94,14 @@ impl Conn {
         }
     }
 
+    /// Whether it is to a service, and nothing is under way on it.
+    pub(super) fn is_idle(&self) -> bool {
+        match &self.kind {
+            Kind::Uplink(_) => false,
+            Kind::Local(local) => local.http.as_ref().is_some_and(http1::client::Machine::is_idle),
+        }
+    }
+
     /// How many bytes would be taken now.
     pub(super) fn room(&self) -> usize {
         match &self.kind {

@@ -260,6 +260,10 @@ impl Agent {
         self.agenda.forget(Alarm::Conn(conn));
         self.ids.release(conn);
         if held.lost.is_none() {
+            if held.is_idle() {
+                // A service that is done with takes a reset for a fault.
+                self.actions.push_back(Action::Finish(conn));
+            }
             host::close(conn, held.was_cut(), &mut self.actions);
         }
         match held.kind {

@@ -290,7 +290,7 @@ impl Agent {
         if interim && self.may_omit(id, head.status) {
             return;
         }
-        rules::strip_hop_by_hop(&mut head.fields, upgraded);
+        rules::strip_hop_by_hop(&mut head.fields, rules::upgrades(head.status));
         head.fields.retain(|name, _| !is_ours(name));
         self.say(id, Word::Response { head, end });
         if end {
@@ -416,8 +416,12 @@ fn send_body(http: &mut client::Machine, now: Instant, body: BytesMut, tail: Tai
 /// Makes a request's head fit for the service: what is for Pico alone goes, `Host` becomes what
 /// the listener wants.
 pub(super) fn prepare(head: &mut RequestHead, upgrade: bool, listener: &Listener) {
+    let trailers = rules::keeps_trailers(&head.fields);
     rules::strip_hop_by_hop(&mut head.fields, upgrade);
     head.fields.retain(|name, _| !is_ours(name));
+    if trailers {
+        rules::accept_trailers(&mut head.fields);
+    }
     match (&listener.host, head.fields.get("host")) {
         (None, Some(_)) => {}
         (None, None) => head.fields.push(b"Host", listener.authority.as_bytes()),

@@ -133,7 +133,8 @@ fn body(fields: &Fields, version: Version) -> Result<Option<Body>, Reason> {
     Ok(Some(Body::Chunked))
 }
 
-/// Checks that the transfer coding is chunked, said once and in the plain form.
+/// Checks that the transfer coding is chunked, said once and in the plain form; tells one that is
+/// framed well, but by a coding that we do not know, from any other.
 fn coding(fields: &Fields) -> Result<(), Reason> {
     let mut codings = fields.all("transfer-encoding");
     let plain = codings.next().is_some_and(|coding| coding.eq_ignore_ascii_case(b"chunked"));
@@ -150,7 +151,8 @@ fn coding(fields: &Fields) -> Result<(), Reason> {
         chunked = name.eq_ignore_ascii_case(b"chunked");
         unknown |= !chunked;
     }
-    Err(if unknown { Reason::NotImplemented } else { Reason::BadFraming })
+    // Without chunked at the end, nobody can tell where the body ends (RFC 9112, section 6.3).
+    Err(if unknown && chunked { Reason::NotImplemented } else { Reason::BadFraming })
 }
 
 /// One `Host`, which HTTP/1.0 may leave out (RFC 9112, section 3.2).

@@ -2,27 +2,81 @@
 
 use crate::head::{Fields, elements, valid_name};
 use alloc::vec::Vec;
+use http::StatusCode;
 
 /// Removes what concerns one hop only: the hop-by-hop fields and those that `Connection` names
-/// (RFC 9110, section 7.6.1). `Upgrade` stays if `upgrade` says that an upgrade is under way.
+/// (RFC 9110, section 7.6.1). `Upgrade` stays if `upgrade` says that an upgrade is under way, or
+/// [asked for](upgrades).
 ///
 /// `Content-Length` and `Host` stay even if `Connection` names them: without them the message
-/// would be another one. `Trailer` stays, because trailers are forwarded.
+/// would be another one. `Trailer` stays, because trailers are forwarded; for the same reason
+/// [`accepts_trailers`] is to be asked first, and [`accept_trailers`] called afterwards.
 /// `Proxy-Authenticate` and `Proxy-Authorization` stay: they are between the client and whichever
 /// proxy asked (RFC 9110, section 11.7), and Pico never asks.
 pub fn strip_hop_by_hop(fields: &mut Fields, upgrade: bool) {
-    let list = named(fields, upgrade);
-    let mut named: Vec<&[u8]> = list.split(|byte| *byte == b',').collect();
-    named.sort_unstable();
+    let named = Named::by(fields);
     fields.retain(|name, _| {
-        let goes = if is(name, b"upgrade") { !upgrade } else { is_hop_by_hop(name) };
-        let is_named = || {
-            let lower =
-                |other: &&[u8]| other.iter().copied().cmp(name.iter().map(u8::to_ascii_lowercase));
-            named.binary_search_by(lower).is_ok()
-        };
-        !goes && !is_named()
+        let is_upgrade = is(name, b"upgrade");
+        let goes = if is_upgrade { !upgrade } else { is_hop_by_hop(name) };
+        !goes && (is_upgrade || !named.holds(name))
     });
+}
+
+/// Whether the `Upgrade` of a response with this status is a part of what it says (RFC 9110,
+/// section 7.8). That of another says what its sender could do, on a connection of its own.
+pub fn upgrades(status: StatusCode) -> bool {
+    [StatusCode::SWITCHING_PROTOCOLS, StatusCode::UPGRADE_REQUIRED].contains(&status)
+}
+
+/// Whether the sender of these fields will not discard trailers (RFC 9110, section 10.1.4). It
+/// says so to the next hop, so `Connection` names it: else it came from further away, by somebody
+/// who does not know the field and may discard them.
+pub fn accepts_trailers(fields: &Fields) -> bool {
+    fields.has_token("te", "trailers") && fields.has_token("connection", "te")
+}
+
+/// Says to the next hop that trailers will not be discarded: to us, who have [stripped] the fields
+/// of the last hop, the transfer codings that it takes mean nothing.
+///
+/// [stripped]: strip_hop_by_hop
+pub fn accept_trailers(fields: &mut Fields) {
+    fields.push(b"TE", TRAILERS);
+}
+
+/// Whether somebody on the way here has called [`accept_trailers`].
+pub(crate) fn keeps_trailers(fields: &Fields) -> bool {
+    fields.get("te") == Some(TRAILERS)
+}
+
+/// The fields that `Connection` names, its options and the protected ones aside, in lower case and
+/// in order.
+#[derive(PartialEq, Eq, Debug, Default)]
+pub(crate) struct Named(Vec<Vec<u8>>);
+
+impl Named {
+    /// Those that a head names. They are of one hop in its trailers too.
+    pub(crate) fn by(fields: &Fields) -> Self {
+        let kept: [&[u8]; 4] = [b"close", b"keep-alive", b"content-length", b"host"];
+        let options = fields.all("connection").flat_map(elements);
+        let names =
+            options.filter(|name| valid_name(name) && !kept.iter().any(|other| is(name, other)));
+        let mut names: Vec<_> = names.map(<[u8]>::to_ascii_lowercase).collect();
+        names.sort_unstable();
+        Self(names)
+    }
+
+    /// Removes them from a trailer section.
+    pub(crate) fn strip(&self, trailers: &mut Fields) {
+        if !self.0.is_empty() {
+            trailers.retain(|name, _| !self.holds(name));
+        }
+    }
+
+    fn holds(&self, name: &[u8]) -> bool {
+        let lower =
+            |other: &Vec<u8>| other.iter().copied().cmp(name.iter().map(u8::to_ascii_lowercase));
+        self.0.binary_search_by(lower).is_ok()
+    }
 }
 
 /// Whether `Connection` has no more options than a head may have fields: more cannot be meant.
@@ -100,22 +154,6 @@ pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
     }
 }
 
-/// The fields that `Connection` names, its options and the protected ones aside: as one list, in
-/// lower case.
-fn named(fields: &Fields, upgrade: bool) -> Vec<u8> {
-    let kept: [&[u8]; 4] = [b"close", b"keep-alive", b"content-length", b"host"];
-    let mut list = Vec::new();
-    for name in fields.all("connection").flat_map(elements) {
-        let stays = upgrade && is(name, b"upgrade");
-        if valid_name(name) && !stays && !kept.iter().any(|other| is(name, other)) {
-            list.extend_from_slice(name);
-            list.push(b',');
-        }
-    }
-    list.make_ascii_lowercase();
-    list
-}
-
 /// Whether a service that reads `_` as `-`, as CGI makes it, would take one name for the other,
 /// which is in lower case.
 fn reads_as(name: &[u8], other: &[u8]) -> bool {
@@ -126,6 +164,9 @@ fn reads_as(name: &[u8], other: &[u8]) -> bool {
 fn is(name: &[u8], other: &[u8]) -> bool {
     name.eq_ignore_ascii_case(other)
 }
+
+/// What `TE` says of trailers.
+const TRAILERS: &[u8] = b"trailers";
 
 /// Options of all `Connection` fields of a head together.
 const OPTIONS_MAX: usize = 100;

@@ -14,7 +14,12 @@ pub(super) fn request(head: &mut RequestHead, about: &About<'_>) {
     to_origin_form(head);
     let fields = &mut head.fields;
     let told = if about.trusted { Told::by(fields) } else { Told::default() };
+    // Who speaks HTTP/1.0 gets no trailers from us.
+    let trailers = about.version != Version::HTTP_10 && rules::accepts_trailers(fields);
     rules::strip_hop_by_hop(fields, about.upgrade);
+    if trailers {
+        rules::accept_trailers(fields);
+    }
     let host = fields.get("host").map(<[u8]>::to_vec);
     fields.retain(|name, _| !(rules::is_pico(name) || rules::tells_of_client(name)));
     if about.version == Version::HTTP_10 {
@@ -97,8 +102,7 @@ fn to_origin_form(head: &mut RequestHead) {
 
 /// Prepares an upstream's response for the client.
 pub(super) fn response(head: &mut ResponseHead, node: &str) {
-    let upgrade = head.status == http::StatusCode::SWITCHING_PROTOCOLS;
-    rules::strip_hop_by_hop(&mut head.fields, upgrade);
+    rules::strip_hop_by_hop(&mut head.fields, rules::upgrades(head.status));
     head.fields.retain(|name, _| !rules::is_pico(name));
     if !head.status.is_informational() {
         head.fields.push(b"Via", format!("1.1 {node}").as_bytes());

@@ -131,7 +131,11 @@ fn forward(request: &Understood) -> Vec<u8> {
     let mut machine = client::Machine::new(NOW, Arc::new(Limits::default()));
     let mut head = request.head.clone();
     assert_ne!(head.method, Method::CONNECT, "tunnels of other kinds are not begun");
+    let trailers = rules::accepts_trailers(&head.fields);
     rules::strip_hop_by_hop(&mut head.fields, request.upgrade);
+    if trailers {
+        rules::accept_trailers(&mut head.fields);
+    }
     if head.fields.get("host").is_none() {
         // As agents do for HTTP/1.0.
         head.fields.push(b"Host", b"service.example");

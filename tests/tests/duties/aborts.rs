@@ -1,5 +1,5 @@
-//! Holds the table of what each side sees when an exchange ends before its time to what happens:
-//! every event at every point, on the whole way.
+//! Holds the tables of what each side sees when an exchange ends before its time to what happens:
+//! every event at every point, on the whole way, with one node and with two.
 
 use super::server::At;
 use super::way::{Way, code, request, status};
@@ -16,12 +16,34 @@ enum Event {
     ServiceResets,
     ServiceFinishes,
     AgentIsLost,
-    NodeDrains,
     AgentDrains,
+    NodeDrains,
+    NodeIsKilled,
+    /// The other node, at which the agent is.
+    HomeDrains,
+    HomeIsKilled,
+    LinkIsLost,
 }
 
-/// The columns of the table, in their order.
-const EVENTS: [(&str, Event); 7] = [
+impl Event {
+    /// Whether all goes on behind it, as if nothing had happened.
+    fn is_meant(self) -> bool {
+        match self {
+            Self::AgentDrains | Self::NodeDrains | Self::HomeDrains => true,
+            Self::ClientResets
+            | Self::ClientFinishes
+            | Self::ServiceResets
+            | Self::ServiceFinishes
+            | Self::AgentIsLost
+            | Self::NodeIsKilled
+            | Self::HomeIsKilled
+            | Self::LinkIsLost => false,
+        }
+    }
+}
+
+/// The columns of the table of one node, in their order.
+const AT_ONE: [(&str, Event); 7] = [
     ("client resets", Event::ClientResets),
     ("client finishes", Event::ClientFinishes),
     ("service resets", Event::ServiceResets),
@@ -29,6 +51,21 @@ const EVENTS: [(&str, Event); 7] = [
     ("agent is lost", Event::AgentIsLost),
     ("node drains", Event::NodeDrains),
     ("agent drains", Event::AgentDrains),
+];
+
+/// Those of the table of two.
+const OVER_A_LINK: [(&str, Event); 11] = [
+    ("client resets", Event::ClientResets),
+    ("client finishes", Event::ClientFinishes),
+    ("service resets", Event::ServiceResets),
+    ("service finishes", Event::ServiceFinishes),
+    ("agent is lost", Event::AgentIsLost),
+    ("agent drains", Event::AgentDrains),
+    ("client's node drains", Event::NodeDrains),
+    ("client's node is killed", Event::NodeIsKilled),
+    ("agent's node drains", Event::HomeDrains),
+    ("agent's node is killed", Event::HomeIsKilled),
+    ("link is lost", Event::LinkIsLost),
 ];
 
 /// The rows, with how many of its parts a client and a service have said there.
@@ -56,10 +93,8 @@ struct Scene {
 }
 
 impl Scene {
-    fn at(point: &str, said: usize, answered: usize) -> Self {
+    fn at(mut way: Way, point: &str, said: usize, answered: usize) -> Self {
         let upgraded = point == "upgraded";
-        let settings = Settings { drain_delay: Duration::ZERO, ..Settings::default() };
-        let mut way = Way::with(settings);
         let client = way.client();
         let offer = "Connection: upgrade\r\nUpgrade: x\r\n";
         let (says, answers) = if upgraded {
@@ -126,17 +161,21 @@ impl Scene {
 
     fn happens(&mut self, event: Event) {
         match (event, self.service) {
-            (Event::ClientResets, _) => self.way.node.lose(self.client),
-            (Event::ClientFinishes, _) => self.way.node.eof(self.client),
+            (Event::ClientResets, _) => self.way.node().lose(self.client),
+            (Event::ClientFinishes, _) => self.way.node().eof(self.client),
             (Event::ServiceResets, Some(service)) => self.way.agent.lose(service),
             (Event::ServiceFinishes, Some(service)) => self.way.finish(service),
             (Event::ServiceResets | Event::ServiceFinishes, None) => {}
             (Event::AgentIsLost, _) => self.way.cut(),
-            (Event::NodeDrains, _) => self.way.node.drain(),
             (Event::AgentDrains, _) => self.way.agent.drain(),
+            (Event::NodeDrains, _) => self.way.node().drain(),
+            (Event::NodeIsKilled, _) => self.way.kill_node(),
+            (Event::HomeDrains, _) => self.way.home().drain(),
+            (Event::HomeIsKilled, _) => self.way.kill_home(),
+            (Event::LinkIsLost, _) => self.way.cut_links(),
         }
         self.listen();
-        if matches!(event, Event::NodeDrains | Event::AgentDrains) {
+        if event.is_meant() {
             self.go_on();
         }
         // Whoever has finished and hears nothing for a while has gone.
@@ -149,7 +188,7 @@ impl Scene {
         self.say(self.left[0].len());
         self.answer(self.left[1].len());
         if self.upgraded {
-            self.way.node.eof(self.client);
+            self.way.node().eof(self.client);
             self.way.finish(self.service.unwrap());
             self.listen();
         }
@@ -158,13 +197,14 @@ impl Scene {
     /// What the client sees, in the words of the table.
     fn client_sees(&self, event: Event) -> String {
         let heard = &self.heard[0];
-        let closed = self.way.node.closed.contains(&self.client);
-        let finished = self.way.node.finished.contains(&self.client);
+        let node = &self.way.cluster.nodes[0];
+        let closed = node.closed.contains(&self.client);
+        let finished = node.finished.contains(&self.client);
         let whole =
             if self.upgraded { finished } else { heard.ends_with("\r\n0\r\nX-T: 1\r\n\r\n") };
         let begun = heard.contains("HTTP/1.1 200 ") || self.upgraded;
         match () {
-            () if event == Event::ClientResets => "gone".into(),
+            () if matches!(event, Event::ClientResets | Event::NodeIsKilled) => "gone".into(),
             () if !code(heard).is_empty() => format!("{} {}", status(heard), code(heard)),
             () if begun && whole && self.upgraded && !heard.ends_with("bye") => "FIN".into(),
             () if begun && whole => "whole".into(),
@@ -172,6 +212,16 @@ impl Scene {
             () if closed || finished => "closed".into(),
             () => "nothing".into(),
         }
+    }
+
+    /// Calls that whoever is left has under way.
+    fn calls(&self, event: Event) -> u64 {
+        let nodes = &self.way.cluster.nodes;
+        let node = (event == Event::NodeIsKilled).then_some(0);
+        let killed = node.or((event == Event::HomeIsKilled).then_some(nodes.len() - 1));
+        let left = nodes.iter().enumerate().filter(|(at, _)| Some(*at) != killed);
+        let agents = u64::try_from(self.way.agent.agent.calls()).unwrap();
+        left.map(|(_, node)| node.calls()).sum::<u64>() + agents
     }
 
     /// What the service sees.
@@ -192,30 +242,42 @@ impl Scene {
     }
 }
 
-#[test]
-fn each_side_sees_what_the_table_says_whatever_happens_whenever() {
+/// Holds the table whose first column has this heading to what happens on such a way.
+fn hold(heading: &str, events: &[(&str, Event)], way: impl Fn(&Settings) -> Way) {
     let page = table::page("http.md");
-    let heading = page.lines().find(|line| line.starts_with("| point | client resets |"));
-    let columns: Vec<_> = heading.expect("the table").split('|').map(str::trim).collect();
-    assert_eq!(columns[2..columns.len() - 1], EVENTS.map(|(name, _)| name));
-    let rows = table::rows(&page, "point");
+    let start = format!("| {heading} |");
+    let columns = page.lines().find(|line| line.starts_with(&start)).expect("the table");
+    let columns: Vec<_> = columns.split('|').map(str::trim).collect();
+    assert!(columns[2..columns.len() - 1].iter().eq(events.iter().map(|(name, _)| name)));
+    let rows = table::rows(&page, heading);
     let names: Vec<_> = rows.iter().map(|row| row[0].as_str()).collect();
     assert_eq!(names, POINTS.map(|(name, ..)| name));
+    let settings = Settings { drain_delay: Duration::ZERO, ..Settings::default() };
     let mut wrong = Vec::new();
     for (row, (point, said, answered)) in rows.iter().zip(POINTS) {
         let mut seen = vec![point.to_owned()];
-        for (name, event) in EVENTS {
-            let mut scene = Scene::at(point, said, answered);
-            scene.happens(event);
-            let sees = [scene.client_sees(event), scene.service_sees(event)];
+        for (name, event) in events {
+            let mut scene = Scene::at(way(&settings), point, said, answered);
+            scene.happens(*event);
+            let sees = [scene.client_sees(*event), scene.service_sees(*event)];
             seen.push(sees.join("; "));
-            let calls = (scene.way.node.calls(), scene.way.agent.agent.calls());
             let open = sees.iter().any(|seen| ["nothing", "FIN"].contains(&seen.as_str()));
-            assert!(calls == (0, 0) || open, "{point}, {name}: calls are left: {calls:?}");
+            let left = scene.calls(*event);
+            assert!(left == 0 || open, "{point}, {name}: calls are left: {left}");
         }
         if *row != seen {
             wrong.push(format!("| {} |", seen.join(" | ")));
         }
     }
     assert!(wrong.is_empty(), "what is seen is this:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn each_side_sees_what_the_table_says_whatever_happens_whenever() {
+    hold("point", &AT_ONE, |settings| Way::with(settings.clone()));
+}
+
+#[test]
+fn each_side_sees_what_the_table_says_whatever_happens_between_two_nodes() {
+    hold("over a link", &OVER_A_LINK, Way::over_a_link);
 }

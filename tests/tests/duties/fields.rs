@@ -48,6 +48,52 @@ fn fields_of_one_hop_and_those_that_connection_names_go_no_further() {
 }
 
 #[test]
+fn who_keeps_trailers_has_this_said_to_the_service() {
+    let said = |line: &str, fields: &str| {
+        let text = request(line, fields);
+        let told = lawful(text.as_bytes(), |pieces| {
+            tell(pieces, OK, is_whole, &Settings::default()).service
+        });
+        self::fields(&told, &SAID).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let kept = "Connection: te, X-Hop\r\nTE: deflate;q=0.5, Trailers\r\nX-Hop: 1\r\n";
+    assert_eq!(said("GET / HTTP/1.1", kept), ["Connection: TE", "TE: trailers"]);
+    let offer = "Connection: upgrade, te\r\nTE: trailers\r\nUpgrade: x\r\n";
+    let expected = ["Upgrade: x", "Connection: Upgrade, TE", "TE: trailers"];
+    assert_eq!(said("GET / HTTP/1.1", offer), expected);
+    assert!(said("GET / HTTP/1.0", kept).is_empty(), "it gets none");
+    assert!(said("GET / HTTP/1.1", "TE: trailers\r\n").is_empty(), "not its own word");
+    assert!(said("GET / HTTP/1.1", "Connection: te\r\nTE: deflate\r\n").is_empty());
+}
+
+#[test]
+fn a_426_says_what_it_wants_and_others_do_not() {
+    let upgrade = "Connection: upgrade\r\nUpgrade: x/2\r\nContent-Length: 0\r\n\r\n";
+    let client = answered(&format!("HTTP/1.1 426 Upgrade Required\r\n{upgrade}"));
+    let expected = ["Upgrade: x/2", "Content-Length: 0", "Connection: Upgrade"];
+    assert_eq!(fields(&client, &["Via:"]), expected);
+    let client = answered(&format!("HTTP/1.1 200 OK\r\n{upgrade}"));
+    assert_eq!(fields(&client, &["Via:"]), ["Content-Length: 0"], "of this hop");
+}
+
+#[test]
+fn a_trailer_that_connection_names_goes_no_further() {
+    let hop = "Connection: x-hop, close\r\nTransfer-Encoding: chunked\r\nX-Hop: 0\r\n";
+    let body = "5\r\nhello\r\n0\r\nX-HOP: 1\r\nX-T: 1\r\n\r\n";
+    let text = request("POST / HTTP/1.1", hop) + body;
+    let answer = format!("HTTP/1.1 200 OK\r\n{hop}\r\n{body}");
+    let whole = |text: &str| text.ends_with("\r\n\r\n") && text.contains("\r\n0\r\n");
+    let told = lawful(text.as_bytes(), |pieces| {
+        let told = tell(pieces, answer.as_bytes(), whole, &Settings::default());
+        [told.service, told.client].map(|side| {
+            assert!(!side.to_lowercase().contains("x-hop"), "{side}");
+            side.ends_with("\r\n0\r\nX-T: 1\r\n\r\n")
+        })
+    });
+    assert_eq!(told, [true, true]);
+}
+
+#[test]
 fn names_keep_their_case_and_order_and_values_their_bytes() {
     let list =
         ["X-b: 2", "x-A:", "X-B: \"a, b\";  c\t d", "sEt-cookie: 1", "Set-Cookie: 2", "x_y: ~"];
@@ -69,7 +115,7 @@ fn names_keep_their_case_and_order_and_values_their_bytes() {
     let out = way.agent.out.remove(&service).unwrap();
     assert!(out.windows(8).any(|bytes| bytes == b"X: \xe4\xff\x80\r\n"));
     way.answer(service, b"HTTP/1.1 200 OK\r\nX: \xe4\xff\x80\r\nContent-Length: 0\r\n\r\n");
-    let heard = way.node.bytes(client);
+    let heard = way.node().bytes(client);
     assert!(heard.windows(8).any(|bytes| bytes == b"X: \xe4\xff\x80\r\n"));
 }
 

@@ -1,4 +1,4 @@
-//! A node and an agent in hand, and the tunnel between them: what a client says comes out at a
+//! Nodes and an agent in hand, and the tunnel between them: what a client says comes out at a
 //! service, and the other way round.
 
 use super::{agent, server};
@@ -10,9 +10,10 @@ use server::At;
 use std::fmt::Debug;
 use std::time::Duration;
 
-/// The node, the agent of the endpoint `a`, and what is between them.
+/// The client's node, the agent of the endpoint `a`, and what is between them.
 pub(crate) struct Way {
-    pub(crate) node: server::Rig,
+    /// The client's node, and behind it, if it is another, that of the agent.
+    pub(crate) cluster: server::Cluster,
     pub(crate) agent: agent::Rig,
     /// The tunnel's two ends.
     up: At,
@@ -28,25 +29,49 @@ impl Way {
         Self::with(Settings::default())
     }
 
+    /// A client and an agent at one node.
     pub(crate) fn with(settings: Settings) -> Self {
-        let mut node = server::Rig::with(1, settings);
+        Self::over(server::Cluster::of(vec![server::Rig::with(1, settings)]))
+    }
+
+    /// A client at one node and an agent at another.
+    pub(crate) fn over_a_link(settings: &Settings) -> Self {
+        let mut way = Self::over(server::Cluster::with(&[1, 1], settings));
+        way.cluster.route(0, "a", 1);
+        way.pump();
+        way
+    }
+
+    fn over(mut cluster: server::Cluster) -> Self {
         let mut agent = agent::Rig::new(agent::settings(&["a"]));
         let down = agent.dialed(agent::SERVER);
         agent.connect(down);
-        let up = node.accept(0, Port::Upstream);
+        let up = cluster.nodes.last_mut().unwrap().accept(0, Port::Upstream);
         let (told, waits) = ([false; 2], [Vec::new(), Vec::new()]);
-        let mut way = Self { node, agent, up, down, told, waits };
+        let mut way = Self { cluster, agent, up, down, told, waits };
         way.pump();
         let online = |note: &Note| matches!(note, Note::Online { .. });
         assert!(way.agent.take_notes().iter().any(online), "the agent is online");
         way
     }
 
+    /// The client's node.
+    pub(crate) fn node(&mut self) -> &mut server::Rig {
+        &mut self.cluster.nodes[0]
+    }
+
+    /// The agent's.
+    pub(crate) fn home(&mut self) -> &mut server::Rig {
+        self.cluster.nodes.last_mut().unwrap()
+    }
+
     /// Carries bytes both ways until nothing moves.
     pub(crate) fn pump(&mut self) {
         loop {
             let mut moved = false;
-            let (up, down) = (self.node.bytes(self.up), self.agent.out.remove(&self.down));
+            self.cluster.settle();
+            let at = self.up;
+            let (up, down) = (self.home().bytes(at), self.agent.out.remove(&self.down));
             self.waits[1].extend(up);
             self.waits[0].extend(down.unwrap_or_default());
             if !self.waits[1].is_empty() && self.agent.agent.room(self.down) > 0 {
@@ -54,13 +79,14 @@ impl Way {
                 self.agent.receive(self.down, &bytes);
                 moved = true;
             }
-            if !self.waits[0].is_empty() && self.node.has_room(self.up) {
+            if !self.waits[0].is_empty() && self.home().has_room(at) {
                 let bytes = std::mem::take(&mut self.waits[0]);
-                self.node.receive(self.up, &bytes);
+                self.home().receive(at, &bytes);
                 moved = true;
             }
-            let node = [&self.node.finished, &self.node.closed];
-            if !self.told[1] && !moved && node.iter().any(|ended| ended.contains(&self.up)) {
+            let home = self.home();
+            let ended = home.finished.contains(&at) || home.closed.contains(&at);
+            if !self.told[1] && !moved && ended {
                 self.told[1] = true;
                 self.agent.input(Input::Eof { conn: self.down });
                 moved = true;
@@ -68,7 +94,7 @@ impl Way {
             let agent = [&self.agent.finished, &self.agent.closed];
             if !self.told[0] && !moved && agent.iter().any(|ended| ended.contains(&self.down)) {
                 self.told[0] = true;
-                self.node.eof(self.up);
+                self.home().eof(at);
                 moved = true;
             }
             if !moved {
@@ -84,7 +110,7 @@ impl Way {
         let mut left = span;
         while !left.is_zero() {
             left = left.saturating_sub(step);
-            self.node.pass(step);
+            self.cluster.pass(step);
             self.agent.wait(step);
             self.pump();
         }
@@ -92,13 +118,14 @@ impl Way {
 
     /// A client connects.
     pub(crate) fn client(&mut self) -> At {
-        self.node.accept(0, Port::Proxy)
+        self.node().accept(0, Port::Proxy)
     }
 
     /// A client says so much of this as is taken: whoever is not read any more waits.
     pub(crate) fn say(&mut self, client: At, bytes: &[u8]) {
-        if !self.node.closed.contains(&client) && self.node.has_room(client) {
-            self.node.receive(client, bytes);
+        let node = self.node();
+        if !node.closed.contains(&client) && node.has_room(client) {
+            node.receive(client, bytes);
         }
         self.pump();
     }
@@ -106,12 +133,13 @@ impl Way {
     /// What a client has heard since the last time.
     pub(crate) fn heard(&mut self, client: At) -> String {
         self.pump();
-        self.node.text(client)
+        self.node().text(client)
     }
 
     /// Whether a client's connection is at its end: by FIN, or cut.
     pub(crate) fn is_over(&self, client: At) -> bool {
-        self.node.closed.contains(&client) || self.node.finished.contains(&client)
+        let node = &self.cluster.nodes[0];
+        node.closed.contains(&client) || node.finished.contains(&client)
     }
 
     /// The connection that the agent dials to the service, which takes it; `None` if it dials none.
@@ -153,9 +181,31 @@ impl Way {
 
     /// The tunnel breaks, as when the agent's process is killed.
     pub(crate) fn cut(&mut self) {
+        let at = self.up;
+        self.home().lose(at);
+        self.lose_tunnel();
+    }
+
+    /// The agent's node is gone.
+    pub(crate) fn kill_home(&mut self) {
+        let home = self.cluster.nodes.len() - 1;
+        self.cluster.kill(home);
+        self.lose_tunnel();
+    }
+
+    /// The client's node is gone.
+    pub(crate) fn kill_node(&mut self) {
+        self.cluster.kill(0);
+    }
+
+    /// All links break.
+    pub(crate) fn cut_links(&mut self) {
+        (0..self.cluster.links.len()).for_each(|link| self.cluster.cut(link));
+    }
+
+    fn lose_tunnel(&mut self) {
         self.told = [true; 2];
         self.waits = [Vec::new(), Vec::new()];
-        self.node.lose(self.up);
         let conn = self.down;
         self.agent.input(Input::Lost { conn, fault: Fault::Reset });
     }

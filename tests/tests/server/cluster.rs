@@ -53,7 +53,11 @@ impl Cluster {
             let node_id = format!("n{at}");
             Rig::with(*workers, Settings { node_id, boot: boot(at), ..settings.clone() })
         };
-        let nodes: Vec<Rig> = workers.iter().enumerate().map(rig).collect();
+        Self::of(workers.iter().enumerate().map(rig).collect())
+    }
+
+    /// These nodes, that know each other.
+    pub fn of(nodes: Vec<Rig>) -> Self {
         let all = 0..nodes.len();
         let peer =
             |at: usize| Peer { id: format!("n{at}"), addr: address(at), standing: Standing::Alive };
@@ -201,6 +205,19 @@ impl Cluster {
         for (node, at) in self.links[link] {
             if !self.nodes[node].closed.contains(&at) {
                 self.nodes[node].lose(at);
+            }
+        }
+        self.settle();
+    }
+
+    /// A node is gone: whoever is linked with it sees a reset, and nobody reaches it any more.
+    pub fn kill(&mut self, node: usize) {
+        self.shut.insert(node);
+        for (link, ends) in self.links.clone().into_iter().enumerate() {
+            if ends.iter().any(|(end, _)| *end == node) && self.blocked.insert(link) {
+                let other = ends.into_iter().find(|(end, _)| *end != node);
+                let (other, at) = other.expect("no node is linked with itself");
+                self.nodes[other].lose(at);
             }
         }
         self.settle();

@@ -19,6 +19,7 @@ impl Machine {
                 self.actions.push_back(Action::Idle);
                 self.read();
             }
+            (Reading::Done, Writing::Done) if self.outbox.is_empty() => self.part(),
             (Reading::Done, _) => self.close(Reason::Closed),
             (Reading::RawDone, Writing::RawDone) if self.outbox.is_empty() => {
                 self.close(Reason::Closed);
@@ -47,6 +48,12 @@ impl Machine {
     pub(super) fn lose(&mut self) {
         let unseen = if self.reused { Progress::Sent } else { Progress::Unsent };
         self.fail_as(Reason::ConnectionLost, self.exchange.progress > unseen);
+    }
+
+    /// Nothing is under way, and nothing more will be: closes by a FIN (RFC 9112, section 9.5).
+    pub(super) fn part(&mut self) {
+        self.actions.push_back(Action::Finish);
+        self.close(Reason::Closed);
     }
 
     /// Ends the connection at once.

@@ -9,6 +9,7 @@ mod writing;
 
 use super::body::{Decoder, Encoder};
 use super::head::Search;
+use super::rules::Named;
 use crate::head::{Fields, RequestHead, ResponseHead};
 use crate::limits::Limits;
 use crate::outbox::Outbox;
@@ -33,10 +34,11 @@ pub enum Input {
     /// The socket took so many bytes of the outbox.
     Sent(usize),
     /// Begin an exchange; only when [`Machine::is_idle`]. The machine adds what concerns this
-    /// hop: framing fields where `Content-Length` does not say, `Connection` for an upgrade, an
-    /// empty `Host` where there is none.
+    /// hop: framing fields where `Content-Length` does not say, `Connection` for an upgrade and for
+    /// `TE`, an empty `Host` where there is none.
     Request {
-        /// The head, without hop-by-hop fields but for `Upgrade`.
+        /// The head, without hop-by-hop fields but for `Upgrade`, and `TE` if it says `trailers`
+        /// and no more.
         head: RequestHead,
         /// Whether no body follows. Never with an upgrade.
         end: bool,
@@ -168,6 +170,8 @@ struct Exchange {
     offered: Vec<Vec<u8>>,
     /// Whether the connection may carry another.
     persist: bool,
+    /// What the response's `Connection` names.
+    named: Named,
 }
 
 /// How far an exchange has come, as the server may have seen it.
@@ -351,8 +355,14 @@ impl Machine {
 
 impl Default for Exchange {
     fn default() -> Self {
-        let (progress, offered) = (Progress::Unsent, Vec::new());
-        Self { method: Method::GET, progress, interim: 0, offered, persist: true }
+        Self {
+            method: Method::GET,
+            progress: Progress::Unsent,
+            interim: 0,
+            offered: Vec::new(),
+            persist: true,
+            named: Named::default(),
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use super::{Action, Machine, Progress, Reading, Writing};
 use crate::head::ResponseHead;
 use crate::http1::body::{self, Decoder, Found};
+use crate::http1::rules::Named;
 use crate::http1::{framing, head, rules};
 use crate::outbox::COPY_MAX;
 use crate::reason::Reason;
@@ -43,7 +44,7 @@ impl Machine {
         if !self.input.is_empty() {
             self.close(Reason::BadResponse);
         } else if self.eof {
-            self.close(Reason::Closed);
+            self.part();
         }
         false
     }
@@ -114,6 +115,9 @@ impl Machine {
         }
         let lasting = framing::persists(&head.fields, version);
         self.exchange.persist &= lasting && body != framing::Body::UntilClose;
+        if body == framing::Body::Chunked {
+            self.exchange.named = Named::by(&head.fields);
+        }
         let end = body.is_empty();
         self.reading = if end { Reading::Done } else { Reading::Body(Decoder::new(body)) };
         self.actions.push_back(Action::Response { head, end });
@@ -131,7 +135,8 @@ impl Machine {
                 self.reading = Reading::Done;
                 self.deliver(BytesMut::new(), true);
             }
-            Found::Trailers(fields) => {
+            Found::Trailers(mut fields) => {
+                self.exchange.named.strip(&mut fields);
                 self.reading = Reading::Done;
                 self.actions.push_back(Action::Trailers(fields));
             }

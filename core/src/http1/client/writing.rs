@@ -35,7 +35,12 @@ impl Machine {
         // A request of HTTP/1.0 may have come without (RFC 9112, section 3.2).
         let hosted = head.fields.get("host").is_some();
         let host: &[u8] = if hosted { b"" } else { b"Host:\r\n" };
-        let connection: &[u8] = if upgrade { b"Connection: Upgrade\r\n" } else { b"" };
+        let connection: &[u8] = match (upgrade, rules::keeps_trailers(&head.fields)) {
+            (false, false) => b"",
+            (true, false) => b"Connection: Upgrade\r\n",
+            (false, true) => b"Connection: TE\r\nTE: trailers\r\n",
+            (true, true) => b"Connection: Upgrade, TE\r\nTE: trailers\r\n",
+        };
         let keep = |name: &[u8]| {
             let other = name.eq_ignore_ascii_case(b"upgrade") && !upgrade;
             !other && !rules::is_hop_by_hop(name)

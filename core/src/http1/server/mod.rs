@@ -10,6 +10,7 @@ mod writing;
 
 use super::body::{Decoder, Encoder};
 use super::head::Search;
+use super::rules::Named;
 use crate::head::{Fields, RequestHead, ResponseHead};
 use crate::limits::Limits;
 use crate::outbox::Outbox;
@@ -208,6 +209,8 @@ struct Exchange {
     persist: bool,
     /// Whether the client may wait to be asked for the body.
     expects: bool,
+    /// What the request's `Connection` names.
+    named: Named,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -396,7 +399,13 @@ impl crate::Machine for Machine {
 
 impl Default for Exchange {
     fn default() -> Self {
-        Self { version: Version::HTTP_11, method: Method::GET, persist: false, expects: false }
+        Self {
+            version: Version::HTTP_11,
+            method: Method::GET,
+            persist: false,
+            expects: false,
+            named: Named::default(),
+        }
     }
 }
 

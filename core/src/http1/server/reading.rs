@@ -3,6 +3,7 @@
 use super::{Action, Exchange, Life, Machine, Reading, Request, Start, Timer, Writing};
 use crate::head::valid_name;
 use crate::http1::body::{self, Decoder, Found};
+use crate::http1::rules::Named;
 use crate::http1::{framing, head};
 use crate::outbox::COPY_MAX;
 use crate::reason::Reason;
@@ -115,6 +116,7 @@ impl Machine {
             method: head.method.clone(),
             persist: framing::persists(&head.fields, version),
             expects: false,
+            named: Named::default(),
         };
         let body = match framing::request(&head, version) {
             Ok(body) => body,
@@ -127,6 +129,9 @@ impl Machine {
             (false, false) => Reading::Body(Decoder::new(body)),
         };
         self.exchange.expects = framing::expects(&head, version, body);
+        if body == framing::Body::Chunked {
+            self.exchange.named = Named::by(&head.fields);
+        }
         self.life = Life::Kept;
         self.writing = Writing::Awaiting;
         self.credit = 0;
@@ -148,7 +153,8 @@ impl Machine {
                 self.reading = Reading::Done;
                 self.deliver(BytesMut::new(), true);
             }
-            Found::Trailers(fields) => {
+            Found::Trailers(mut fields) => {
+                self.exchange.named.strip(&mut fields);
                 self.reading = Reading::Done;
                 self.actions.push_back(Action::Trailers(fields));
             }

@@ -23,6 +23,7 @@ pub fn request(asked: &Message, served: &Message) -> Result<(), String> {
         !(is_of_hop(name) || is_of_way(name) || name == "host" || counted)
     };
     same_fields(asked, served, keeps)?;
+    trailers_accepted(asked, served)?;
     for name in ["x-forwarded-for", "x-forwarded-proto", "x-request-id", "via"] {
         let count = served.fields.iter().filter(|(other, _)| plain(other) == name).count();
         if count != 1 && name != "via" || count == 0 {
@@ -49,6 +50,9 @@ pub fn response(said: &Message, got: &Message) -> Result<(), String> {
         !(is_of_hop(name) || added || name.replace('_', "-").starts_with("x-pico-"))
     };
     same_fields(said, got, keeps)?;
+    if said.first[0] == b"426" && all(&said.fields, "upgrade") != all(&got.fields, "upgrade") {
+        return Err("what a 426 wants".into());
+    }
     let lengths = [all(&said.fields, "content-length"), all(&got.fields, "content-length")];
     let bare = said.first[0] == b"204" || said.first[0].starts_with(b"1");
     match (&lengths[0][..], &lengths[1][..]) {
@@ -57,6 +61,19 @@ pub fn response(said: &Message, got: &Message) -> Result<(), String> {
         _ => {}
     }
     body(said, got)
+}
+
+/// Whoever keeps trailers, and says so to whom it speaks to, has it said to the next; nobody else.
+fn trailers_accepted(asked: &Message, served: &Message) -> Result<(), String> {
+    let says = |name: &str, what: &[u8]| {
+        elements(&asked.fields, name).iter().any(|one| one.eq_ignore_ascii_case(what))
+    };
+    let accepted = !asked.old && says("te", b"trailers") && says("connection", b"te");
+    let told = all(&served.fields, "te");
+    let options = elements(&served.fields, "connection");
+    let listed = options.iter().any(|option| option.eq_ignore_ascii_case(b"te"));
+    let right = if accepted { told == [b"trailers"] } else { told.is_empty() };
+    if right && listed == accepted { Ok(()) } else { Err("TE".into()) }
 }
 
 /// The body, and what is behind it. A body that was cut is no whole one.
@@ -69,7 +86,8 @@ fn body(sent: &Message, came: &Message) -> Result<(), String> {
         return Err("a whole message, of which only a part was sent".into());
     }
     same("the body", &sent.body, &came.body)?;
-    let may = |(name, _): &&Field| framing::may_trail(name);
+    let named = |name: &[u8]| framing::is_named(&sent.fields, name);
+    let may = |(name, _): &&Field| framing::may_trail(name) && !named(name);
     let trailers: Vec<&Field> = sent.trailers.iter().filter(may).collect();
     // They need chunks, which clients of HTTP/1.0 do not get.
     let chunked = !all(&came.fields, "transfer-encoding").is_empty();

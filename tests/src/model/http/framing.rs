@@ -150,19 +150,20 @@ fn body(fields: &[Field], old: bool, flaws: &mut Flaws) -> Option<Framing> {
 fn coding(fields: &[Field], flaws: &mut Flaws) {
     let mut unknown = false;
     let mut odd = false;
-    let mut chunked = false;
+    let (mut chunked, mut last) = (false, false);
     for coding in elements(fields, "transfer-encoding") {
         let name = coding.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
         let is_chunked = name.eq_ignore_ascii_case(b"chunked");
         unknown |= is_token(name) && !is_chunked;
         odd |= chunked || !is_token(name);
         chunked |= is_chunked;
+        last = is_chunked;
     }
     // Several codings of which all are known, or one with parameters, are no plain form either.
-    if unknown {
+    if unknown && last {
         flaws.insert(Reason::NotImplemented);
     }
-    if odd || !unknown {
+    if odd || !unknown || !last {
         flaws.insert(Reason::BadFraming);
     }
 }
@@ -218,6 +219,13 @@ fn is_host(byte: u8) -> bool {
 pub(super) fn all<'f>(fields: &'f [Field], name: &str) -> Vec<&'f [u8]> {
     let same = |field: &&Field| field.0.eq_ignore_ascii_case(name.as_bytes());
     fields.iter().filter(same).map(|(_, value)| &value[..]).collect()
+}
+
+/// Whether `Connection` says of a field that it is of one hop.
+pub(super) fn is_named(fields: &[Field], name: &[u8]) -> bool {
+    let options: [&[u8]; 4] = [b"close", b"keep-alive", b"content-length", b"host"];
+    let is = |one: &[u8]| one.eq_ignore_ascii_case(name);
+    !options.into_iter().any(is) && elements(fields, "connection").iter().any(|one| is(one))
 }
 
 fn has(fields: &[Field], name: &str, option: &str) -> bool {

@@ -298,7 +298,9 @@ fn chunks<'t>(message: &mut Message, text: &'t [u8], limits: &Limits) -> Result<
     if !flaws.is_empty() {
         return Err(End::Refused(flaws));
     }
-    message.trailers = fields.into_iter().filter(|(name, _)| framing::may_trail(name)).collect();
+    let named = |name: &[u8]| framing::is_named(&message.fields, name);
+    let may = |(name, _): &Field| framing::may_trail(name) && !named(name);
+    message.trailers = fields.into_iter().filter(may).collect();
     Ok(&rest[section.len..])
 }
 
