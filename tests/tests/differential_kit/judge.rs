@@ -75,7 +75,7 @@ pub(crate) fn agree(one: &Outcomes, other: &Outcomes) -> bool {
 fn settled(outcomes: &Outcomes) -> (Vec<&str>, bool) {
     let mut settled = Vec::new();
     for outcome in outcomes.iter().map(String::as_str) {
-        if [CUT, REPEATED].contains(&outcome) {
+        if [CUT, REPEATED, RAW_CUT].contains(&outcome) {
             return (settled, false);
         }
         if !outcome.starts_with("difference: ") {
@@ -115,8 +115,9 @@ pub(crate) fn judge(
         && differs(&exchange.said, &error)
     {
         asked.messages = http::requests(&exchange.said, limits).messages;
+        asked.rests.clear();
     }
-    let served = in_order(played, reads.collect())?;
+    let (served, behind) = in_order(played, reads.collect())?;
     let mut asks = Vec::new();
     for (request, (text, fin)) in served.iter().zip(&exchange.answers) {
         let asked = (method(request), has(request, "upgrade"));
@@ -130,57 +131,65 @@ pub(crate) fn judge(
             let upgrade = has(request, "upgrade");
             let model = http::responses(text, &method(request), upgrade, *fin, limits);
             read.messages = model.messages;
+            read.rests.clear();
         }
     }
     let got = read_client(&asked, played, peer)?;
-    let (asked, served, said) = (&asked.messages, &served, &said);
-    let walk = Walk { asked, served, said, outcomes, next: 0, over: None };
-    walk.compare(&got)
+    let (asked, served, said, behind) = (&asked, &served, &said, &behind);
+    let walk = Walk { asked, served, behind, said, outcomes, next: 0, over: None };
+    walk.compare(&got, played)
 }
+
+/// What the service heard behind each request, if its end was found.
+type Behind = Vec<Option<Vec<u8>>>;
 
 /// The requests that the service heard, in their order. All of what it heard is requests, but for
 /// the last one of a connection, which may be cut, and what follows an upgrade.
-fn in_order(played: &Played, reads: Vec<Read>) -> Result<Vec<Message>, String> {
-    let mut served = Vec::new();
+fn in_order(played: &Played, reads: Vec<Read>) -> Result<(Vec<Message>, Behind), String> {
+    let (mut served, mut behind) = (Vec::new(), Vec::new());
     let mut heard = Vec::new();
     for read in reads {
         let upgraded = read.messages.iter().any(|message| has(message, "upgrade"));
         if let Some(error) = read.error.filter(|_| !upgraded) {
             return Err(format!("what the service heard is not read by h11: {error}"));
         }
-        heard.push((read.messages.into_iter(), upgraded));
+        let mut rests = read.rests;
+        rests.resize(read.messages.len(), None);
+        heard.push((read.messages.into_iter().zip(rests), upgraded));
     }
     for (_, conn) in &played.requests {
         let next = heard.get_mut(*conn).and_then(|(messages, _)| messages.next());
-        served.push(next.ok_or("the service heard a request of which h11 knows nothing")?);
+        let (next, rest) = next.ok_or("the service heard a request of which h11 knows nothing")?;
+        served.push(next);
+        behind.push(rest);
     }
     let left = heard.into_iter().find_map(|(mut rest, upgraded)| rest.next().filter(|_| !upgraded));
     match left {
-        Some(more) => Err(format!("h11 reads one more request: {more:?}")),
-        None => Ok(served),
+        Some((more, _)) => Err(format!("h11 reads one more request: {more:?}")),
+        None => Ok((served, behind)),
     }
 }
 
 /// What the client got. How a response ends hangs on its request, and who could not read that
 /// takes it for a GET.
-fn read_client(asked: &Read, played: &Played, peer: &mut Peer) -> Result<Vec<Message>, String> {
+fn read_client(asked: &Read, played: &Played, peer: &mut Peer) -> Result<Read, String> {
     let heard = &played.client;
     let fin = heard.ending == Some(Ending::Fin);
     let mut methods: Vec<(String, bool)> =
         asked.messages.iter().map(|message| (method(message), has(message, "upgrade"))).collect();
     methods.push(("GET".into(), false));
     let read = peer.read(&[Ask::responses(&heard.bytes, fin, methods.clone())]).remove(0);
-    let Some(error) = read.error else { return Ok(read.messages) };
+    let Some(error) = read.error.clone() else { return Ok(read) };
     let cut = |error: &str| error.starts_with("peer closed connection without sending complete");
     if cut(&error) {
-        return Ok(read.messages);
+        return Ok(read);
     }
     let at = read.messages.iter().filter(|message| is_final(message)).count().saturating_sub(1);
     if let Some(last) = methods.get_mut(at).filter(|(method, _)| method == "HEAD") {
         last.0 = "GET".into();
         let read = peer.read(&[Ask::responses(&heard.bytes, fin, methods)]).remove(0);
         if read.error.as_deref().is_none_or(cut) {
-            return Ok(read.messages);
+            return Ok(read);
         }
     }
     Err(format!("what the client heard is not read by h11: {error}"))
@@ -188,8 +197,9 @@ fn read_client(asked: &Read, played: &Played, peer: &mut Peer) -> Result<Vec<Mes
 
 /// What was asked, what arrived at the service, what it said to each, and what came of it.
 struct Walk<'a> {
-    asked: &'a [Message],
+    asked: &'a Read,
     served: &'a [Message],
+    behind: &'a Behind,
     said: &'a [Read],
     outcomes: Outcomes,
     /// How many of those that arrived have been accounted for.
@@ -199,10 +209,10 @@ struct Walk<'a> {
 }
 
 impl Walk<'_> {
-    fn compare(mut self, got: &[Message]) -> Result<Outcomes, String> {
+    fn compare(mut self, got: &Read, played: &Played) -> Result<Outcomes, String> {
         let mut interim = Vec::new();
         let mut number = 0;
-        for message in got {
+        for (place, message) in got.messages.iter().enumerate() {
             if !is_final(message) {
                 interim.push(message);
                 continue;
@@ -212,9 +222,10 @@ impl Walk<'_> {
             }
             self.answer(number, &interim, message)?;
             if message.first[0] == b"101" {
+                self.raw(number, got.rests.get(place), played)?;
                 return Ok(self.outcomes);
             }
-            if !self.asked.get(number).is_some_and(lasts) {
+            if !self.asked.messages.get(number).is_some_and(lasts) {
                 self.over = self.over.or(Some("the request was the last of its connection"));
             }
             if !message.lasts {
@@ -234,6 +245,37 @@ impl Walk<'_> {
             self.outcomes.push(CUT.into());
         }
         Ok(self.outcomes)
+    }
+
+    /// The request with this number was the last that was answered: by a 101, behind which each
+    /// side gets the other's bytes as they are, or the beginning of them if it was cut.
+    fn raw(
+        &mut self,
+        number: usize,
+        got: Option<&Option<Vec<u8>>>,
+        played: &Played,
+    ) -> Result<(), String> {
+        let at = self.next.checked_sub(1).ok_or("a switch to what was never asked")?;
+        let granted = |said: &Read| {
+            let place = said.messages.iter().position(|message| message.first[0] == b"101");
+            place.and_then(|place| said.rests.get(place).cloned().flatten())
+        };
+        let lost = |ending: Option<Ending>| ending == Some(Ending::Lost);
+        let heard = played.requests.get(at).and_then(|(_, conn)| played.service.get(*conn));
+        let asked = self.asked.rests.get(number).cloned().flatten();
+        for (what, sent, came, cut) in [
+            ("service", asked, self.behind.get(at), heard.is_some_and(|one| lost(one.ending))),
+            ("client", self.said.get(at).and_then(granted), got, lost(played.client.ending)),
+        ] {
+            let (Some(sent), Some(Some(came))) = (sent, came) else { continue };
+            let outcome = if sent == *came { RAW } else { RAW_CUT };
+            if sent != *came && !(cut && sent.starts_with(came)) {
+                let (sent, came) = (sent.escape_ascii(), came.escape_ascii());
+                return Err(format!("raw bytes to the {what}: {came} for {sent}"));
+            }
+            self.outcomes.push(outcome.into());
+        }
+        Ok(())
     }
 
     /// The request with this number was answered by `message`, and before it by `interim`.
@@ -297,7 +339,7 @@ impl Walk<'_> {
     }
 
     fn arrived(&self, number: usize, served: &Message) -> Result<(), String> {
-        let asked = self.asked.get(number);
+        let asked = self.asked.messages.get(number);
         let asked = asked.ok_or_else(|| format!("h11 reads no request {number}: {served:?}"))?;
         carried::request(asked, served).map_err(|why| format!("request {number}: {why}"))
     }
@@ -376,6 +418,8 @@ fn own_code(message: &Message, served: bool) -> Option<String> {
 const TOO_MUCH: &str = "more behind an answer than belongs to it";
 const REPEATED: &str = "repeated";
 const CUT: &str = "cut, or nothing at all";
+const RAW: &str = "raw bytes, all of them";
+const RAW_CUT: &str = "raw bytes, cut";
 /// What ends a connection, because nobody can tell what follows.
 const REFUSALS: [&str; 7] = [
     "bad_request",

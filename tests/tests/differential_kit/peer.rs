@@ -27,6 +27,8 @@ pub(crate) struct Ask {
 #[derive(Debug)]
 pub(crate) struct Read {
     pub(crate) messages: Vec<Message>,
+    /// For each of them, what stands behind it, if its end was found.
+    pub(crate) rests: Vec<Option<Vec<u8>>>,
     /// Whether something is behind the last of them, if they are responses.
     pub(crate) more: bool,
     /// Why it read no further, if that was for want of sense and not of bytes.
@@ -50,6 +52,7 @@ struct Said {
     whole: bool,
     lasts: bool,
     more: bool,
+    rest: Option<String>,
 }
 
 impl Ask {
@@ -104,8 +107,10 @@ impl Drop for Peer {
 impl From<Told> for Read {
     fn from(told: Told) -> Self {
         let more = told.messages.last().is_some_and(|last| last.more);
+        let rest = |said: &Said| said.rest.as_deref().map(bytes_of);
+        let rests = told.messages.iter().map(rest).collect();
         let messages = told.messages.into_iter().map(message).collect();
-        Self { messages, more, error: told.error }
+        Self { messages, rests, more, error: told.error }
     }
 }
 

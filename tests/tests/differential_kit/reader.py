@@ -27,6 +27,7 @@ def message(first, event):
         "whole": False,
         "lasts": False,
         "more": False,
+        "rest": None,
     }
 
 
@@ -65,6 +66,7 @@ def requests(text, fin, found):
         if not take_body(conn, found[-1]):
             return
         text = conn.trailing_data[0]
+        found[-1]["rest"] = text.decode("latin-1")
         conn.send(h11.Response(status_code=404, headers=[]))
         conn.send(h11.EndOfMessage())
         found[-1]["lasts"] = conn.their_state is h11.DONE
@@ -90,6 +92,7 @@ def responses(text, fin, asked, found):
                 break
             found[-1]["whole"] = True
             if event.status_code == 101:
+                found[-1]["rest"] = conn.trailing_data[0].decode("latin-1")
                 return
         if not take_body(conn, found[-1]):
             return

@@ -27,6 +27,9 @@ pub(crate) enum Cut {
 
 impl Exchange {
     pub(crate) fn draw(choices: &mut Choices) -> Self {
+        if choices.chance(1, 12) {
+            return Self::upgrade(choices);
+        }
         let mut said = Vec::new();
         let count = *choices.pick(&[1, 1, 1, 2, 3]);
         for number in 0..count {
@@ -45,6 +48,29 @@ impl Exchange {
             (text, fin || choices.chance(1, 10))
         });
         Self { said, fin, answers: answers.collect() }
+    }
+
+    /// One request that offers an upgrade, and what each says in the new protocol.
+    fn upgrade(choices: &mut Choices) -> Self {
+        let mut said = Vec::new();
+        let line = either(choices, &ODD_OFFERED_BY, &[b"GET / HTTP/1.1\r\n"]);
+        let offer = either(choices, &ODD_OFFERS, &OFFERS);
+        put(&mut said, &[line, b"Host: a.example\r\n"]);
+        fields(choices, &mut said, &REQUEST_FIELDS);
+        put(&mut said, &[offer, b"\r\n\r\n", choices.bytes(60)]);
+        let mut answer = Vec::new();
+        if choices.chance(1, 4) {
+            put(&mut answer, &[b"HTTP/1.1 103 Early\r\nLink: <a>\r\n\r\n"]);
+        }
+        let grant = either(choices, &ODD_GRANTS, &GRANTS);
+        put(&mut answer, &[grant, b"\r\n\r\n", choices.bytes(60)]);
+        for text in [&mut said, &mut answer] {
+            if choices.chance(1, 16) {
+                spoil(choices, text);
+            }
+        }
+        let fin = choices.chance(1, 4);
+        Self { said, fin, answers: vec![(answer, choices.chance(1, 4)), (OK.to_vec(), false)] }
     }
 
     /// What the client says when, and what the service does.
@@ -310,6 +336,45 @@ const ODD_HOSTS: [&[u8]; 13] = [
     b"Host: 10.0.0.1\r\n",
     b"Host: [::1]:80\r\n",
 ];
+const OK: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+const OFFERS: [&[u8]; 4] = [
+    b"Connection: upgrade\r\nUpgrade: echo",
+    b"connection: keep-alive, Upgrade\r\nX-Between: 1\r\nupgrade: other/2, ECHO/1",
+    b"Upgrade: echo\r\nConnection: upgrade, te\r\nTE: trailers",
+    b"Upgrade: other\r\nUpgrade: echo\r\nConnection: x-one\r\nConnection: upgrade",
+];
+const ODD_OFFERED_BY: [&[u8]; 4] = [
+    b"POST / HTTP/1.1\r\n",
+    b"OPTIONS * HTTP/1.1\r\n",
+    b"GET / HTTP/1.0\r\n",
+    b"GET http://a.example HTTP/1.1\r\n",
+];
+const ODD_OFFERS: [&[u8]; 8] = [
+    b"Upgrade: echo",
+    b"Connection: upgrade",
+    b"Connection: upgrade\r\nUpgrade:",
+    b"Connection: upgrade\r\nUpgrade: h2c",
+    b"Connection: upgrade\r\nUpgrade: echo, h2c\r\nHTTP2-Settings: AAAA",
+    b"Connection: upgrade\r\nUpgrade: echo\r\nContent-Length: 0",
+    b"Connection: upgrade\r\nUpgrade: echo\r\nContent-Length: 4",
+    b"Connection: upgrade\r\nUpgrade: echo\r\nTransfer-Encoding: chunked",
+];
+const GRANTS: [&[u8]; 4] = [
+    b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: echo",
+    b"HTTP/1.1 101 \r\nX-One: 1\r\nupgrade: Echo/1\r\nconnection: Upgrade",
+    b"HTTP/1.1 101 Switching\r\nConnection: upgrade, close\r\nUpgrade: echo\r\nX-Pico-A: 1",
+    b"HTTP/1.1 101 Switching\r\nUpgrade: echo\r\nConnection: upgrade\r\nContent-Length: 5",
+];
+const ODD_GRANTS: [&[u8]; 8] = [
+    b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: another",
+    b"HTTP/1.1 101 Switching\r\nConnection: upgrade",
+    b"HTTP/1.1 101 Switching\r\nUpgrade: echo",
+    b"HTTP/1.0 101 Switching\r\nConnection: upgrade\r\nUpgrade: echo",
+    b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: echo, h2c",
+    b"HTTP/1.1 426 Upgrade Required\r\nConnection: upgrade\r\nUpgrade: echo\r\nContent-Length: 0",
+    b"HTTP/1.1 200 OK\r\nConnection: upgrade\r\nUpgrade: echo\r\nTransfer-Encoding: chunked",
+    b"HTTP/1.1 200 Until the end",
+];
 const ODD_LINE_ENDS: [&[u8]; 6] = [b"\n", b"\r", b"\r\r\n", b" \r\n", b"\n\r", b""];
 const REQUEST_FIELDS: [&[u8]; 24] = [
     b"X-One: 1",
@@ -326,7 +391,7 @@ const REQUEST_FIELDS: [&[u8]; 24] = [
     b"Connection: upgrade\r\nUpgrade: echo",
     b"Keep-Alive: timeout=5",
     b"Proxy-Connection: close",
-    b"TE: trailers",
+    b"TE: trailers\r\nConnection: te",
     b"Expect: 100-continue",
     b"Max-Forwards: 5",
     b"Via: 1.0 other",
