@@ -73,9 +73,9 @@ impl Chain {
         Self { world, worker, agent, service }
     }
 
-    /// Plays one connection of a client, who must leave within `life`, and then as long again as
-    /// `rest`, in which all connections with the service must end. The service gives `answers`,
-    /// in this order.
+    /// Plays one connection of a client, who must leave within `life`, and then until nothing is
+    /// left of it, for `rest` at most, in which all connections with the service must end. The
+    /// service gives `answers`, in this order.
     pub fn play(
         &mut self,
         speech: Speech,
@@ -90,10 +90,15 @@ impl Chain {
         let client = world.seat(place, "client", |_, now| Talker::client(now, PROXY, speech));
         world.run(world.now() + life, |world| world.host::<Talker>(client).over);
         assert!(world.host::<Talker>(client).over, "the client is still there");
-        world.run(world.now() + rest, |_| false);
-        let calls =
-            (world.host::<Worker>(self.worker).calls(), world.host::<Agent>(self.agent).calls());
-        assert_eq!(calls, (0, 0), "calls are left");
+        let (worker, agent, service) = (self.worker, self.agent, self.service);
+        let calls = |world: &World| {
+            (world.host::<Worker>(worker).calls(), world.host::<Agent>(agent).calls())
+        };
+        world.run(world.now() + rest, |world| {
+            let tunnel_only = world.host::<Worker>(worker).connections() == 1;
+            tunnel_only && world.host::<Talker>(service).is_alone() && calls(world) == (0, 0)
+        });
+        assert_eq!(calls(world), (0, 0), "calls are left");
         assert_eq!(world.host::<Worker>(self.worker).connections(), 1, "there is the tunnel");
         let client = world.host::<Talker>(client);
         let service = world.host::<Talker>(self.service);

@@ -138,6 +138,11 @@ impl Talker {
         self.wrong = None;
     }
 
+    /// Whether nobody is connected.
+    pub fn is_alone(&self) -> bool {
+        self.conns.is_empty()
+    }
+
     /// All that came, one connection after the other.
     pub fn heard(&self) -> Vec<u8> {
         self.transcripts.iter().flat_map(|one| &one.bytes).copied().collect()

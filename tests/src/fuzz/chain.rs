@@ -81,9 +81,18 @@ fn compare_requests(said: &[u8], played: &Played) -> Result<(), String> {
     }
 }
 
+/// Short time-outs, because what passes between them is work too: heartbeats, and looks at the
+/// clock.
 fn limits() -> Limits {
-    let short = Duration::from_secs(30);
-    Limits { stall_timeout: short, idle_timeout: short, ..Limits::default() }
+    let short = Duration::from_secs(2);
+    Limits {
+        head_timeout: short,
+        body_timeout: short,
+        response_timeout: short,
+        stall_timeout: short,
+        idle_timeout: short,
+        ..Limits::default()
+    }
 }
 
 /// Reads what the client got, and compares it with what the service said.
@@ -203,7 +212,7 @@ fn request(choices: &mut Choices) -> Speech {
         2 => speech.push((pause(choices), Say::Finish)),
         _ => speech.push((pause(choices), Say::Close)),
     }
-    speech.push((Duration::from_mins(2), Say::Close));
+    speech.push((PATIENCE, Say::Close));
     speech
 }
 
@@ -222,11 +231,13 @@ fn pieces(choices: &mut Choices, text: &[u8]) -> Speech {
 }
 
 fn pause(choices: &mut Choices) -> Duration {
-    Duration::from_millis(*choices.pick(&[0, 1, 20, 700, 20_000]))
+    Duration::from_millis(*choices.pick(&[0, 1, 20, 700, 1_500]))
 }
 
-/// Longer than any client speaks, and than any time-out that is met.
-const LIFE: Duration = Duration::from_mins(5);
+/// For which a client waits for more; longer than any time-out that is met.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Longer than any client speaks.
+const LIFE: Duration = Duration::from_mins(1);
 
 const ANSWERS: [&[u8]; 6] = [
     b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
