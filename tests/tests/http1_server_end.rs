@@ -86,8 +86,12 @@ fn until_fin(pieces: &[&[u8]], answer: &dyn Fn(&mut Rig<Machine>)) -> (String, V
             let asked = actions.iter().any(|a| matches!(a, Action::Request(_)));
             let kept = actions.into_iter().filter(|a| match a {
                 Action::Canceled(_) | Action::Finish | Action::Closed(_) => true,
-                Action::Request(_) | Action::Malformed(_) | Action::Data { .. } => false,
-                Action::Trailers(_) | Action::Taken(_) | Action::Finished => false,
+                Action::Request(_)
+                | Action::Malformed(_)
+                | Action::Data { .. }
+                | Action::Trailers(_)
+                | Action::Taken(_)
+                | Action::Finished => false,
             });
             last.extend(kept);
             if asked {
