@@ -5,11 +5,11 @@
 mod agent;
 
 use agent::{OK, Rig, SERVICE, answered, data, pooled, settings, up};
-use pico_core::Reason;
 use pico_core::agent::HostHeader;
 use pico_core::host::{Host as _, Input};
 use pico_core::note::Note;
 use pico_core::rpc::{Reset, Word};
+use pico_core::{Limits, Reason};
 use std::time::Duration;
 
 #[test]
@@ -26,6 +26,25 @@ fn calls_share_a_connection_one_after_the_other_the_last_used_first() {
     node.call(&mut rig, "GET", &[], true);
     assert_eq!(rig.text(first), "");
     assert!(rig.text(second).starts_with("GET /path?query HTTP/1.1\r\n"));
+}
+
+#[test]
+fn of_more_idle_connections_than_are_kept_the_oldest_goes() {
+    let limits = Limits { pool_idle: 2, ..Limits::default() };
+    let mut rig = Rig::limited(settings(&["a"]), 7, limits);
+    let mut node = rig.online();
+    let mut open = || {
+        let call = node.call(&mut rig, "GET", &[], true);
+        let local = rig.dialed(SERVICE);
+        rig.connect(local);
+        (local, call)
+    };
+    let all = [open(), open(), open()];
+    for (local, call) in all {
+        answered(&mut rig, &mut node, local, call);
+    }
+    let closed = all.map(|(local, _)| rig.closed.contains(&local));
+    assert_eq!(closed, [true, false, false]);
 }
 
 #[test]
@@ -229,6 +248,24 @@ fn the_service_sees_the_host_that_the_listener_wants() {
         rig.connect(local);
         let text = rig.text(local);
         assert_eq!(text, format!("GET /path?query HTTP/1.1\r\nHost: {host}\r\nAccept: x\r\n\r\n"));
+    }
+}
+
+#[test]
+fn where_a_service_listens_is_told_to_nobody_who_names_no_host() {
+    for (header, host) in [
+        (HostHeader::Keep, ""),
+        (HostHeader::Rewrite, " 127.0.0.1:3000"),
+        (HostHeader::Value("other.test".into()), " other.test"),
+    ] {
+        let mut settings = settings(&["a"]);
+        settings.listeners[0].host_header = header;
+        let mut rig = Rig::new(settings);
+        let mut node = rig.online();
+        node.call_bare(&mut rig, "GET", &[], true);
+        let local = rig.dialed(SERVICE);
+        rig.connect(local);
+        assert_eq!(rig.text(local), format!("GET /path?query HTTP/1.1\r\nHost:{host}\r\n\r\n"));
     }
 }
 

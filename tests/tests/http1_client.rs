@@ -174,6 +174,30 @@ fn a_response_before_the_end_of_the_request_is_delivered_and_ends_the_connection
 }
 
 #[test]
+fn a_connection_on_which_a_body_may_be_taken_for_a_request_is_not_used_again() {
+    let refused = "HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n";
+    let [ask, hint] = ["HTTP/1.1 100 Continue\r\n\r\n", "HTTP/1.1 103 Hint\r\n\r\n"];
+    for (before, idle) in [
+        (String::new(), false),
+        (hint.into(), false),
+        (ask.into(), true),
+        (ask.to_owned() + hint, true),
+    ] {
+        for last in [EMPTY, refused] {
+            let mut rig = Rig::client();
+            let fields = [("Host", "a"), ("Expect", "100-continue"), ("Content-Length", "5")];
+            rig.ask("PUT", &fields, false);
+            rig.body(b"hello", true);
+            rig.out();
+            rig.feed(before.clone() + last);
+            let actions = rig.actions();
+            assert_eq!(actions.contains(&Action::Idle), idle, "{before}{last}");
+            assert_eq!(actions.contains(&Action::Closed(Reason::Closed)), !idle, "{before}{last}");
+        }
+    }
+}
+
+#[test]
 fn what_comes_on_an_idle_connection_closes_it() {
     let mut rig = asked("GET");
     rig.feed(format!("{EMPTY}x"));

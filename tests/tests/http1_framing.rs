@@ -54,6 +54,10 @@ fn framing_that_can_be_read_in_two_ways_is_refused() {
         ("Transfer-Encoding: gzip", BadFraming),
         ("Transfer-Encoding: identity", BadFraming),
         ("Transfer-Encoding: xchunked", BadFraming),
+        ("Content_Length: 5", BadFraming),
+        ("Content-Length: 5\r\ncontent_length: 3", BadFraming),
+        ("Content-Length: 5\r\nTransfer_Encoding: chunked", BadFraming),
+        ("TRANSFER.ENCODING: chunked", BadFraming),
     ] {
         assert_eq!(refusal(&with(fields)), Some(reason), "{fields}");
     }

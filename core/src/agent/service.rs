@@ -350,10 +350,14 @@ impl Agent {
         local.call = None;
         local.due = Some(now + local.keep);
         let Some(listener) = self.listeners.get_mut(local.listener) else { return };
-        if local.keep.is_zero() || listener.idle.len() >= self.limits.pool_idle {
-            self.remove(conn);
-        } else {
-            listener.idle.push_back(conn);
+        if local.keep.is_zero() {
+            return self.remove(conn);
+        }
+        listener.idle.push_back(conn);
+        if listener.idle.len() > self.limits.pool_idle
+            && let Some(oldest) = listener.idle.pop_front()
+        {
+            self.remove(oldest);
         }
     }
 
@@ -422,18 +426,15 @@ pub(super) fn prepare(head: &mut RequestHead, upgrade: bool, listener: &Listener
     if trailers {
         rules::accept_trailers(&mut head.fields);
     }
-    match (&listener.host, head.fields.get("host")) {
-        (None, Some(_)) => {}
-        (None, None) => head.fields.push(b"Host", listener.authority.as_bytes()),
-        (Some(host), _) => {
-            let size = head.fields.size() + host.len() + head.target().len();
-            let mut fields = Fields::with_capacity(head.fields.len() + 1, size);
-            fields.push(b"Host", host.as_bytes());
-            for (name, value) in head.fields.iter().filter(|(n, _)| !is_host(n)) {
-                fields.push(name, value);
-            }
-            *head = RequestHead::new(head.method.clone(), head.target(), fields);
+    // Without one it stays: where the service listens is nothing that a client should be told.
+    if let Some(host) = &listener.host {
+        let size = head.fields.size() + host.len() + head.target().len();
+        let mut fields = Fields::with_capacity(head.fields.len() + 1, size);
+        fields.push(b"Host", host.as_bytes());
+        for (name, value) in head.fields.iter().filter(|(n, _)| !is_host(n)) {
+            fields.push(name, value);
         }
+        *head = RequestHead::new(head.method.clone(), head.target(), fields);
     }
 }
 

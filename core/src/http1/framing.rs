@@ -30,6 +30,9 @@ impl Body {
 /// Checks what a request's head says about itself and finds the framing of its body.
 pub(crate) fn request(head: &RequestHead, version: Version) -> Result<Body, Reason> {
     let body = body(&head.fields, version)?;
+    if head.fields.iter().any(|(name, _)| rules::seems_to_frame(name)) {
+        return Err(Reason::BadFraming);
+    }
     check_host(&head.fields, version)?;
     if !rules::has_few_options(&head.fields) {
         return Err(Reason::BadRequest);

@@ -146,18 +146,30 @@ pub(crate) fn tells_of_client(name: &[u8]) -> bool {
 pub(crate) fn is_hop_by_hop(name: &[u8]) -> bool {
     match name.len() {
         2 => is(name, b"te"),
-        10 => is(name, b"connection") || is(name, b"keep-alive"),
-        14 => is(name, b"http2-settings"),
-        16 => is(name, b"proxy-connection"),
-        17 => is(name, b"transfer-encoding"),
+        10 => is(name, b"connection") || reads_as(name, b"keep-alive"),
+        14 => reads_as(name, b"http2-settings"),
+        16 => reads_as(name, b"proxy-connection"),
+        17 => reads_as(name, b"transfer-encoding"),
         _ => false,
     }
 }
 
-/// Whether a service that reads `_` as `-`, as CGI makes it, would take one name for the other,
-/// which is in lower case.
+/// Whether a field frames no message, and some services would take it for one that does.
+pub(crate) fn seems_to_frame(name: &[u8]) -> bool {
+    let seems = |other: &[u8]| reads_as(name, other) && !is(name, other);
+    match name.len() {
+        14 => seems(b"content-length"),
+        17 => seems(b"transfer-encoding"),
+        _ => false,
+    }
+}
+
+/// Whether a service that makes variables of names, as behind CGI, would take one name for the
+/// other, which is in lower case: some do so with `-` only, some with `_` too, and some with all
+/// that is no letter and no digit.
 fn reads_as(name: &[u8], other: &[u8]) -> bool {
-    let plain = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    let plain =
+        |byte: &u8| if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' };
     name.len() == other.len() && name.iter().map(plain).eq(other.iter().copied())
 }
 

@@ -55,7 +55,11 @@ impl Rig {
     }
 
     pub fn seeded(settings: Settings, seed: u64) -> Self {
-        let limits = Arc::new(Limits::default());
+        Self::limited(settings, seed, Limits::default())
+    }
+
+    pub fn limited(settings: Settings, seed: u64, limits: Limits) -> Self {
+        let limits = Arc::new(limits);
         let agent = Agent::new(Instant::ZERO, settings, Seed::from_u64(seed), limits).unwrap();
         let mut rig = Self {
             agent,
@@ -316,9 +320,20 @@ impl Node {
         fields: &[(&str, &str)],
         end: bool,
     ) -> StreamId {
+        let with_host: Vec<_> = [("Host", "example.com")].iter().chain(fields).copied().collect();
+        self.call_bare(rig, method, &with_host, end)
+    }
+
+    /// The same, without `Host`.
+    pub fn call_bare(
+        &mut self,
+        rig: &mut Rig,
+        method: &str,
+        fields: &[(&str, &str)],
+        end: bool,
+    ) -> StreamId {
         let stream = self.tunnel.next_stream();
         let mut head = Fields::new();
-        head.push(b"Host", b"example.com");
         for (name, value) in fields {
             head.push(name.as_bytes(), value.as_bytes());
         }

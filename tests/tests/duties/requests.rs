@@ -28,6 +28,7 @@ fn what_is_refused_closes_the_connection_and_reaches_no_service() {
         (request(POST, "Content-Length: +5\r\n"), Reason::BadFraming),
         (request(POST, "Content-Length: 9223372036854775808\r\n"), Reason::BadFraming),
         (request(POST, "Transfer-Encoding: chunked, chunked\r\n"), Reason::BadFraming),
+        (request(POST, "Content-Length: 5\r\nTransfer_Encoding: chunked\r\n"), Reason::BadFraming),
         (request(POST, "Transfer-Encoding: gzip, chunked\r\n"), Reason::NotImplemented),
         (request("POST / HTTP/1.0", "Transfer-Encoding: chunked\r\n"), Reason::BadFraming),
         (request("CONNECT a.x:80 HTTP/1.1", ""), Reason::NotImplemented),

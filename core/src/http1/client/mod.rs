@@ -170,6 +170,9 @@ struct Exchange {
     offered: Vec<Vec<u8>>,
     /// Whether the connection may carry another.
     persist: bool,
+    /// Whether the server was asked if it wants the body, and has not said so: it may answer and
+    /// take the body for the next request (RFC 9110, section 10.1.1).
+    unasked: bool,
     /// What the response's `Connection` names.
     named: Named,
 }
@@ -361,6 +364,7 @@ impl Default for Exchange {
             interim: 0,
             offered: Vec::new(),
             persist: true,
+            unasked: false,
             named: Named::default(),
         }
     }

@@ -89,6 +89,7 @@ impl Machine {
         if self.exchange.interim > INTERIM_MAX {
             return self.fail(Reason::BadResponse);
         }
+        self.exchange.unasked &= head.status != StatusCode::CONTINUE;
         self.reading = Reading::Head(head::Search::default());
         self.actions.push_back(Action::Response { head, end: false });
     }
@@ -114,7 +115,8 @@ impl Machine {
             self.writing = Writing::Done;
         }
         let lasting = framing::persists(&head.fields, version);
-        self.exchange.persist &= lasting && body != framing::Body::UntilClose;
+        let clear = body != framing::Body::UntilClose && !self.exchange.unasked;
+        self.exchange.persist &= lasting && clear;
         if body == framing::Body::Chunked {
             self.exchange.named = Named::by(&head.fields);
         }

@@ -18,6 +18,7 @@ impl Machine {
         let offered = head.fields.all("upgrade").filter(|_| upgrade).flat_map(elements);
         self.exchange = Exchange {
             method: head.method.clone(),
+            unasked: !end && !upgrade && head.fields.has_token("expect", "100-continue"),
             offered: offered.map(|protocol| framing::protocol_name(protocol).to_vec()).collect(),
             ..Exchange::default()
         };

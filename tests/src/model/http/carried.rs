@@ -47,7 +47,7 @@ pub fn response(said: &Message, got: &Message) -> Result<(), String> {
     let dated = !all(&said.fields, "date").is_empty();
     let keeps = |name: &str| {
         let added = name == "via" || name == "content-length" || name == "date" && !dated;
-        !(is_of_hop(name) || added || name.replace('_', "-").starts_with("x-pico-"))
+        !(is_of_hop(name) || added || framing::dashed(name.as_bytes()).starts_with("x-pico-"))
     };
     same_fields(said, got, keeps)?;
     if said.first[0] == b"426" && all(&said.fields, "upgrade") != all(&got.fields, "upgrade") {
@@ -133,12 +133,13 @@ fn origin_form(method: &[u8], target: &[u8]) -> (Option<Vec<u8>>, Vec<u8>) {
 /// Whether a field is of one hop.
 fn is_of_hop(name: &str) -> bool {
     let hop = ["connection", "http2-settings", "keep-alive", "proxy-connection", "te", "upgrade"];
-    hop.contains(&name) || name == "transfer-encoding"
+    let name = framing::dashed(name.as_bytes());
+    hop.contains(&&*name) || name == "transfer-encoding"
 }
 
 /// Whether a field tells of the way of a request, which is what an intermediary knows best.
 fn is_of_way(name: &str) -> bool {
-    let name = name.replace('_', "-");
+    let name = framing::dashed(name.as_bytes());
     let told = ["forwarded", "x-real-ip", "x-request-id", "via"];
     told.contains(&&*name) || name.starts_with("x-pico-") || name.starts_with("x-forwarded-")
 }
@@ -162,5 +163,5 @@ fn lower(text: &[u8]) -> String {
 
 /// A name, as one reads it who takes `_` for `-`.
 fn plain(name: &[u8]) -> String {
-    lower(name).replace('_', "-")
+    framing::dashed(name)
 }

@@ -27,6 +27,13 @@ pub(super) fn request(
     flaws: &mut Flaws,
 ) -> Framing {
     let framing = body(fields, old, flaws).unwrap_or(Framing::None);
+    let doubtful = |(name, _): &Field| {
+        let (name, seen) = (String::from_utf8_lossy(name).to_ascii_lowercase(), dashed(name));
+        name != seen && ["content-length", "transfer-encoding"].contains(&&*seen)
+    };
+    if fields.iter().any(doubtful) {
+        flaws.insert(Reason::BadFraming);
+    }
     let hosts = all(fields, "host");
     let named = |host: &&[u8]| std::str::from_utf8(host).is_ok_and(is_authority);
     let fine = hosts.iter().all(|host| host.is_empty() || named(host));
@@ -96,10 +103,15 @@ pub(super) fn offers(fields: &[Field], old: bool) -> bool {
     upgrades(fields, old) && !h2c
 }
 
+/// A name as it looks where only letters and digits count.
+pub(super) fn dashed(name: &[u8]) -> String {
+    let lower = String::from_utf8_lossy(name).to_ascii_lowercase();
+    lower.replace(|char: char| !char.is_ascii_alphanumeric(), "-")
+}
+
 /// Whether a field may stand behind a body, as `spec/http.md` lists it.
 pub(super) fn may_trail(name: &[u8]) -> bool {
-    let name = String::from_utf8_lossy(name).to_ascii_lowercase();
-    let dashed = name.replace('_', "-");
+    let dashed = dashed(name);
     let hop = ["connection", "http2-settings", "keep-alive", "proxy-connection", "te"];
     let early = "content-encoding content-length content-range content-type host trailer upgrade \
         via authorization cookie proxy-authenticate proxy-authorization set-cookie \
@@ -108,8 +120,8 @@ pub(super) fn may_trail(name: &[u8]) -> bool {
         retry-after vary warning";
     let told = ["forwarded", "x-real-ip", "x-request-id"];
     let prefixes = ["x-pico-", "x-forwarded-"];
-    !hop.contains(&&*name)
-        && name != "transfer-encoding"
+    !hop.contains(&&*dashed)
+        && dashed != "transfer-encoding"
         && !early.split_whitespace().any(|other| other == dashed)
         && !told.contains(&&*dashed)
         && !prefixes.iter().any(|prefix| dashed.starts_with(prefix))
