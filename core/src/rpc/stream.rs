@@ -140,13 +140,19 @@ impl Window {
         self.size += count;
     }
 
-    /// What to grant now: nothing until it is half of the window, so that credit frames are few.
+    /// What to grant now: nothing until it is half of the window or [`GRANT`], so that credit
+    /// frames are few, and that a peer far away is not kept waiting for what is long free.
     pub(super) fn grant(&mut self) -> Option<usize> {
         let owed = self.size.saturating_sub(self.left).saturating_sub(self.unread);
-        if owed == 0 || owed < self.size / 2 {
+        if owed == 0 || owed < GRANT.min(self.size / 2) {
             return None;
         }
         self.left += owed;
         Some(owed)
     }
 }
+
+/// What is granted at once, however large a window is. A sender has spent half of a large window
+/// before it hears of the half that was taken: a way that holds a large part of the window would
+/// run dry.
+const GRANT: usize = 256 * 1024;

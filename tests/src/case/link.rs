@@ -31,6 +31,9 @@ pub struct Link {
     pub rate: u64,
     /// Bytes that wait for their turn where the rate is limited; what finds no place is lost.
     pub queue: usize,
+    /// Bytes of a stream that may be on their way and unread at once; at 0 each stream draws its
+    /// own, of up to 200,000.
+    pub window: usize,
 }
 
 impl Default for Link {
@@ -47,6 +50,7 @@ impl Default for Link {
             mtu: 1400,
             rate: 0,
             queue: 256 * 1024,
+            window: 0,
         }
     }
 }

@@ -15,7 +15,7 @@ use pico_core::{Instant, Limits, Seed};
 use std::sync::Arc;
 
 /// What agents and clients call the nodes, or the balancer before them.
-const NAME: &str = "pico.test";
+pub(super) const NAME: &str = "pico.test";
 
 /// As what a process is started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -199,4 +199,4 @@ impl Run {
 const ASKS_EVERY: Duration = Duration::from_millis(250);
 const ASKS_AFTER: Duration = Duration::from_mins(1);
 /// Where services listen.
-const SERVICE: u16 = 3000;
+pub(super) const SERVICE: u16 = 3000;

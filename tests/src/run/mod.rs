@@ -9,6 +9,7 @@ mod boot;
 mod cast;
 mod churn;
 mod direct;
+pub mod distance;
 mod intrude;
 mod nodes;
 

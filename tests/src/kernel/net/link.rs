@@ -118,12 +118,12 @@ impl Link {
         [there, back]: [PathId; 2],
         fate: Fate,
         mut lots: Lots,
-        window_max: usize,
+        (least, most): (usize, usize),
     ) -> Self {
         let questions = lots.fork(QUESTIONS);
         let end = |process| End { process, owner: None, open: true, aborted: false, broken: None };
         let mut flow = |path, hits| {
-            let window = 1 + lots.piece(window_max).max(window_max / 4) as u64;
+            let window = 1 + lots.piece(most).max(least) as u64;
             Flow {
                 path,
                 lots: lots.apart(),

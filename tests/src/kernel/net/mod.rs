@@ -43,7 +43,8 @@ pub struct Net {
     doors: BTreeMap<SocketAddr, Door>,
     bound: Table<SocketAddr, SeatId>,
     names: BTreeMap<String, Vec<IpAddr>>,
-    window_max: usize,
+    /// Bytes between which each direction of a stream draws its window.
+    windows: (usize, usize),
     heal: Instant,
     lots: Lots,
     hit: BTreeSet<(SeatId, ConnId)>,
@@ -97,6 +98,11 @@ impl Net {
     pub(super) fn new(case: &Case, plan: &Plan, seed: &Seed) -> Self {
         let lots = Lots::new(seed.fork("net").roll().long());
         let paths = Paths::new(&case.link, plan.spells(), lots.fork(0));
+        let drawn = *lots.fork(1).pick(&[4_000, 20_000, 200_000]);
+        let windows = match case.link.window {
+            0 => (drawn / 4, drawn),
+            window => (window, window),
+        };
         Self {
             hosts: Vec::new(),
             ips: Table::default(),
@@ -106,7 +112,7 @@ impl Net {
             doors: BTreeMap::new(),
             bound: Table::default(),
             names: BTreeMap::new(),
-            window_max: *lots.fork(1).pick(&[4_000, 20_000, 200_000]),
+            windows,
             heal: plan.heal,
             lots: lots.fork(2),
             hit: BTreeSet::new(),

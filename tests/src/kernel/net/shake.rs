@@ -210,7 +210,7 @@ impl Net {
         let (target, there, back) = dial.ways.expect("whoever knocks found the way");
         let fate = std::mem::take(&mut dial.fate);
         let ends = [dial.process, target];
-        let mut link = Link::new(now, ends, [there, back], fate, dial.lots, self.window_max);
+        let mut link = Link::new(now, ends, [there, back], fate, dial.lots, self.windows);
         (link.peer, link.to, link.cause, link.queued) = (dial.peer, dial.to, dial.cause, true);
         if let Some(door) = self.doors.get_mut(&link.to) {
             door.waiting += 1;
