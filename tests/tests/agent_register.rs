@@ -283,6 +283,39 @@ fn who_is_refused_at_one_address_asks_at_the_next_at_once() {
 }
 
 #[test]
+fn a_wait_that_one_address_asked_for_is_kept_though_another_cannot_be_dialled() {
+    let fails: [fn(&mut Rig); 3] = [
+        |rig| {
+            let conn = rig.dialed(SERVER);
+            rig.refuse(conn);
+        },
+        |_| {},
+        |rig| {
+            let conn = rig.dialed(SERVER);
+            rig.connect(conn);
+            rig.input(Input::Lost { conn, fault: Fault::Reset });
+        },
+    ];
+    for fail in fails {
+        let mut settings = settings(&["a"]);
+        settings.server.host = "pico.test".into();
+        let mut rig = Rig::new(settings);
+        let (ask, _) = rig.asks.pop_front().unwrap();
+        let result = Ok(vec!["10.0.0.1:8002".parse().unwrap(), "10.0.0.2:8002".parse().unwrap()]);
+        rig.input(Input::Resolved { ask, result });
+        rig.answer("HTTP/1.1 503 No\r\nRetry-After: 4\r\nContent-Length: 0\r\n\r\n");
+        fail(&mut rig);
+        // A dial that nobody answers is over by then.
+        rig.wait(Duration::from_secs(5));
+        let notes = rig.take_notes();
+        let [Note::Offline { why: Why::Fault(_), retry, .. }] = notes[..] else {
+            panic!("{notes:?}")
+        };
+        assert!(retry >= Duration::from_secs(4), "{notes:?}");
+    }
+}
+
+#[test]
 fn a_wait_that_is_asked_for_is_kept_and_grows_and_is_bounded() {
     let waits = |said: &str| {
         let mut rig = Rig::new(settings(&["a"]));

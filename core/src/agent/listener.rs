@@ -49,8 +49,9 @@ enum Stage {
     Resolving,
     /// For its turn to dial.
     Queued,
-    /// From dialling to the first round trip; so many addresses were tried before this one.
-    Trying { conn: ConnId, tried: usize, counts: Counts },
+    /// From dialling to the first round trip; so many addresses were tried before this one, and
+    /// the one of them that asked for the longest wait asked for this.
+    Trying { conn: ConnId, tried: usize, counts: Counts, after: Duration },
     /// A ping has crossed.
     Online { conn: ConnId, since: Instant },
     /// Refused for good, or drained.
@@ -146,6 +147,18 @@ impl Listener {
         }
     }
 
+    /// How long one of the addresses that this attempt has tried wants to be left alone.
+    fn after(&self) -> Duration {
+        match self.stage {
+            Stage::Trying { after, .. } => after,
+            Stage::Waiting(_)
+            | Stage::Resolving
+            | Stage::Queued
+            | Stage::Online { .. }
+            | Stage::Ended => Duration::ZERO,
+        }
+    }
+
     /// Whether it has an attempt under way that counts.
     fn is_counted(&self) -> bool {
         matches!(self.stage, Stage::Trying { counts: Counts::Until(_), .. })
@@ -205,8 +218,8 @@ impl Agent {
         if until > now {
             return self.agenda.want(Alarm::Listener(at), Some(until));
         }
-        if let Stage::Trying { conn, tried, .. } = listener.stage {
-            return self.stage(at, Stage::Trying { conn, tried, counts: Counts::No });
+        if let Stage::Trying { conn, tried, after, .. } = listener.stage {
+            return self.stage(at, Stage::Trying { conn, tried, counts: Counts::No, after });
         }
         listener.stage = Stage::Resolving;
         match self.look(self.server, Waiter::Listener(at)) {
@@ -229,8 +242,9 @@ impl Agent {
     pub(super) fn undialed(&mut self, at: usize, failed: ConnId, failure: Failure) {
         let Some(listener) = self.listeners.get(at) else { return };
         match listener.stage {
-            Stage::Trying { conn, tried, counts } if conn == failed => {
-                self.dial_next(at, tried + 1, counts, failure);
+            Stage::Trying { conn, tried, counts, after } if conn == failed => {
+                let after = after.max(failure.after);
+                self.dial_next(at, tried + 1, counts, Failure { after, ..failure });
             }
             Stage::Trying { .. }
             | Stage::Waiting(_)
@@ -294,7 +308,8 @@ impl Agent {
         listener.old.retain(|old| *old != ended);
         if listener.conn() == Some(ended) {
             listener.first = listener.first.wrapping_add(1);
-            self.set_back(at, why.into());
+            let after = listener.after();
+            self.set_back(at, Failure { why, after });
         } else if left && let Some(retry) = listener.retry(now) {
             self.offline(at, why, retry);
         }
@@ -386,7 +401,8 @@ impl Agent {
     fn dial_next(&mut self, at: usize, tried: usize, counts: Counts, failure: Failure) {
         let Some(first) = self.listeners.get(at).map(|listener| listener.first) else { return };
         if let Some(conn) = self.dial_server(at, first, tried) {
-            self.stage(at, Stage::Trying { conn, tried, counts });
+            let after = failure.after;
+            self.stage(at, Stage::Trying { conn, tried, counts, after });
         } else {
             self.names.distrust(self.server);
             self.set_back(at, failure);
