@@ -29,6 +29,8 @@ fn a_second_signal_ends_a_process_that_waits_for_a_call(on: Pair) {
         ends.terminate();
         let ended = ends.wait();
         assert_eq!(ended.status.code(), Some(1), "{which}: {ended:?}");
+        let says = ended.stderr.iter().filter(|line| line.contains("a second signal")).count();
+        assert_eq!(says, 1, "{which}: {ended:?}");
         drop(stays);
     }
 }

@@ -136,6 +136,7 @@ pub(crate) async fn together<P: Platform>(
             // There may be another one.
             bell.ring();
             if asked {
+                log::hurried();
                 log::finish();
                 std::process::exit(1);
             }

@@ -1,7 +1,7 @@
 //! Notes as events of the log.
 
 use crate::config::Part;
-use crate::screen::{millis, told};
+use crate::screen::{millis, refusal, told};
 use pico_core::note::{Gone, Note, Request};
 use pico_core::routing::Place;
 use tracing::{error, info, warn};
@@ -29,7 +29,8 @@ pub(crate) fn event(note: &Note) {
             warn!(target: TUNNEL, %endpoint, why = told(*why), retry_ms = millis(*retry), "offline");
         }
         Note::Rejected { endpoint, status, code } => {
-            error!(target: TUNNEL, %endpoint, status, %code, "refused for good");
+            let why = refusal(*status, code);
+            error!(target: TUNNEL, %endpoint, status, %code, why, "refused for good");
         }
         Note::ServiceUnreachable { endpoint, service, fault } => {
             warn!(target: SERVICE, %endpoint, %service, %fault, "service unreachable");

@@ -54,6 +54,11 @@ pub(crate) fn listening(port: &str, address: SocketAddr) {
     tracing::info!(target: PROCESS, port, %address, "listening");
 }
 
+/// Says that the process ends at once, whatever is under way.
+pub(crate) fn hurried() {
+    tracing::warn!(target: PROCESS, "a second signal: ends at once, and cuts what is under way");
+}
+
 /// Notes as events of the log.
 pub fn events() -> Notes {
     Arc::new(|note| event(&note))

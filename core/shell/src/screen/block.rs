@@ -1,7 +1,7 @@
 //! What a live screen shows: lines that scroll by, and below them a block that always says how
 //! things are.
 
-use super::{Listed, clean, millis, plain, size, told};
+use super::{Listed, clean, millis, plain, refusal, size, told};
 use console::{Style, measure_text_width, truncate_str};
 use pico_core::Instant;
 use pico_core::note::{Note, Request};
@@ -79,7 +79,7 @@ impl Block {
                 matches!(before, Some(Status::Online { .. })).then_some(line)
             }
             Note::Rejected { endpoint, status, code } => {
-                self.set(endpoint, Status::Refused(format!("{status} {}", clean(code))));
+                self.set(endpoint, Status::Refused(refusal(*status, code)));
                 plain::line(note)
             }
             Note::Draining { .. } => {

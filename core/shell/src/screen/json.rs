@@ -1,6 +1,6 @@
 //! JSON, an object for each thing that happens.
 
-use super::{Listed, millis, told};
+use super::{Listed, millis, refusal, told};
 use crate::clock::Clock;
 use pico_core::note::{Note, Request};
 use serde_json::{Value, json};
@@ -27,7 +27,14 @@ pub(super) fn line(note: &Note) -> Option<String> {
             json!({ "event": "offline", "endpoint": endpoint, "why": why, "retry_ms": retry_ms })
         }
         Note::Rejected { endpoint, status, code } => {
-            json!({ "event": "refused", "endpoint": endpoint, "status": status, "code": code })
+            let why = refusal(*status, code);
+            json!({
+                "event": "refused",
+                "endpoint": endpoint,
+                "status": status,
+                "code": code,
+                "why": why,
+            })
         }
         Note::ServiceUnreachable { endpoint, service, fault } => json!({
             "event": "service_unreachable",

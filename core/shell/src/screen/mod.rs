@@ -9,6 +9,7 @@ mod plain;
 use crate::log;
 use live::Live;
 pub(crate) use live::{finish, scroll};
+use pico_core::Reason;
 use pico_core::agent::Listener;
 use pico_core::note::{Note, Why};
 use std::io::{self, IsTerminal as _};
@@ -111,9 +112,23 @@ pub(crate) fn told(why: Why) -> String {
     match why {
         Why::Fault(fault) => fault.to_string(),
         Why::Reason(reason) => reason.to_string(),
+        // No port for agents answers so.
+        Why::Status(status @ (404 | 502)) => {
+            format!("the server answered {status}; is this its upstream port?")
+        }
         Why::Status(status) => format!("the server answered {status}"),
     }
 }
+
+/// How an endpoint was refused for good, and what to do about it if that can be told.
+pub(crate) fn refusal(status: u16, code: &str) -> String {
+    let code = clean(code);
+    let is_for_clients = code == Reason::MissingEndpoint.told().code;
+    let hint = if is_for_clients { CLIENTS_PORT } else { "" };
+    format!("{status} {code}{hint}")
+}
+
+const CLIENTS_PORT: &str = ": this port is for clients, agents connect to the upstream port";
 
 pub(crate) fn millis(span: Duration) -> u64 {
     u64::try_from(span.as_millis()).unwrap_or(u64::MAX)

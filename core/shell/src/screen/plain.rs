@@ -1,6 +1,6 @@
 //! Plain lines, one for each thing that happens.
 
-use super::{Listed, clean, millis, size, told};
+use super::{Listed, clean, millis, refusal, size, told};
 use pico_core::note::{Note, Request};
 
 /// The line of a listener.
@@ -24,7 +24,7 @@ pub(super) fn line(note: &Note) -> Option<String> {
             format!("Status     {endpoint} offline  {why}; next attempt in {retry} ms")
         }
         Note::Rejected { endpoint, status, code } => {
-            format!("Status     {endpoint} refused  {status} {}", clean(code))
+            format!("Status     {endpoint} refused  {}", refusal(*status, code))
         }
         Note::ServiceUnreachable { endpoint, service, fault } => {
             format!("Service    {endpoint} -> {service}: {fault}")
