@@ -2,6 +2,7 @@
 
 use super::PATIENCE;
 use super::wire::{Body, Head, bound};
+use pico_shell::Clock;
 use std::io::{self, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -23,6 +24,8 @@ pub struct Tally {
     pub answered: usize,
     /// What happened to each of the others, in words.
     pub failed: Vec<String>,
+    /// How long the slowest of all has taken.
+    pub slowest: Duration,
 }
 
 /// How a load asks.
@@ -52,10 +55,13 @@ impl Load {
             let progress = Arc::clone(&progress);
             let (sender, stop) = channel();
             let thread = thread::spawn(move || {
-                let mut tally = Tally::default();
+                let (clock, mut tally) = (Clock::start(), Tally::default());
                 let mut conn = None;
                 while stop.recv_timeout(gap) == Err(RecvTimeoutError::Timeout) {
-                    match ask(&mut conn, to, &request) {
+                    let begun = clock.now();
+                    let came = ask(&mut conn, to, &request);
+                    tally.slowest = tally.slowest.max(clock.now().since(begun));
+                    match came {
                         Ok((200, text)) if names.contains(&text) => {
                             tally.answered += 1;
                             *progress.0.lock().unwrap_or_else(PoisonError::into_inner) += 1;
@@ -94,6 +100,7 @@ impl Load {
         tallies.fold(Tally::default(), |mut all, one| {
             all.answered += one.answered;
             all.failed.extend(one.failed);
+            all.slowest = all.slowest.max(one.slowest);
             all
         })
     }

@@ -8,6 +8,7 @@ mod load;
 mod local;
 mod pattern;
 mod process;
+mod relay;
 mod service;
 mod wire;
 
@@ -15,6 +16,7 @@ pub use load::{Load, Pace, Tally};
 pub use local::{Local, Row};
 pub use pattern::{Check, Pattern};
 pub use process::{Ended, Process};
+pub use relay::Relay;
 pub use service::{Scripted, Service, Upgrades};
 pub use wire::{Client, Head, Response, closing_answer};
 

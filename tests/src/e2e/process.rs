@@ -124,7 +124,22 @@ impl Process {
 
     /// Asks the process to end, as an operator would.
     pub fn terminate(&self) {
-        let status = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
+        self.signal("TERM");
+    }
+
+    /// Takes the processor from it: its sockets stay, and nobody answers on them.
+    pub fn pause(&self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&self, name: &str) {
+        let number = self.child.id().to_string();
+        let status = Command::new("kill").args([&format!("-{name}"), &number]).status();
         assert!(status.is_ok_and(|status| status.success()), "{}: no signal", self.name);
     }
 }

@@ -206,6 +206,11 @@ impl Scripted {
     pub fn accept(&self) -> Client {
         Client::accepted(self.accepted.recv_timeout(PATIENCE).expect("a connection"))
     }
+
+    /// Whether nobody has connected whom the test did not accept.
+    pub fn is_left_alone(&self) -> bool {
+        self.accepted.try_recv().is_err()
+    }
 }
 
 /// A service that speaks WebSocket only, and echoes every message.
