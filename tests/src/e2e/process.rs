@@ -117,6 +117,11 @@ impl Process {
         let _ = self.child.wait();
     }
 
+    /// Closes both outputs at the next line of each.
+    pub fn stop_reading(&mut self) {
+        self.lines = channel().1;
+    }
+
     /// The system's number of the process.
     pub fn id(&self) -> u32 {
         self.child.id()

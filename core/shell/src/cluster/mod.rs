@@ -56,6 +56,9 @@ pub(crate) fn run<P: Platform>(settings: &Cluster) -> Result<(), Failure> {
     let balancer = Stand::start::<P>(proxy, upstream, backends)?;
     announce(settings, &balancer);
     listen_to_people::<P>(&sender)?;
+    log::when_nobody_reads(move || {
+        let _ = sender.send(Event::Over);
+    });
     for event in &events {
         match event {
             Event::Line { node, life, text } => field.line(node, life, &text),

@@ -22,15 +22,13 @@ use std::sync::Arc;
 pub(super) fn run<P: Platform>(agent: Agent, show: Show) -> Result<(), Failure> {
     log::start(agent.logs);
     crew::raise_descriptors();
-    if agent.settings.listeners.is_empty() {
-        return Err(Refusal("the configuration names no listeners".into()).into());
-    }
     let screen = Screen::open(show, &agent.settings.listeners, clients(&agent));
     let notes: Notes = Arc::new(move |note| {
         screen.show(&note);
         log::event(&note);
     });
     let plan = Plan::new(agent, notes)?;
+    log::when_nobody_reads(plan.drain());
     match plan.run::<P>(true)? {
         Ended::Drained => Ok(()),
         Ended::Refused => {

@@ -1,13 +1,14 @@
 //! `pico keygen`: a new key for a cluster.
 
 use super::Failure;
+use crate::log;
 use pico_core::gossip::Key;
-use std::io::{self, Write as _};
+use std::io;
 
 /// Prints a key.
 pub(super) fn run() -> Result<(), Failure> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    writeln!(io::stdout(), "{}", Key::new(bytes).reveal())?;
+    log::say(&Key::new(bytes).reveal().to_string())?;
     Ok(())
 }

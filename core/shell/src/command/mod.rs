@@ -50,9 +50,7 @@ pub fn main<P: Platform>() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            for line in failure.to_string().lines() {
-                eprintln!("pico: {line}");
-            }
+            log::complain(&failure.to_string());
             ExitCode::from(match failure {
                 Failure::Usage(_) => 2,
                 Failure::Runtime(_) => 1,
@@ -80,7 +78,7 @@ fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
         Some(("config", matches)) => config::run(matches),
         Some(("keygen", _)) => keygen::run(),
         Some(("completions", matches)) => {
-            completions::run(matches, command(P::NAME)).map_err(Failure::from)
+            completions::run(matches, &command(P::NAME)).map_err(Failure::from)
         }
         Some(("status", matches)) => status::run::<P>(matches),
         Some(("demo", matches)) => demo::run::<P>(matches.get_flag("once"), Logs::quiet()),
@@ -95,7 +93,7 @@ fn agent_settings(matches: &ArgMatches) -> Result<(settings::Agent, Show), Refus
     if name == "start" && !matches.contains_id("config") {
         return Err(Refusal("pico agent start needs --config FILE, which names listeners".into()));
     }
-    let (mut agent, told) = settings::Agent::load(matches)?;
+    let (mut agent, told) = settings::Agent::load(matches, name == "start")?;
     let word = |name: &str| matches.try_get_one::<String>(name).ok().flatten();
     if let (Some(endpoint), Some(addr)) = (word("endpoint"), word("addr")) {
         agent.settings.listeners = vec![settings::listener(endpoint, addr).map_err(Refusal)?];

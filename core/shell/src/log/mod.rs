@@ -76,15 +76,44 @@ pub(crate) fn flush() {
     LINES.flush(io::stdout);
 }
 
-/// Prints what a command has to say, all of it, however slowly it is read: for commands that then
-/// end. Whoever has read enough and closes the pipe is no error.
-pub(crate) fn say(text: &str) -> io::Result<()> {
+/// Prints what a command has to say, all of it, however slowly it is read: for commands that do
+/// nothing else. Whoever has read enough and closes the pipe is no error.
+pub(crate) fn say(text: &str) -> io::Result<Reader> {
     let mut out = io::stdout().lock();
     let written = writeln!(out, "{}", text.trim_end()).and_then(|()| out.flush());
     match written {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written,
+        Ok(()) => Ok(Reader::There),
+        Err(error) if is_gone(&error) => Ok(Reader::Gone),
+        Err(error) => Err(error),
     }
+}
+
+/// Whether anybody may read more of what is printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reader {
+    /// Nothing says otherwise.
+    There,
+    /// The pipe is closed.
+    Gone,
+}
+
+/// Says why a command failed. That nobody reads it is no further failure.
+pub(crate) fn complain(text: &str) {
+    let mut out = io::stderr().lock();
+    for line in text.lines() {
+        let _ = writeln!(out, "pico: {line}");
+    }
+}
+
+/// Has somebody told, once, when whoever read what is [`print`]ed does so no more. A terminal that
+/// is gone is not meant: the system tells of it by a signal, unless that was not wanted.
+pub(crate) fn when_nobody_reads(told: impl FnOnce() + Send + 'static) {
+    LINES.when_gone(Box::new(told));
+}
+
+/// Whether a write failed because the other end of a pipe is closed.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }
 
 /// Waits until all is written, before the process ends; not for ever, if nobody reads it. What the

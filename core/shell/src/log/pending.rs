@@ -1,5 +1,6 @@
 //! Text that waits to be written.
 
+use super::is_gone;
 use std::io::{self, Write};
 use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,11 +25,16 @@ struct State {
     /// Times that there was no room.
     dropped: u64,
     writing: bool,
+    /// Whether a write has found the pipe closed.
+    gone: bool,
+    /// Who wants to know of that.
+    watch: Option<Box<dyn FnOnce() + Send>>,
 }
 
 impl Pending {
     pub(super) const fn new() -> Self {
-        let state = State { text: Vec::new(), dropped: 0, writing: false };
+        let state =
+            State { text: Vec::new(), dropped: 0, writing: false, gone: false, watch: None };
         Self {
             state: Mutex::new(state),
             any: AtomicBool::new(false),
@@ -46,6 +52,16 @@ impl Pending {
     pub(super) fn add(&self, line: &[u8]) {
         self.lock().add(line);
         self.any.store(true, Ordering::Relaxed);
+    }
+
+    /// Tells somebody, once, when a write finds the pipe closed; at once if one has.
+    pub(super) fn when_gone(&self, told: Box<dyn FnOnce() + Send>) {
+        let mut state = self.lock();
+        if state.gone {
+            drop(state);
+            return told();
+        }
+        state.watch = Some(told);
     }
 
     pub(super) fn flush<W: Write + 'static>(&'static self, to: fn() -> W) {
@@ -73,8 +89,9 @@ impl Pending {
             mem::swap(&mut state.text, &mut text);
             let dropped = mem::take(&mut state.dropped);
             drop(state);
-            // A closed pipe is no reason to stop serving.
-            let _ = to.write_all(&text).and_then(|()| to.flush());
+            // What cannot be written is no reason to stop, unless somebody wants to know of it.
+            let written = to.write_all(&text).and_then(|()| to.flush());
+            let gone = written.is_err_and(|error| is_gone(&error));
             text.clear();
             text.shrink_to(KEPT);
             if dropped > 0 {
@@ -84,6 +101,12 @@ impl Pending {
                 );
             }
             state = self.lock();
+            state.gone |= gone;
+            if let Some(told) = gone.then(|| state.watch.take()).flatten() {
+                drop(state);
+                told();
+                state = self.lock();
+            }
         }
     }
 

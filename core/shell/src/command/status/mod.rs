@@ -5,7 +5,7 @@ mod view;
 
 use super::Failure;
 use crate::config::{self, Refusal};
-use crate::log;
+use crate::log::{self, Reader};
 use crate::platform::Platform;
 use ask::Session;
 use clap::{Arg, ArgAction, ArgMatches, Command};
@@ -43,6 +43,7 @@ pub(super) fn command() -> Command {
         let url = Arg::new("admin.url").long("admin.url").visible_alias("url").value_name("URL");
         let url = url
             .env("PICO_ADMIN_URL")
+            .hide_env_values(true)
             .help("The node's admin port [default: http://127.0.0.1:8003]");
         let node = Arg::new("node").long("node").value_name("ID");
         let node = node.help("Have it ask this node of its cluster instead");
@@ -80,7 +81,8 @@ pub(super) fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
     let width = terminal.then(width);
     let text = orders.look(&mut session, width)?;
     if !orders.watch {
-        return Ok(log::say(&text)?);
+        log::say(&text)?;
+        return Ok(());
     }
     // Nobody sends anything: it is a clock.
     let (_keep, clock) = channel::<()>();
@@ -91,8 +93,9 @@ pub(super) fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
             Err(failure) => format!("pico: {failure}\n"),
         };
         let clear = if terminal { "\x1b[H\x1b[2J" } else { "" };
-        log::print(&format!("{clear}{shown}"));
-        log::flush();
+        if log::say(&format!("{clear}{shown}"))? == Reader::Gone {
+            return Ok(());
+        }
         let _ = clock.recv_timeout(EVERY);
         text = orders.look(&mut session, width);
     }
