@@ -3,7 +3,10 @@
 
 use pico_sim::e2e::{Agent, Pair, Runtime, Server, Service, dead_address};
 use serde_json::Value;
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::process::Output;
+use std::thread;
 
 pico_sim::on_each_pair!(
     every_request_that_is_due_is_answered_or_told_of,
@@ -12,6 +15,8 @@ pico_sim::on_each_pair!(
 
 pico_sim::on_each_runtime!(
     what_is_refused_is_counted_by_its_code,
+    what_is_cut_off_is_told_apart_from_nonsense,
+    who_waits_for_late_answers_says_so,
     a_bench_of_nobody_says_so_and_ends_with_1,
     a_plan_that_cannot_be_is_one_line_and_exit_code_2,
 );
@@ -55,10 +60,52 @@ fn as_many_requests_as_are_answered_are_sent(on: Pair) {
 fn what_is_refused_is_counted_by_its_code(on: &'static Runtime) {
     let server = Server::start(on, &[]);
     let proxy = server.proxy.to_string();
-    let arguments = ["--endpoint", "nobody", "--rate", "20", "--duration", "500ms"];
-    let result = bench(on, &proxy, &arguments);
+    let arguments = ["--endpoint", "nobody", "--rate", "20", "--duration", "500ms", "--json"];
+    let output = run(on, &proxy, &arguments);
+    let result: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(result["errors"]["no_upstream"], result["answers"], "{result}");
     assert_eq!(result["statuses"]["502"], result["answers"]);
+    assert!(result["latency_us"]["p50"].is_u64(), "{result}");
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!((&*told, output.status.code()), ("pico: not one request succeeded\n", Some(1)));
+}
+
+fn what_is_cut_off_is_told_apart_from_nonsense(on: &'static Runtime) {
+    for (answer, code) in [
+        ("HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort", "cut"),
+        ("SSH-2.0-OpenSSH_9.9\r\n", "bad_response"),
+    ] {
+        let address = always(answer);
+        let arguments = ["--connections", "1", "--duration", "200ms", "--json"];
+        let output = run(on, &address.to_string(), &arguments);
+        let result: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let errors = result["errors"].as_object().unwrap();
+        assert!(errors.len() == 1 && errors.contains_key(code), "{result}");
+        // Nothing was measured, so there is nothing to tell.
+        for times in ["latency_us", "latency_as_sent_us"] {
+            for name in ["p50", "p99.9", "max", "mean"] {
+                assert_eq!(result[times][name], Value::Null, "{result}");
+            }
+        }
+        assert_eq!(output.status.code(), Some(1));
+        let output = run(on, &address.to_string(), &arguments[..4]);
+        let plain = String::from_utf8_lossy(&output.stdout).into_owned();
+        assert!(
+            plain.contains("\nLatency    p50 -   p90 -   p99 -   p99.9 -   max -\n"),
+            "{plain}"
+        );
+    }
+}
+
+fn who_waits_for_late_answers_says_so(on: &'static Runtime) {
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap().to_string();
+    let arguments = ["--connections", "2", "--duration", "100ms", "--timeout", "2s"];
+    let output = run(on, &address, &arguments);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    let [waiting, end] = told.lines().collect::<Vec<_>>()[..] else { panic!("{told}") };
+    assert!(waiting.starts_with("pico: waiting for 2 late answers, "), "{told}");
+    assert_eq!((end, output.status.code()), ("pico: not one request was answered", Some(1)));
 }
 
 fn a_bench_of_nobody_says_so_and_ends_with_1(on: &'static Runtime) {
@@ -97,4 +144,22 @@ fn bench(on: &Runtime, url: &str, arguments: &[&str]) -> Value {
 
 fn run(on: &Runtime, url: &str, arguments: &[&str]) -> Output {
     on.command().args(["bench", "http", url]).args(arguments).output().unwrap()
+}
+
+/// A server that says the same to everybody who asks, and leaves.
+fn always(answer: &'static str) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            thread::spawn(move || {
+                // Whoever does not want it any more has heard enough.
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(answer.as_bytes());
+                let _ = stream.shutdown(Shutdown::Write);
+                let _ = stream.read(&mut [0; 4096]);
+            });
+        }
+    });
+    address
 }

@@ -9,7 +9,7 @@ use pico_core::head::ResponseHead;
 use pico_core::host::{Action, Host, Input, Told, Wire};
 use pico_core::http1::client as http1;
 use pico_core::id::{ConnId, ConnIds, ConnMap, Side};
-use pico_core::{Agenda, Instant, Limits, Machine, Monotonic, Outbox};
+use pico_core::{Agenda, Instant, Limits, Machine, Monotonic, Outbox, Reason};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -61,8 +61,28 @@ pub(super) struct Load {
     next: u64,
     tally: Tally,
     report: Instant,
-    reports: Sender<Tally>,
+    reports: Sender<Report>,
     failures: usize,
+}
+
+/// What a worker tells now and then.
+#[derive(Debug)]
+pub(super) struct Report {
+    /// Which one.
+    pub(super) worker: u64,
+    /// What it has counted since it told the last time.
+    pub(super) tally: Tally,
+    /// The answers that it waits for, and how long it will: once nothing more is due.
+    pub(super) late: Option<Late>,
+}
+
+/// Answers that are waited for when nothing more is due.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Late {
+    /// How many.
+    pub(super) answers: usize,
+    /// For how long they are waited for.
+    pub(super) patience: Duration,
 }
 
 /// How far it is.
@@ -83,6 +103,8 @@ struct Conn {
     /// Its machine, once it is connected.
     http: Option<http1::Machine>,
     asked: Option<Asked>,
+    /// Whether nothing more comes from the peer.
+    ended: bool,
     told: Told,
 }
 
@@ -97,7 +119,7 @@ struct Asked {
 }
 
 impl Load {
-    pub(super) fn new(share: Share, reports: Sender<Tally>) -> Self {
+    pub(super) fn new(share: Share, reports: Sender<Report>) -> Self {
         let limits = Limits {
             response_timeout: share.plan.timeout,
             idle_timeout: FOREVER,
@@ -154,19 +176,29 @@ impl Load {
     }
 
     fn finish(&mut self) {
-        let waiting = self.conns.iter().filter(|(_, conn)| conn.asked.is_some()).count();
-        for _ in 0..waiting {
+        for _ in 0..self.waiting() {
             self.tally.error(UNANSWERED);
         }
-        self.tell();
         self.stage = Stage::Done;
+        self.tell();
         self.actions.push_back(Action::Done);
+    }
+
+    /// Requests that have no answer yet.
+    fn waiting(&self) -> usize {
+        self.conns.iter().filter(|(_, conn)| conn.asked.is_some()).count()
     }
 
     fn tell(&mut self) {
         let tally = std::mem::replace(&mut self.tally, Tally::new());
+        let late = match self.stage {
+            Stage::Ending(until) => {
+                Some(Late { answers: self.waiting(), patience: until.since(self.clock.now()) })
+            }
+            Stage::New | Stage::Opening(_) | Stage::Sending(..) | Stage::Done => None,
+        };
         // Nobody listens any more only when the process ends.
-        let _ = self.reports.send(tally);
+        let _ = self.reports.send(Report { worker: self.share.me.0, tally, late });
     }
 
     /// When the next request is due, if requests are due at times.
@@ -215,7 +247,10 @@ impl Load {
             let places = &self.share.places;
             let Some(to) = places.get(self.failures % places.len().max(1)).copied() else { return };
             let conn = self.ids.issue();
-            self.conns.insert(conn, Conn { http: None, asked: None, told: Told::default() });
+            self.conns.insert(
+                conn,
+                Conn { http: None, asked: None, ended: false, told: Told::default() },
+            );
             self.dialing += 1;
             self.actions.push_back(Action::Dial { conn, to, wire: Wire::Plain });
         }
@@ -278,7 +313,7 @@ impl Load {
                     }
                 }
                 http1::Action::Trailers(_) => self.answered(id),
-                http1::Action::Failed { reason, .. } => self.failed(id, reason.told().code),
+                http1::Action::Failed { reason, .. } => self.failed(id, reason),
                 http1::Action::Idle => self.idle.push_back(id),
                 http1::Action::Closed(_) => self.remove(id, Duration::ZERO),
                 http1::Action::Finish => self.actions.push_back(Action::Finish(id)),
@@ -322,9 +357,18 @@ impl Load {
         }
     }
 
-    fn failed(&mut self, id: ConnId, code: &str) {
-        if self.conns.get_mut(id).and_then(|conn| conn.asked.take()).is_some() {
-            self.tally.error(code);
+    /// A request is not answered, or not to the end.
+    fn failed(&mut self, id: ConnId, reason: Reason) {
+        let Some(conn) = self.conns.get_mut(id) else { return };
+        let Some(asked) = conn.asked.take() else { return };
+        // What had begun was well formed as far as it came.
+        let begun = asked.status > 0 || reason == Reason::BadResponse;
+        self.tally.error(if conn.ended && begun { CUT } else { reason.told().code });
+    }
+
+    fn end_of(&mut self, id: ConnId) {
+        if let Some(conn) = self.conns.get_mut(id) {
+            conn.ended = true;
         }
     }
 
@@ -362,15 +406,16 @@ impl Load {
                 return self.remove(conn, RETRY);
             }
             Input::Lost { conn, .. } => {
-                self.failed(conn, LOST);
-                if self.conns.get(conn).is_some() {
-                    // The driver has dropped it already, and takes a second word for no harm.
-                    self.remove(conn, Duration::ZERO);
-                }
-                return;
+                self.end_of(conn);
+                self.failed(conn, Reason::ConnectionLost);
+                // The driver has dropped it already, and takes a second word for no harm.
+                return self.remove(conn, Duration::ZERO);
             }
             Input::Received { conn, bytes } => (conn, http1::Input::Received(bytes)),
-            Input::Eof { conn } => (conn, http1::Input::Eof),
+            Input::Eof { conn } => {
+                self.end_of(conn);
+                (conn, http1::Input::Eof)
+            }
             Input::Sent { conn, count } => (conn, http1::Input::Sent(count)),
             Input::Accepted { .. }
             | Input::Unlistened(_)
@@ -451,5 +496,6 @@ const BODY_KEPT: usize = 512;
 const FOREVER: Duration = Duration::from_hours(24 * 365);
 const NANOS: u128 = 1_000_000_000;
 const UNREACHABLE: &str = "unreachable";
-const LOST: &str = "connection_lost";
+/// An answer that ended too soon.
+const CUT: &str = "cut";
 const UNANSWERED: &str = "unanswered";

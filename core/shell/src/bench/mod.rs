@@ -85,8 +85,9 @@ pub(crate) fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
     crew.join()?;
     let result = gathering.join().map_err(|_| io::Error::other("the report was lost"))?;
     log::say(&result.text(&plan))?;
-    if result.answers() == 0 {
-        return Err(io::Error::other("not one request was answered").into());
+    match (result.answers(), result.successes()) {
+        (0, _) => Err(io::Error::other("not one request was answered").into()),
+        (_, 0) => Err(io::Error::other("not one request succeeded").into()),
+        _ => Ok(()),
     }
-    Ok(())
 }

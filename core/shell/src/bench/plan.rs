@@ -185,7 +185,11 @@ const RATE_MAX: usize = 10_000_000;
 pub(super) const EXAMPLES: &str = "\
 With --rate, a request's time counts from the moment at which it was due, so that one which had
 to wait for a free connection is as slow as its user would have found it (no coordinated
-omission). Without, each connection sends its next request when it has its answer.
+omission). Without, each connection sends its next request when it has its answer. When nothing
+more is due, it waits for the answers to what was sent, no longer than --timeout.
+
+A failure is a request without an answer, one whose answer ended too soon (cut), or an answer from
+400 on, named by the code in its body if it has one. It ends with 1 if not one request succeeded.
 
 Examples:
   pico bench http --endpoint my-endpoint

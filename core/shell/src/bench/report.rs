@@ -1,10 +1,12 @@
 //! What was measured, for people and for programs.
 
+use super::load::{Late, Report};
 use super::plan::Plan;
 use super::tally::Tally;
 use crate::clock::Clock;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::mpsc::Receiver;
@@ -15,24 +17,30 @@ pub(super) struct Result {
     tally: Tally,
 }
 
-/// Adds up what all workers tell until they end, and shows on a terminal how it goes.
-pub(super) fn gather(reports: &Receiver<Tally>, clock: Clock, plan: &Plan) -> Result {
+/// Adds up what all workers tell until they end, and shows on a terminal how it goes. Elsewhere it
+/// says only what it waits for, if it has to.
+pub(super) fn gather(reports: &Receiver<Report>, clock: Clock, plan: &Plan) -> Result {
     let (mut tally, mut lately) = (Tally::new(), Tally::new());
+    let mut late = BTreeMap::new();
     let began = clock.now();
     let mut shown = began;
     let terminal = io::stderr().is_terminal();
+    let mut told = false;
     while let Ok(report) = reports.recv() {
-        tally.add(&report);
+        tally.add(&report.tally);
+        lately.add(&report.tally);
+        late.insert(report.worker, report.late);
         let now = clock.now();
-        if !terminal {
-            continue;
-        }
-        lately.add(&report);
-        if now.since(shown) >= SECOND {
-            let line = progress(&lately, now.since(shown), now.since(began), plan);
-            // A closed terminal is no reason to stop measuring.
+        let waiting = waiting(&late);
+        // A closed terminal is no reason to stop measuring.
+        if terminal && now.since(shown) >= SECOND {
+            let line = waiting
+                .unwrap_or_else(|| progress(&lately, now.since(shown), now.since(began), plan));
             let _ = write!(io::stderr(), "\r\u{1b}[K{line}");
             (shown, lately) = (now, Tally::new());
+        } else if let Some(line) = waiting.filter(|_| !terminal && !told) {
+            let _ = writeln!(io::stderr(), "pico: {line}");
+            told = true;
         }
     }
     if terminal {
@@ -41,19 +49,35 @@ pub(super) fn gather(reports: &Receiver<Tally>, clock: Clock, plan: &Plan) -> Re
     Result { tally }
 }
 
+/// What is waited for, if nothing else is left to do.
+fn waiting(late: &BTreeMap<u64, Option<Late>>) -> Option<String> {
+    let late: Option<Vec<Late>> = late.values().copied().collect();
+    let late = late?;
+    let answers: usize = late.iter().map(|late| late.answers).sum();
+    let patience = late.iter().map(|late| late.patience).max()?.as_secs();
+    let word = if answers == 1 { "answer" } else { "answers" };
+    (answers > 0).then(|| format!("waiting for {answers} late {word}, {patience} s at most"))
+}
+
 fn progress(lately: &Tally, span: Duration, since: Duration, plan: &Plan) -> String {
     let rate = rate(lately.answers(), span);
-    let quantile = |q| millis(lately.latency.value_at_quantile(q));
+    let quantile = |q| millis(&lately.latency, lately.latency.value_at_quantile(q));
     let (p50, p99) = (quantile(0.5), quantile(0.99));
     let failed = lately.failures();
     let (at, of) = (since.as_secs(), plan.duration.as_secs());
-    format!("{at} of {of} s   {rate} requests/s   p50 {p50} ms   p99 {p99} ms   {failed} failed")
+    format!("{at} of {of} s   {rate} requests/s   p50 {p50}   p99 {p99}   {failed} failed")
 }
 
 impl Result {
     /// Answers of any status.
     pub(super) fn answers(&self) -> u64 {
         self.tally.answers()
+    }
+
+    /// Answers that came whole, with a status below 400.
+    pub(super) fn successes(&self) -> u64 {
+        let good = self.tally.statuses.iter().filter(|(status, _)| **status < 400);
+        good.map(|(_, count)| count).sum()
     }
 
     /// The result as it was asked for.
@@ -116,15 +140,19 @@ fn listed(parts: impl Iterator<Item = String>) -> String {
 
 fn quantiles(histogram: &Histogram<u64>) -> String {
     let parts = QUANTILES.iter().map(|(name, quantile)| {
-        format!("{name} {} ms", millis(histogram.value_at_quantile(*quantile)))
+        format!("{name} {}", millis(histogram, histogram.value_at_quantile(*quantile)))
     });
-    format!("{}   max {} ms", listed(parts), millis(histogram.max()))
+    format!("{}   max {}", listed(parts), millis(histogram, histogram.max()))
 }
 
 fn times(histogram: &Histogram<u64>) -> Value {
-    let mut times = json!({ "max": histogram.max(), "mean": histogram.mean() });
+    let any = !histogram.is_empty();
+    let mut times = json!({
+        "max": any.then(|| histogram.max()),
+        "mean": any.then(|| histogram.mean()),
+    });
     for (name, quantile) in QUANTILES {
-        times[name] = histogram.value_at_quantile(quantile).into();
+        times[name] = any.then(|| histogram.value_at_quantile(quantile)).into();
     }
     times
 }
@@ -137,8 +165,12 @@ fn mebibytes(bytes: u64, span: Duration) -> String {
     format!("{:.1}", precise(bytes) / f64::from(1 << 20) / span.as_secs_f64().max(0.001))
 }
 
-fn millis(micros: u64) -> String {
-    format!("{}.{:02}", micros / 1000, micros % 1000 / 10)
+/// One of the times of a histogram; of one without any, a dash.
+fn millis(histogram: &Histogram<u64>, micros: u64) -> String {
+    if histogram.is_empty() {
+        return "-".into();
+    }
+    format!("{}.{:02} ms", micros / 1000, micros % 1000 / 10)
 }
 
 #[expect(clippy::cast_precision_loss, reason = "what people read has three digits")]

@@ -8,7 +8,7 @@ fn at(millis: u64) -> Instant {
     Instant::ZERO + Duration::from_millis(millis)
 }
 
-fn load(rate: Option<u64>) -> (Load, Receiver<Tally>) {
+fn load(rate: Option<u64>) -> (Load, Receiver<Report>) {
     let plan = Plan::with(rate);
     let places = vec!["127.0.0.1:1".parse().unwrap()];
     let share = Share { plan: Arc::new(plan), places, connections: 1, me: (0, 1) };
@@ -37,11 +37,11 @@ fn answer(load: &mut Load, conn: ConnId, now: Instant) {
     load.handle(now, Input::Received { conn, bytes });
 }
 
-fn total(load: &mut Load, reports: &Receiver<Tally>) -> Tally {
+fn total(load: &mut Load, reports: &Receiver<Report>) -> Tally {
     load.handle(at(1000), Input::Letter(Word::Stop));
     let mut total = Tally::new();
-    while let Ok(tally) = reports.try_recv() {
-        total.add(&tally);
+    while let Ok(report) = reports.try_recv() {
+        total.add(&report.tally);
     }
     total
 }
@@ -78,7 +78,7 @@ fn without_a_rate_the_next_request_follows_its_answer() {
     assert_eq!((total.answers(), total.unsent, total.failures()), (5, 0, 0));
     // The last one is never answered.
     load.handle(at(1001), Input::Letter(Word::Stop));
-    total.add(&reports.try_recv().unwrap());
+    total.add(&reports.try_recv().unwrap().tally);
     assert_eq!(total.errors[UNANSWERED], 1);
 }
 
@@ -93,4 +93,46 @@ fn where_nobody_is_reached_it_goes_on_trying_and_counts() {
     load.tick(at(100));
     assert!(matches!(load.poll(), Some(Action::Dial { .. })));
     assert_eq!(total(&mut load, &reports).errors[UNREACHABLE], 1);
+}
+
+#[test]
+fn an_answer_that_ends_too_soon_is_cut_and_none_at_all_is_lost() {
+    let fault = pico_core::host::Fault::Reset;
+    let whole = "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nok";
+    for (said, ends_by_fin, code) in [
+        (whole, true, CUT),
+        (whole, false, CUT),
+        (&whole[..20], true, CUT),
+        ("", true, "connection_lost"),
+        ("", false, "connection_lost"),
+        ("SSH-2.0-x\r\n\r\n", true, "bad_response"),
+    ] {
+        let (mut load, reports) = load(None);
+        let conn = connected(&mut load);
+        assert!(sent(&mut load, conn, at(0)));
+        if !said.is_empty() {
+            load.handle(at(1), Input::Received { conn, bytes: BytesMut::from(said) });
+        }
+        let end = if ends_by_fin { Input::Eof { conn } } else { Input::Lost { conn, fault } };
+        load.handle(at(1), end);
+        let total = total(&mut load, &reports);
+        assert_eq!((total.errors[code], total.failures()), (1, 1), "{said:?} {total:?}");
+        assert_eq!(total.answers(), 0);
+    }
+}
+
+#[test]
+fn what_is_waited_for_at_the_end_is_told() {
+    let (mut load, reports) = load(None);
+    let conn = connected(&mut load);
+    assert!(sent(&mut load, conn, at(0)));
+    for millis in [250, 500, 750, 1000, 1250] {
+        load.tick(at(millis));
+    }
+    let late: Vec<_> = reports.try_iter().map(|report| report.late).collect();
+    let patience = Duration::from_millis(29_750);
+    assert_eq!(late[..3], [None, None, None]);
+    assert_eq!(late.last(), Some(&Some(Late { answers: 1, patience })));
+    answer(&mut load, conn, at(1300));
+    assert_eq!(reports.try_iter().last().unwrap().late, None);
 }
