@@ -4,7 +4,7 @@
 
 use pico_sim::e2e::Runtime;
 use std::path::PathBuf;
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 
 pico_sim::on_each_runtime!(
     all_mistakes_of_a_file_are_told_at_once_each_with_its_place,
@@ -13,6 +13,10 @@ pico_sim::on_each_runtime!(
     a_secret_may_stand_in_a_file_of_its_own,
     the_reference_is_the_program_s,
     every_shell_gets_its_completions,
+    bash_completes_keys_and_their_words,
+    listeners_that_cannot_be_meant_are_mistakes,
+    a_part_of_the_log_that_the_process_lacks_is_a_mistake,
+    what_is_not_yaml_is_told_in_one_sentence_with_its_place,
 );
 
 fn all_mistakes_of_a_file_are_told_at_once_each_with_its_place(on: &'static Runtime) {
@@ -21,12 +25,12 @@ fn all_mistakes_of_a_file_are_told_at_once_each_with_its_place(on: &'static Runt
                 proxy:limit: 3\ngrace-period: 1s\n";
     let file = file(on, "mistakes.yaml", text);
     let told = [
-        ":6:15: cluster.name: the environment variable NOBODY_SET_THIS is not set",
         ":2:3: unknown key proxy.bind-adr; did you mean proxy.bind-addr?",
-        ":3:19: proxy.timeout.head: expected a duration like 10s, 1m30s or 100ms, not \"5\"",
+        ":3:19: proxy.timeout.head: expected off, or a duration like 10s, 1m30s or 100ms, not \"5\"",
         ":4:11: workers: expected one value, not a list",
         ":4:14: workers: expected one value, not a list",
         ":5:1: log: expected keys below it, such as log.level",
+        ":6:15: cluster.name: the environment variable NOBODY_SET_THIS is not set",
         ":7:19: proxy.limit.head: expected 1024 to 1048576 bytes, not \"1\"",
         ":8:1: unknown key proxy:limit; did you mean proxy.limit.head?",
     ];
@@ -49,7 +53,7 @@ fn a_file_is_checked_for_the_process_that_its_keys_are_for(on: &'static Runtime)
         assert_eq!(output.status.code(), Some(0));
     }
     let output = pico(on, &["config", "check", "--for", "server", &agent]);
-    let told = format!("pico: {agent}:2:5: listeners are for pico agent only\n");
+    let told = format!("pico: {agent}:1:1: listeners are for pico agent only\n");
     assert_eq!(String::from_utf8_lossy(&output.stderr), told);
     let text = "listeners:\n  - {endpoint: \"a b\", addr: 3000}\n  - {addr: x, host-haeder: y}\n";
     let wrong = file(on, "listeners.yaml", text);
@@ -137,8 +141,115 @@ fn every_shell_gets_its_completions(on: &'static Runtime) {
         let output = pico(on, &["completions", shell]);
         let script = String::from_utf8(output.stdout).unwrap();
         assert!(script.contains("proxy.bind-addr"), "{shell}");
+        // What is a choice is offered as one, and what help does not show is not offered.
+        for word in ["abort", "keep", "auto", "json", "debug", "true", "agent"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        for hidden in ["parent", ".tls", "advertise-addr"] {
+            let script = script.replace("gossip.advertise-addr", "");
+            assert!(!script.contains(hidden), "{shell}: {hidden}");
+        }
         assert_eq!(output.status.code(), Some(0));
     }
+}
+
+fn bash_completes_keys_and_their_words(on: &'static Runtime) {
+    let script = String::from_utf8(pico(on, &["completions", "bash"]).stdout).unwrap();
+    let path = file(on, "completions.bash", &script);
+    let offered = |words: &[&str]| {
+        let ask = r#"source "$1"; shift; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1))
+            cur="${COMP_WORDS[COMP_CWORD]}"; prev="${COMP_WORDS[COMP_CWORD-1]}"
+            _pico pico "$cur" "$prev"; printf '%s\n' "${COMPREPLY[@]}""#;
+        let mut bash = Command::new("bash");
+        let output = bash.args(["-c", ask, "bash", &path, "pico"]).args(words).output();
+        let output = output.ok().filter(|output| output.status.success())?;
+        Some(String::from_utf8(output.stdout).unwrap())
+    };
+    // Where there is no bash, there is nothing to be shown.
+    let Some(keys) = offered(&["server", "--proxy.h"]) else { return };
+    assert_eq!(keys, "--proxy.half-close\n");
+    for (words, expected) in [
+        (&["server", "--proxy.half-close", ""][..], "abort keep"),
+        (&["agent", "http", "shop", "3000", "--log.format", ""], "auto text json"),
+        (&["server", "--log.level", "d"], "debug"),
+        (&["config", "check", "--for", "a"], "agent"),
+        (&["completions", "b"], "bash"),
+    ] {
+        let offered = offered(words).unwrap();
+        assert_eq!(offered.split_whitespace().collect::<Vec<_>>().join(" "), expected, "{words:?}");
+    }
+}
+
+fn listeners_that_cannot_be_meant_are_mistakes(on: &'static Runtime) {
+    let same = "listeners:\n  - {endpoint: a, addr: 1}\n  - {endpoint: a, addr: 2}\n  \
+                - {endpoint: A, addr: \"localhost:1\"}\n";
+    for (name, text, told) in [
+        ("none", "listeners: []\n", ":1:1: listeners: expected one at least"),
+        ("null", "connect.url: a:1\nlisteners:\n", ":2:1: listeners: expected one at least"),
+        ("lack", "connect.url: a:1\n", ": listeners: expected one at least"),
+        (
+            "word",
+            "listeners: 3\n",
+            ":1:12: listeners: expected a list of endpoints and their services",
+        ),
+        ("same", same, ":4:5: this endpoint has this service already, at 2:5"),
+        (
+            "inner",
+            "listeners: [{endpoint: a, addr: 1, listeners: [{endpoint: b, addr: 2}]}]\n",
+            ":1:36: unknown key listeners",
+        ),
+    ] {
+        let file = file(on, name, text);
+        for arguments in [&["config", "check", &*file][..], &["agent", "start", "--config", &file]]
+        {
+            let output = pico(on, arguments);
+            let lines = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert_eq!(lines, format!("pico: {file}{told}\n"), "{arguments:?}");
+            assert_eq!(output.status.code(), Some(2));
+        }
+    }
+    // Two services may share one endpoint, and a file need not name what a command line does.
+    let two = "listeners: [{endpoint: a, addr: 1}, {endpoint: a, addr: 2}]\n";
+    assert_eq!(pico(on, &["config", "check", &file(on, "two", two)]).status.code(), Some(0));
+    let lack = file(on, "lack", "connect.url: a:1\n");
+    assert_eq!(pico(on, &["config", "show", "agent", "--config", &lack]).status.code(), Some(0));
+}
+
+fn a_part_of_the_log_that_the_process_lacks_is_a_mistake(on: &'static Runtime) {
+    for (kind, level, told) in [
+        ("server", "info,clutser=off", "\"clutser\"; did you mean cluster?"),
+        ("server", "info,tunnel=off", "request, upstream, cluster, process, not \"tunnel\""),
+        ("agent", "info,cluster=off", "request, tunnel, service, process, not \"cluster\""),
+        ("agent", "info,tunel=off", "did you mean tunnel?"),
+    ] {
+        let output = pico(on, &["config", "show", kind, "--log.level", level]);
+        let line = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(line.starts_with("pico: --log.level: expected a part of request, "), "{line}");
+        assert!(line.contains(told), "{line}");
+        assert_eq!((line.lines().count(), output.status.code()), (1, Some(2)));
+    }
+}
+
+fn what_is_not_yaml_is_told_in_one_sentence_with_its_place(on: &'static Runtime) {
+    for (text, told) in [
+        (&b"workers: 2\nworkers: 3\n"[..], ":2:1: workers is given twice"),
+        (b"proxy: {bind-addr: a\n", ":1:8: this bracket is never closed"),
+        (
+            b"workers: 2\n---\nworkers: 3\n",
+            ":3:1: a second document begins here: expected one in the file",
+        ),
+        (b"- workers\n", ":1:1: expected keys and values"),
+    ] {
+        let file = file(on, "broken.yaml", std::str::from_utf8(text).unwrap());
+        let output = pico(on, &["config", "check", &file]);
+        assert_eq!(String::from_utf8_lossy(&output.stderr), format!("pico: {file}{told}\n"));
+        assert_eq!(output.status.code(), Some(2));
+    }
+    let file = file(on, "latin.yaml", "");
+    std::fs::write(&file, b"workers: \xff\n").unwrap();
+    let output = pico(on, &["config", "check", &file]);
+    let told = format!("pico: cannot read {file}: it is not UTF-8\n");
+    assert_eq!(String::from_utf8_lossy(&output.stderr), told);
 }
 
 fn pico(on: &Runtime, arguments: &[&str]) -> Output {

@@ -60,7 +60,8 @@ pub(super) fn run(matches: &ArgMatches) -> Result<(), Failure> {
         Some((REFERENCE, _)) => reference(),
         Some(_) | None => return Err(Refusal("expected check, show or reference".into()).into()),
     };
-    Ok(log::say(&text)?)
+    log::say(&text)?;
+    Ok(())
 }
 
 fn check(matches: &ArgMatches) -> Result<String, Refusal> {
@@ -70,14 +71,14 @@ fn check(matches: &ArgMatches) -> Result<String, Refusal> {
     let flags = Command::new(CHECK).args(kind.arguments());
     let given = flags.try_get_matches_from([CHECK, "--config", file]);
     let given = given.map_err(|error| Refusal(error.to_string()))?;
-    kind.settings(&given)?;
+    kind.settings(&given, true)?;
     Ok(format!("{file}: nothing is wrong with it, for pico {}", kind.name()))
 }
 
 fn show(matches: &ArgMatches) -> Result<String, Refusal> {
     let found = matches.subcommand().and_then(|(name, rest)| Some((kind(name)?, rest)));
     let (kind, matches) = found.ok_or_else(|| Refusal("expected a kind of process".into()))?;
-    let settings = kind.settings(matches)?;
+    let settings = kind.settings(matches, false)?;
     if matches.get_flag(JSON) {
         let all = settings.into_iter().map(
             |Setting { key, value, from }| json!({ "key": key, "value": value, "from": from }),

@@ -6,8 +6,8 @@ use super::near::{begins, unknown};
 use super::secret;
 use super::server::WORKERS_MAX;
 use super::value::{count, duration, positive, timeout};
-use super::yaml::Entry;
-use super::{Format, Level, Levels, Logs, Mistakes, Refusal, Setting};
+use super::yaml::{Entry, LISTENERS};
+use super::{Format, Level, Levels, Logs, Mistakes, Part, Refusal, Setting};
 use clap::ArgMatches;
 use pico_core::Limits;
 use pico_core::agent::{HostHeader, Listener, Server, Service, Settings};
@@ -31,13 +31,27 @@ pub struct Agent {
 
 impl Agent {
     /// The defaults, overridden by the file, the environment and the flags, and the file's
-    /// listeners; and what each key came to be.
-    pub(crate) fn load(matches: &ArgMatches) -> Result<(Self, Vec<Setting>), Refusal> {
+    /// listeners; and what each key came to be. If it is `whole`, there must be a listener.
+    pub(crate) fn load(matches: &ArgMatches, whole: bool) -> Result<(Self, Vec<Setting>), Refusal> {
         let (mut agent, mut mistakes) = (Self::default(), Mistakes::default());
         let layers = KEYS.load(&mut agent, matches, &mut mistakes);
-        for item in &layers.listeners {
-            agent.settings.listeners.extend(item_listener(item, &mut mistakes));
+        if let (true, None, Some(file)) = (whole, &layers.listed, &layers.file) {
+            mistakes.add(format!("{file}: {LISTENERS}: expected one at least"));
         }
+        let mut before: Vec<(Listener, String)> = Vec::new();
+        for item in &layers.listeners {
+            let Some(listener) = item_listener(item, &mut mistakes) else { continue };
+            let same = |(other, _): &&(Listener, String)| {
+                (&other.endpoint, &other.service) == (&listener.endpoint, &listener.service)
+            };
+            // Two services of one endpoint share its requests; the same one twice means nothing.
+            if let Some((_, at)) = before.iter().find(same) {
+                let place = item.place(item.at);
+                mistakes.add(format!("{place}: this endpoint has this service already, at {at}"));
+            }
+            before.push((listener, item.at.to_string()));
+        }
+        agent.settings.listeners = before.into_iter().map(|(listener, _)| listener).collect();
         agent.check(&mut mistakes);
         mistakes.end()?;
         Ok((agent, KEYS.settings(&layers)))
@@ -180,7 +194,7 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
             default: "warn",
             help: "off, error, warn, info or debug, and of a part: warn,tunnel=info; if nobody says, \
                    what the screen shows is not logged too",
-            set: |a, text| Levels::parse(text).map(|found| a.logs.levels = found),
+            set: |a, text| Levels::parse(text, &PARTS).map(|found| a.logs.levels = found),
         },
         Key {
             name: "log.format",
@@ -206,9 +220,12 @@ pub(crate) static KEYS: Keys<Agent> = Keys {
     missing: &["connect.tls"],
 };
 
+/// What of an agent can be logged.
+const PARTS: [Part; 4] = [Part::Request, Part::Tunnel, Part::Service, Part::Process];
+
 /// The listener that an item of the file describes, if it does.
 fn item_listener(item: &Item, mistakes: &mut Mistakes) -> Option<Listener> {
-    let place = |at| format!("{}:{at}", item.file);
+    let place = |at| item.place(at);
     let (mut endpoint, mut addr, mut host_header) = (None, None, "keep");
     for entry in &item.entries {
         match entry.name.as_str() {
@@ -220,7 +237,8 @@ fn item_listener(item: &Item, mistakes: &mut Mistakes) -> Option<Listener> {
             }
             name => {
                 let known = KEYS.listener.iter().copied();
-                mistakes.add(unknown(&place(entry.key), name, known));
+                let why = unknown(name, known);
+                mistakes.add(format!("{}: {why}", place(entry.key)));
             }
         }
     }

@@ -61,6 +61,7 @@ impl<S> Keys<S> {
         let file = Arg::new(CONFIG)
             .long(CONFIG)
             .env("PICO_CONFIG")
+            .hide_env_values(true)
             .value_name("FILE")
             .value_hint(clap::ValueHint::FilePath)
             .help("Read the configuration from this YAML file");

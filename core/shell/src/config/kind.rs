@@ -42,7 +42,7 @@ impl Kind {
         let Ok(document) = yaml::read(Path::new(file)) else { return Self::Server };
         let mut names = document.entries.iter().map(|entry| entry.name.as_str());
         let agents = |name: &str| name.starts_with("connect") || name.starts_with("service");
-        if !document.listeners.is_empty() || names.any(agents) { Self::Agent } else { Self::Server }
+        if document.listed.is_some() || names.any(agents) { Self::Agent } else { Self::Server }
     }
 
     /// The flags for its keys.
@@ -55,11 +55,15 @@ impl Kind {
         }
     }
 
-    /// What each of its keys comes to be.
-    pub(crate) fn settings(self, matches: &ArgMatches) -> Result<Vec<Setting>, Refusal> {
+    /// What each of its keys comes to be. If they are `whole`, a process can run with them.
+    pub(crate) fn settings(
+        self,
+        matches: &ArgMatches,
+        whole: bool,
+    ) -> Result<Vec<Setting>, Refusal> {
         Ok(match self {
             Self::Server => Server::load(matches)?.1,
-            Self::Agent => Agent::load(matches)?.1,
+            Self::Agent => Agent::load(matches, whole)?.1,
             #[cfg(unix)]
             Self::Cluster => Cluster::load(matches)?.1,
         })

@@ -23,6 +23,10 @@ pub(crate) struct Setting {
 /// What the layers said besides what they set.
 #[derive(Default)]
 pub(super) struct Layers {
+    /// The file, if there is one that could be read.
+    pub(super) file: Option<String>,
+    /// Where the file has its `listeners`, if it has.
+    pub(super) listed: Option<String>,
     /// The items of `listeners` in the file.
     pub(super) listeners: Vec<Item>,
     given: BTreeMap<&'static str, Given>,
@@ -43,6 +47,13 @@ pub(super) struct Item {
     pub(super) at: yaml::At,
     /// Its keys.
     pub(super) entries: Vec<Entry>,
+}
+
+impl Item {
+    /// A place in it, as it is told.
+    pub(super) fn place(&self, at: yaml::At) -> String {
+        format!("{}:{at}", self.file)
+    }
 }
 
 impl<S> Keys<S> {
@@ -88,45 +99,50 @@ impl<S> Keys<S> {
         mistakes: &mut Mistakes,
     ) {
         let Some(document) = mistakes.take(yaml::read(Path::new(path))) else { return };
-        for (at, why) in document.wrong {
-            mistakes.add(format!("{path}:{at}: {why}"));
-        }
+        layers.file = Some(path.to_owned());
+        // In the order of the file, whoever found them.
+        let mut wrong = document.wrong;
+        let place = |at| format!("{path}:{at}");
         for entry in &document.entries {
-            let place = |at| format!("{path}:{at}");
             let name = entry.name.as_str();
             let Some(key) = self.rows.iter().find(|key| key.name == name) else {
-                mistakes.add(self.stranger(&place(entry.key), name));
+                wrong.push((entry.key, self.stranger(name)));
                 continue;
             };
             let known = layers.given.contains_key(key.name);
             if let Some(why) = odd(key, entry, known) {
-                mistakes.add(format!("{}: {name}: {why}", place(entry.at)));
+                wrong.push((entry.at, format!("{name}: {why}")));
                 continue;
             }
-            let set = (key.set)(settings, &entry.text);
-            mistakes.take(set.map_err(|why| format!("{}: {name}: {why}", place(entry.at))));
+            if let Err(why) = (key.set)(settings, &entry.text) {
+                wrong.push((entry.at, format!("{name}: {why}")));
+            }
             let given = layers.given.entry(key.name).or_default();
             given.texts.push(entry.text.clone());
             if given.from.is_empty() {
                 given.from = place(entry.at);
             }
         }
+        wrong.sort_by_key(|(at, _)| *at);
+        for (at, why) in wrong {
+            mistakes.add(format!("{}: {why}", place(at)));
+        }
+        layers.listed = document.listed.map(|at| format!("{path}:{at}"));
+        if let Some(place) = layers.listed.as_ref().filter(|_| self.listener.is_empty()) {
+            return mistakes.add(format!("{place}: listeners are for pico agent only"));
+        }
         for (at, entries) in document.listeners {
-            if self.listener.is_empty() {
-                mistakes.add(format!("{path}:{at}: listeners are for pico agent only"));
-                break;
-            }
             layers.listeners.push(Item { file: path.to_owned(), at, entries });
         }
     }
 
     /// What is wrong with a key that is none of these.
-    fn stranger(&self, at: &str, name: &str) -> String {
+    fn stranger(&self, name: &str) -> String {
         if self.missing.iter().any(|missing| begins(name, missing, '.')) {
-            return format!("{at}: {name} {UNAVAILABLE}");
+            return format!("{name} {UNAVAILABLE}");
         }
-        let listeners = ["listeners"].into_iter().filter(|_| !self.listener.is_empty());
-        unknown(at, name, self.rows.iter().map(|key| key.name).chain(listeners))
+        let listeners = [yaml::LISTENERS].into_iter().filter(|_| !self.listener.is_empty());
+        unknown(name, self.rows.iter().map(|key| key.name).chain(listeners))
     }
 
     fn refuse_missing(&self, matches: &ArgMatches, mistakes: &mut Mistakes) {
@@ -159,7 +175,7 @@ impl<S> Keys<S> {
             all.extend(item.entries.iter().map(|entry| Setting {
                 key: format!("listeners[{number}].{}", entry.name),
                 value: entry.text.clone(),
-                from: format!("{}:{}", item.file, entry.at),
+                from: item.place(entry.at),
             }));
         }
         all

@@ -1,5 +1,7 @@
 //! What is logged, and how.
 
+use super::near::nearest;
+
 /// What is logged, and how.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Logs {
@@ -88,12 +90,12 @@ impl Levels {
         }
     }
 
-    /// `info`, or `warn,request=off,cluster=debug`.
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    /// `info`, or `warn,request=off,process=debug`; of a process that has these parts.
+    pub(super) fn parse(text: &str, parts: &[Part]) -> Result<Self, String> {
         let wrong = || {
             format!(
                 "expected {LEVELS}, then perhaps PART=LEVEL, such as \
-                 warn,cluster=debug, not {text:?}"
+                 warn,process=debug, not {text:?}"
             )
         };
         let mut words = text.split(',').map(str::trim);
@@ -101,9 +103,8 @@ impl Levels {
         let mut levels = Self::from(all);
         for word in words {
             let (name, level) = word.split_once('=').ok_or_else(wrong)?;
-            let Some(part) = Part::ALL.into_iter().find(|part| part.name() == name) else {
-                let names = Part::ALL.map(Part::name).join(", ");
-                return Err(format!("expected a part of {names}, not {name:?}"));
+            let Some(part) = parts.iter().copied().find(|part| part.name() == name) else {
+                return Err(stranger(name, parts));
             };
             if let Some(cell) = levels.parts.get_mut(part as usize) {
                 *cell = Some(Level::parse(level).ok_or_else(wrong)?);
@@ -120,15 +121,22 @@ impl From<Level> for Levels {
 }
 
 impl Level {
-    fn parse(text: &str) -> Option<Self> {
-        match text {
-            "off" => Some(Self::Off),
-            "error" => Some(Self::Error),
-            "warn" => Some(Self::Warn),
-            "info" => Some(Self::Info),
-            "debug" => Some(Self::Debug),
-            _ => None,
+    /// All of them.
+    pub(crate) const ALL: [Self; 5] = [Self::Off, Self::Error, Self::Warn, Self::Info, Self::Debug];
+
+    /// What it is called.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
         }
+    }
+
+    fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|level| level.name() == text)
     }
 }
 
@@ -162,6 +170,16 @@ impl Format {
     }
 }
 
+/// What is said of a part that the process does not have.
+fn stranger(name: &str, parts: &[Part]) -> String {
+    let names: Vec<&str> = parts.iter().copied().map(Part::name).collect();
+    let meant = match nearest(name, names.iter().copied()) {
+        Some(near) => format!("; did you mean {near}?"),
+        None => String::new(),
+    };
+    format!("expected a part of {}, not {name:?}{meant}", names.join(", "))
+}
+
 const LEVELS: &str = "off, error, warn, info or debug";
 
 #[cfg(test)]
@@ -170,13 +188,22 @@ mod tests {
 
     #[test]
     fn each_part_may_have_a_level_of_its_own() {
-        let levels = Levels::parse("warn,request=off, cluster=debug").unwrap();
+        let parse = |text| Levels::parse(text, &Part::ALL);
+        let levels = parse("warn,request=off, cluster=debug").unwrap();
         assert_eq!(levels.of(Part::Request), Level::Off);
         assert_eq!(levels.of(Part::Cluster), Level::Debug);
         assert_eq!(levels.of(Part::Upstream), Level::Warn);
         assert_eq!(levels.rest(), Level::Warn);
         for wrong in ["", "loud", "info,", "info,request", "info,requests=off", "request=off"] {
-            assert!(Levels::parse(wrong).is_err(), "{wrong:?}");
+            assert!(parse(wrong).is_err(), "{wrong:?}");
         }
+    }
+
+    #[test]
+    fn a_part_that_the_process_lacks_is_told_with_the_nearest_that_it_has() {
+        let told = |text| Levels::parse(text, &[Part::Request, Part::Tunnel]).unwrap_err();
+        let expected = "expected a part of request, tunnel, not ";
+        assert_eq!(told("info,tunel=off"), format!("{expected}\"tunel\"; did you mean tunnel?"));
+        assert_eq!(told("info,cluster=off"), format!("{expected}\"cluster\""));
     }
 }

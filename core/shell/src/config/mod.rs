@@ -6,6 +6,7 @@
 mod agent;
 #[cfg(unix)]
 mod cluster;
+mod flaw;
 mod key;
 mod keys;
 mod kind;

@@ -1,22 +1,21 @@
 //! What somebody may have meant.
 
 /// What is wrong with a key that nobody knows: it names the nearest one that is known.
-pub(super) fn unknown<'a>(
-    at: &str,
-    name: &str,
-    known: impl Iterator<Item = &'a str> + Clone,
-) -> String {
+pub(super) fn unknown<'a>(name: &str, known: impl Iterator<Item = &'a str> + Clone) -> String {
     let below: Vec<&str> = known.clone().filter(|key| begins(key, name, '.')).collect();
     if let Some(first) = below.first() {
-        return format!("{at}: {name}: expected keys below it, such as {first}");
+        return format!("{name}: expected keys below it, such as {first}");
     }
+    match nearest(name, known) {
+        Some(key) => format!("unknown key {name}; did you mean {key}?"),
+        None => format!("unknown key {name}"),
+    }
+}
+
+/// The nearest of what is known, if it is not far.
+pub(super) fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let near = known.map(|key| (strsim::damerau_levenshtein(name, key), key)).min();
-    match near {
-        Some((far, key)) if far <= name.len().max(key.len()) / 2 => {
-            format!("{at}: unknown key {name}; did you mean {key}?")
-        }
-        Some(_) | None => format!("{at}: unknown key {name}"),
-    }
+    near.filter(|(far, key)| *far <= name.len().max(key.len()) / 2).map(|(_, key)| key)
 }
 
 /// Whether `name` is `start`, or goes on after it at a `joint`.
@@ -31,14 +30,14 @@ mod tests {
     #[test]
     fn the_nearest_key_is_named_unless_all_are_far() {
         let keys = || ["proxy.bind-addr", "admin.bind-addr", "workers"].into_iter();
-        let near = unknown("f.yaml:3", "proxy.bind-adr", keys());
-        assert_eq!(near, "f.yaml:3: unknown key proxy.bind-adr; did you mean proxy.bind-addr?");
-        assert_eq!(unknown("f.yaml:3", "zzz", keys()), "f.yaml:3: unknown key zzz");
+        let near = unknown("proxy.bind-adr", keys());
+        assert_eq!(near, "unknown key proxy.bind-adr; did you mean proxy.bind-addr?");
+        assert_eq!(unknown("zzz", keys()), "unknown key zzz");
     }
 
     #[test]
     fn a_key_that_others_are_below_says_so() {
-        let told = unknown("f.yaml:1:1", "proxy", ["proxy.bind-addr"].into_iter());
-        assert_eq!(told, "f.yaml:1:1: proxy: expected keys below it, such as proxy.bind-addr");
+        let told = unknown("proxy", ["proxy.bind-addr"].into_iter());
+        assert_eq!(told, "proxy: expected keys below it, such as proxy.bind-addr");
     }
 }

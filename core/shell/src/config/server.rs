@@ -3,8 +3,8 @@
 use super::key::{Key, Keys};
 use super::keys::{keys, keys_of, ring};
 use super::value::{
-    AGES, address, count, duration, flag, name, networks, permille, places, positive, reachable,
-    size, timeout,
+    AGES, address, count, duration, flag, name, networks, or_off, permille, places, positive,
+    reachable, size, timeout,
 };
 use super::{Format, Level, Levels, Logs, Mistakes, Part, Refusal, Setting};
 use clap::ArgMatches;
@@ -265,8 +265,10 @@ pub(crate) static KEYS: Keys<Server> = Keys {
             default: "20%",
             help: "Above its share by more than this, a node has agents move",
             set: |s, text| {
-                let threshold = if text == "off" { None } else { Some(permille(text, 100)?) };
-                s.node.rebalance.threshold_permille = threshold;
+                s.node.rebalance.threshold_permille = match text {
+                    "off" => None,
+                    _ => Some(permille(text, 100).map_err(or_off)?),
+                };
                 Ok(())
             },
         },
@@ -418,7 +420,7 @@ pub(crate) static KEYS: Keys<Server> = Keys {
             value: "LEVEL",
             default: "info",
             help: "off, error, warn, info or debug, and of a part: warn,request=info",
-            set: |s, text| Levels::parse(text).map(|found| s.logs.levels = found),
+            set: |s, text| Levels::parse(text, &PARTS).map(|found| s.logs.levels = found),
         },
         Key {
             name: "log.format",
@@ -440,6 +442,9 @@ pub(crate) static KEYS: Keys<Server> = Keys {
         "admin.advertise-addr",
     ],
 };
+
+/// What of a node can be logged.
+const PARTS: [Part; 4] = [Part::Request, Part::Upstream, Part::Cluster, Part::Process];
 
 /// A size within bounds.
 fn within(text: &str, min: usize, max: usize) -> Result<usize, String> {

@@ -40,7 +40,15 @@ pub(crate) fn positive(text: &str) -> Result<Duration, String> {
 
 /// A time-out: a duration that is not zero, or `off`.
 pub(super) fn timeout(text: &str) -> Result<Duration, String> {
-    if text == "off" { Ok(AGES) } else { positive(text) }
+    if text == "off" { Ok(AGES) } else { positive(text).map_err(or_off) }
+}
+
+/// What was expected of a value that may be `off` too.
+pub(super) fn or_off(expected: String) -> String {
+    match expected.strip_prefix("expected ") {
+        Some(rest) => format!("expected off, or {rest}"),
+        None => expected,
+    }
 }
 
 /// `65536`, `64KiB`, `1MiB`, `64kB`: bytes.
@@ -76,8 +84,9 @@ pub(crate) fn count(text: &str, max: usize) -> Result<usize, String> {
 /// `20%`, `0.5%`: from `least` thousandths to ten times the whole.
 pub(super) fn permille(text: &str, least: u32) -> Result<u32, String> {
     let wrong = || {
-        let (whole, tenths) = (least / 10, least % 10);
-        format!("expected {whole}.{tenths}% to 1000%, such as 20% or 0.5%, not {text:?}")
+        let tenths = if least % 10 == 0 { String::new() } else { format!(".{}", least % 10) };
+        let also = if least <= 5 { " or 0.5%" } else { "" };
+        format!("expected {}{tenths}% to 1000%, such as 20%{also}, not {text:?}", least / 10)
     };
     let number = text.strip_suffix('%').ok_or_else(wrong)?.trim_end();
     let (whole, tenths) = number.split_once('.').unwrap_or((number, "0"));
@@ -188,6 +197,8 @@ mod tests {
         }
         assert!(timeout("0s").is_err());
         assert_eq!(timeout("off"), Ok(AGES));
+        let told = "expected off, or a duration like 10s, 1m30s or 100ms, not \"5\"";
+        assert_eq!(timeout("5"), Err(told.into()));
     }
 
     #[test]
@@ -209,7 +220,10 @@ mod tests {
         for wrong in ["", "%", "20", "0%", "0.05%", ".5%", "5.%", "-1%", "1001%", "99999%", "a%"] {
             assert!(permille(wrong, 1).is_err(), "{wrong:?}");
         }
-        assert!(permille("9.9%", 100).is_err());
+        let told = "expected 10% to 1000%, such as 20%, not \"9.9%\"";
+        assert_eq!(permille("9.9%", 100), Err(told.into()));
+        let told = "expected 0.1% to 1000%, such as 20% or 0.5%, not \"0%\"";
+        assert_eq!(permille("0%", 1), Err(told.into()));
     }
 
     #[test]

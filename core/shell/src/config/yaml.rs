@@ -1,8 +1,10 @@
 //! Reading a YAML file into dotted keys, each with its place.
 
+use super::flaw;
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 use std::fmt;
+use std::io::ErrorKind;
 use std::path::Path;
 
 /// What a file says.
@@ -10,6 +12,8 @@ use std::path::Path;
 pub(super) struct Document {
     /// Its keys, in order.
     pub(super) entries: Vec<Entry>,
+    /// Where the key `listeners` is, if it is there.
+    pub(super) listed: Option<At>,
     /// Each item of `listeners`: where it begins, and its keys.
     pub(super) listeners: Vec<(At, Vec<Entry>)>,
     /// What is wrong with it, and where.
@@ -32,7 +36,7 @@ pub(super) struct Entry {
 }
 
 /// A place in a file: line and column, both from 1.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(super) struct At(u64, u64);
 
 impl From<Location> for At {
@@ -50,8 +54,10 @@ impl fmt::Display for At {
 /// Reads the file at `path`, or says why it cannot be read.
 pub(super) fn read(path: &Path) -> Result<Document, String> {
     let shown = path.display();
-    let source =
-        std::fs::read_to_string(path).map_err(|error| format!("cannot read {shown}: {error}"))?;
+    let source = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        ErrorKind::InvalidData => format!("cannot read {shown}: it is not UTF-8"),
+        _ => format!("cannot read {shown}: {error}"),
+    })?;
     parse(&source, &|name| std::env::var(name).ok())
         .map_err(|(at, why)| format!("{shown}:{at}: {why}"))
 }
@@ -63,9 +69,9 @@ fn parse(source: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<Document,
     let root: Spanned<Node> =
         serde_saphyr::from_str_with_options(source, options).map_err(|error| {
             let at = error.location().map_or(At(1, 1), At::from);
-            (at, error.to_string().lines().next().unwrap_or_default().to_owned())
+            (at, flaw::told(&error))
         })?;
-    let mut reader = Reader { source, env, document: Document::default() };
+    let mut reader = Reader { source, env, document: Document::default(), item: false };
     match &root.value {
         Node::Null => {}
         Node::Map(pairs) => {
@@ -84,6 +90,8 @@ struct Reader<'a> {
     source: &'a str,
     env: &'a dyn Fn(&str) -> Option<String>,
     document: Document,
+    /// Whether it reads an item of `listeners`.
+    item: bool,
 }
 
 impl Reader<'_> {
@@ -98,9 +106,12 @@ impl Reader<'_> {
                 "" => key.value.clone(),
                 _ => format!("{prefix}.{}", key.value),
             };
+            if name == LISTENERS && !self.item {
+                self.listeners(key, node);
+                continue;
+            }
             match &node.value {
                 Node::Map(pairs) => self.map(&name, pairs, entries),
-                Node::List(items) if name == "listeners" => self.listeners(items),
                 Node::List(items) => {
                     for item in items {
                         self.entry(&name, key, item, true, entries);
@@ -128,7 +139,20 @@ impl Reader<'_> {
         }
     }
 
-    fn listeners(&mut self, items: &[Spanned<Node>]) {
+    fn listeners(&mut self, key: &Spanned<String>, node: &Spanned<Node>) {
+        self.document.listed = Some(key.referenced.into());
+        let items = match &node.value {
+            Node::List(items) if !items.is_empty() => items,
+            Node::List(_) | Node::Null => {
+                let why = format!("{LISTENERS}: expected one at least");
+                return self.document.wrong.push((key.referenced.into(), why));
+            }
+            Node::Text(_) | Node::Plain | Node::Map(_) => {
+                let why = format!("{LISTENERS}: expected a list of endpoints and their services");
+                return self.document.wrong.push((node.referenced.into(), why));
+            }
+        };
+        self.item = true;
         for item in items {
             let at = item.referenced.into();
             let Node::Map(pairs) = &item.value else {
@@ -139,6 +163,7 @@ impl Reader<'_> {
             self.map("", pairs, &mut entries);
             self.document.listeners.push((at, entries));
         }
+        self.item = false;
     }
 
     /// The text of a scalar, as it was written, with variables filled in.
@@ -180,6 +205,9 @@ fn expand(text: &str, env: &dyn Fn(&str) -> Option<String>) -> Result<String, St
     done.push_str(rest);
     Ok(done)
 }
+
+/// The key whose value is a list of keys.
+pub(super) const LISTENERS: &str = "listeners";
 
 /// A YAML value.
 enum Node {
@@ -324,8 +352,25 @@ mod tests {
 
     #[test]
     fn what_is_not_yaml_is_refused_with_its_line() {
-        for (source, line) in [("a: 1\nb: [", 2), ("a: 1\na: 2", 2), ("- a", 1)] {
-            assert_eq!(parse(source, &env).err().unwrap().0.0, line, "{source:?}");
+        for (source, told) in [
+            ("a: 1\nb: [", "2:4: this bracket is never closed"),
+            ("a: 1\n}", "2:1: this bracket closes nothing"),
+            ("a: 1\na: 2", "2:1: a is given twice"),
+            ("- a", "1:1: expected keys and values"),
+            ("a: \"b", "1:4: this quote is never closed"),
+            ("a:\n\tb: c", "2:2: a tab stands where only spaces may: indent with spaces"),
+            ("a: @b", "1:4: a value cannot begin with this character, unless it stands in quotes"),
+            ("a: *b", "1:4: nothing above has this name: there is no such & for *"),
+            ("a: 1\n---\nb: 2", "3:1: a second document begins here: expected one in the file"),
+            ("? [a]\n: b", "1:3: expected a key that is a name, not a list or keys"),
+            (": a", "1:1: there is no key before this colon"),
+        ] {
+            let (at, why) = parse(source, &env).err().unwrap();
+            assert_eq!(format!("{at}: {why}"), told, "{source:?}");
+        }
+        for source in ["a: b: c", "a: \"\\q\"", "%YAML 3\na: b", &"[".repeat(3000)] {
+            let (_, why) = parse(source, &env).err().unwrap();
+            assert!(!why.contains(" at line ") && !why.contains("Option"), "{why}");
         }
     }
 }
