@@ -39,6 +39,8 @@ pub enum Note {
     Online {
         /// The endpoint.
         endpoint: String,
+        /// The service behind it: one endpoint may have several.
+        service: String,
         /// The node that holds it.
         node: String,
         /// The round-trip time.
@@ -49,6 +51,8 @@ pub enum Note {
     Moving {
         /// The endpoint.
         endpoint: String,
+        /// The service behind it.
+        service: String,
         /// The node that it is to leave.
         node: String,
     },
@@ -56,6 +60,10 @@ pub enum Note {
     Offline {
         /// The endpoint.
         endpoint: String,
+        /// The service behind it.
+        service: String,
+        /// Whom it is about: the address that was dialled, or the name that led to none.
+        server: String,
         /// Why, for people.
         why: Why,
         /// The wait before the next attempt.
@@ -65,6 +73,8 @@ pub enum Note {
     Rejected {
         /// The endpoint.
         endpoint: String,
+        /// The service behind it.
+        service: String,
         /// The answer's status code.
         status: u16,
         /// The answer's stable error code, or empty.
@@ -107,13 +117,16 @@ pub enum Note {
     LinkUp {
         /// What the node is called.
         node: String,
+        /// Whether it was said to be lost before.
+        again: bool,
     },
-    /// A worker's link to another node is no more.
+    /// A worker's link to another node is no more. Said once of an outage, however often it is
+    /// tried in vain.
     LinkDown {
         /// What the node is called.
         node: String,
-        /// Whether it broke, or never came up; otherwise one of the two wanted it to end.
-        broken: bool,
+        /// Why it broke, or did not come up; nothing if one of the two wanted it to end.
+        why: Option<Why>,
     },
     /// The node has joined its cluster, or stopped waiting for that.
     Joined {
@@ -141,7 +154,7 @@ pub enum Note {
         /// How that was seen.
         why: Distrust,
         /// How often it was seen and not told since the last time: of anybody.
-        untold: u64,
+        suppressed: u64,
     },
     /// A drain has begun, with so many calls under way.
     Draining {
@@ -218,14 +231,14 @@ pub enum Distrust {
     Forged,
 }
 
-/// Why a tunnel is down.
+/// Why a tunnel or a link is down.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Why {
     /// The socket failed.
     Fault(Fault),
     /// The protocol ended it.
     Reason(Reason),
-    /// The server answered the handshake with this status.
+    /// The other end answered the handshake with this status.
     Status(u16),
 }
 
@@ -255,4 +268,6 @@ pub struct Request {
     pub took: Duration,
     /// Where it was sent last: a tunnel of this node, or another node. An agent does not say it.
     pub upstream: Option<Place>,
+    /// What that other node is called, if it is one that is still known.
+    pub node: Option<String>,
 }

@@ -132,7 +132,7 @@ pub enum Reason {
 
     // What somebody asked for.
     /// The node or agent is draining, and nobody else can serve.
-    #[error("who would serve this is shutting down, and nobody else can")]
+    #[error("what would serve this is shutting down")]
     Draining,
     /// The caller lost interest.
     #[error("the caller gave up")]

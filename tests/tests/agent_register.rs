@@ -56,7 +56,7 @@ fn refusals_that_do_not_heal_end_the_listener_and_others_are_tried_again() {
         assert_eq!(rig.agent.failed(), ends, "{status}");
         let notes = rig.take_notes();
         match &notes[..] {
-            [Note::Rejected { endpoint, status: told, code }] if ends => {
+            [Note::Rejected { endpoint, status: told, code, .. }] if ends => {
                 assert_eq!((&endpoint[..], *told, &code[..]), ("a", status, "forbidden"));
             }
             [Note::Offline { why, .. }] if !ends => assert_eq!(*why, Why::Status(status)),
@@ -75,7 +75,8 @@ fn a_refusal_counts_even_if_its_body_never_comes() {
             "lost" => rig.lose(conn),
             _ => rig.wait(Duration::from_secs(10)),
         }
-        let note = Note::Rejected { endpoint: "a".into(), status: 401, code: String::new() };
+        let (endpoint, code) = ("a".into(), String::new());
+        let note = Note::Rejected { endpoint, service: place(SERVICE), status: 401, code };
         assert_eq!(rig.take_notes(), [note], "{how}");
         assert!(rig.done, "{how}");
     }
@@ -115,7 +116,10 @@ fn addresses_are_tried_in_turn_and_asked_for_again_when_none_works() {
     rig.wait(Duration::from_secs(5));
     assert!(rig.closed.contains(&second), "a dial that takes too long is dropped");
     let why: Vec<_> = rig.take_notes();
-    assert!(matches!(why[0], Note::Offline { why: Why::Fault(Fault::Refused), .. }), "{why:?}");
+    let Note::Offline { server, why: Why::Fault(Fault::Refused), .. } = &why[0] else {
+        panic!("{why:?}")
+    };
+    assert_eq!(server, "10.0.0.2:8002", "the address that was tried last");
     let timed = |n: &Note| matches!(n, Note::Offline { why: Why::Fault(Fault::TimedOut), .. });
     assert!(why.iter().any(timed), "{why:?}");
     rig.wait(Duration::from_secs(1));
@@ -129,7 +133,9 @@ fn a_name_that_is_never_answered_is_a_failed_attempt() {
     let mut rig = Rig::new(settings);
     let (ask, _) = rig.asks.pop_front().unwrap();
     rig.wait(Duration::from_secs(5));
-    assert!(matches!(rig.take_notes()[..], [Note::Offline { .. }]));
+    let notes = rig.take_notes();
+    let [Note::Offline { service, server, .. }] = &notes[..] else { panic!("{notes:?}") };
+    assert_eq!((&**service, &**server), (&*place(SERVICE), &*format!("pico.test:{SERVER}")));
     rig.input(Input::Resolved { ask, result: Ok(vec!["10.0.0.1:8002".parse().unwrap()]) });
     assert!(rig.dials.is_empty(), "too late");
     rig.wait(Duration::from_secs(1));
@@ -232,7 +238,12 @@ fn a_tunnel_that_the_node_asked_to_leave_is_kept_while_the_new_one_is_down() {
 }
 
 fn moving() -> Note {
-    Note::Moving { endpoint: "a".into(), node: "node".into() }
+    Note::Moving { endpoint: "a".into(), service: place(SERVICE), node: "node".into() }
+}
+
+/// A port of this machine, as people are told of it.
+fn place(port: u16) -> String {
+    format!("127.0.0.1:{port}")
 }
 
 const DRAINING: &str = "HTTP/1.1 503 No\r\nRetry-After: 1\r\nContent-Length: 0\r\n\r\n";

@@ -5,8 +5,8 @@
 mod server;
 
 use pico_core::Limits;
-use pico_core::host::Port;
-use pico_core::note::Note;
+use pico_core::host::{Fault, Port};
+use pico_core::note::{Note, Why};
 use pico_core::routing::Standing;
 use pico_core::rpc::Word;
 use pico_core::server::Settings;
@@ -39,6 +39,60 @@ fn a_node_that_cannot_be_dialled_is_passed_over_at_once_and_avoided_for_a_while(
         assert_eq!(c.dials, before + 1, "{span}");
     }
     assert_eq!(c.nodes[0].lost, [boot(1); 6]);
+}
+
+#[test]
+fn an_outage_is_told_once_with_its_reason_and_so_is_its_end() {
+    let settings = Settings { log_requests: true, ..Settings::default() };
+    let mut c = Cluster::with(&[2, 1], &settings);
+    c.shut.insert(1);
+    let agent = c.agent(1, 0, "a");
+    for span in [0, 1, 2, 4] {
+        c.pass(Duration::from_secs(span));
+        for worker in [0, 1, 0, 1] {
+            let refused = c.ask(0, worker, GET);
+            assert_eq!(status(&mut c, refused), 502);
+        }
+    }
+    let links = |c: &mut Cluster| {
+        let mut notes = std::mem::take(&mut c.nodes[0].notes);
+        notes.retain(|note| matches!(note, Note::LinkUp { .. } | Note::LinkDown { .. }));
+        notes
+    };
+    let down = |fault| Note::LinkDown { node: "n1".into(), why: Some(Why::Fault(fault)) };
+    assert_eq!(links(&mut c), [down(Fault::Refused)], "of 16 calls, by two workers");
+    c.shut.clear();
+    for _ in 0..3 {
+        let client = c.ask(0, 0, GET);
+        let (stream, _) = c.called(agent);
+        c.respond(agent, stream, &[], true);
+        assert_eq!(status(&mut c, client), 200);
+    }
+    let up = Note::LinkUp { node: "n1".into(), again: true };
+    assert_eq!(links(&mut c), [up]);
+    c.shut.insert(1);
+    c.cut(0);
+    c.asks(5, GET);
+    assert_eq!(links(&mut c), [down(Fault::Reset)]);
+}
+
+#[test]
+fn the_line_of_a_request_names_the_node_that_it_went_to() {
+    let settings = Settings { log_requests: true, ..Settings::default() };
+    let mut c = Cluster::with(&[1, 1], &settings);
+    let agent = c.agent(1, 0, "a");
+    let client = c.ask(0, 0, GET);
+    let (stream, _) = c.called(agent);
+    c.respond(agent, stream, &[], true);
+    assert_eq!(status(&mut c, client), 200);
+    let named = |notes: &[Note]| {
+        let node = |note: &Note| match note {
+            Note::Request(request) => Some(request.node.clone()),
+            _ => None,
+        };
+        notes.iter().find_map(node)
+    };
+    assert_eq!(named(&c.nodes[0].notes), Some(Some("n1".into())));
 }
 
 #[test]

@@ -247,8 +247,8 @@ impl<P: Platform, L> Hands<P, L> {
         let Some(link) = self.links.get_mut(conn) else { return };
         let Some(why) = why.or_else(|| link.distrust()) else { return };
         let (Origin::Dialled(peer) | Origin::Accepted(_, peer)) = link.origin();
-        if let Some(untold) = self.trust.tell(self.now) {
-            (self.notes)(Note::Untrusted { peer, why, untold });
+        if let Some(suppressed) = self.trust.tell(self.now) {
+            (self.notes)(Note::Untrusted { peer, why, suppressed });
         }
     }
 

@@ -397,6 +397,7 @@ impl Agent {
             first: None,
             took: now.since(log.began),
             upstream: None,
+            node: None,
         })));
     }
 }

@@ -15,6 +15,7 @@ use crate::time::Instant;
 use alloc::collections::VecDeque;
 use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
+use core::net::SocketAddr;
 use core::time::Duration;
 
 /// An endpoint, the state of its registration, and its idle connections to the service.
@@ -39,6 +40,8 @@ pub(super) struct Listener {
     failures: u32,
     /// With which of the server's addresses an attempt begins.
     first: usize,
+    /// The address that was dialled last, unless the name has led to none since.
+    dialed: Option<SocketAddr>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -89,7 +92,7 @@ impl From<Why> for Failure {
 impl Listener {
     /// A listener that dials at `now`.
     pub(super) fn new(settings: settings::Listener, service: NameId, now: Instant) -> Self {
-        let authority = settings::authority(&settings.service.host, settings.service.port);
+        let authority = settings.service.authority();
         let host = match settings.host_header {
             HostHeader::Keep => None,
             HostHeader::Rewrite => Some(authority.clone()),
@@ -106,7 +109,13 @@ impl Listener {
             old: Vec::new(),
             failures: 0,
             first: 0,
+            dialed: None,
         }
+    }
+
+    /// An address of the server is dialled.
+    pub(super) const fn dials(&mut self, to: SocketAddr) {
+        self.dialed = Some(to);
     }
 
     /// Whether it was asked to leave this tunnel, or is about to.
@@ -234,7 +243,10 @@ impl Agent {
         match result {
             _ if !waits => {}
             Ok(_) => self.queue(at),
-            Err(fault) => self.set_back(at, fault.into()),
+            Err(fault) => {
+                self.listeners.get_mut(at).into_iter().for_each(|listener| listener.dialed = None);
+                self.set_back(at, fault.into());
+            }
         }
     }
 
@@ -286,8 +298,8 @@ impl Agent {
         listener.old.push(conn);
         let surplus = listener.old.len() > OLD_MAX;
         let surplus = surplus.then(|| listener.old.first().copied()).flatten();
-        let endpoint = listener.endpoint.to_string();
-        self.actions.push_back(Action::Note(Note::Moving { endpoint, node }));
+        let (endpoint, service) = listener.names();
+        self.actions.push_back(Action::Note(Note::Moving { endpoint, service, node }));
         let wait = if listener.has_held(now, self.limits.backoff_reset) {
             listener.failures = 0;
             jitter(&mut self.dice, self.limits.backoff_min)
@@ -311,6 +323,8 @@ impl Agent {
             let after = listener.after();
             self.set_back(at, Failure { why, after });
         } else if left && let Some(retry) = listener.retry(now) {
+            // Since then others were dialled.
+            listener.dialed = None;
             self.offline(at, why, retry);
         }
     }
@@ -321,11 +335,11 @@ impl Agent {
         if listener.conn() != Some(conn) {
             return;
         }
-        let endpoint = listener.endpoint.to_string();
+        let (endpoint, service) = listener.names();
         self.stage(at, Stage::Ended);
         self.active = self.active.saturating_sub(1);
         self.rejections += 1;
-        self.actions.push_back(Action::Note(Note::Rejected { endpoint, status, code }));
+        self.actions.push_back(Action::Note(Note::Rejected { endpoint, service, status, code }));
     }
 
     /// Stops dialling, and has the server stop sending.
@@ -440,8 +454,11 @@ impl Agent {
     }
 
     fn offline(&mut self, at: usize, why: Why, retry: Duration) {
-        let endpoint = self.endpoint(at);
-        self.actions.push_back(Action::Note(Note::Offline { endpoint, why, retry }));
+        let Some(listener) = self.listeners.get(at) else { return };
+        let (endpoint, service) = listener.names();
+        let server = listener.dialed.map_or_else(|| self.authority.clone(), |at| at.to_string());
+        let note = Note::Offline { endpoint, service, server, why, retry };
+        self.actions.push_back(Action::Note(note));
     }
 
     fn wait(&mut self, at: usize, wait: Duration) {
@@ -452,6 +469,11 @@ impl Agent {
 }
 
 impl Listener {
+    /// What people know it by: its endpoint, and the service behind that.
+    pub(super) fn names(&self) -> (String, String) {
+        (self.endpoint.to_string(), self.authority.clone())
+    }
+
     /// Whether its connection has been up for long enough to start over with short waits.
     fn has_held(&self, now: Instant, enough: Duration) -> bool {
         match self.stage {

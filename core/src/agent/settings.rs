@@ -92,6 +92,13 @@ pub struct Service {
     pub port: u16,
 }
 
+impl Service {
+    /// `host:port`, as it stands in a `Host` field and in what people are told.
+    pub fn authority(&self) -> String {
+        authority(&self.host, self.port)
+    }
+}
+
 /// What becomes of a request's `Host`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum HostHeader {

@@ -145,6 +145,7 @@ impl Agent {
         let to = self.names.address(self.server, first, tried)?;
         let due = self.clock.now() + self.limits.dial_timeout;
         let conn = self.ids.issue();
+        self.listeners.get_mut(listener).into_iter().for_each(|listener| listener.dials(to));
         self.conns.insert(conn, Conn::new(Kind::Uplink(Uplink::new(listener, due))));
         self.uplinks += 1;
         self.actions.push_back(Action::Dial { conn, to, wire: Wire::Plain });
@@ -305,9 +306,11 @@ impl Agent {
                     self.set_due(conn, None);
                     self.leave_later(listener);
                     let node = self.open_mut(conn).map(|open| open.node.clone());
-                    let endpoint = self.endpoint(listener);
                     let node = node.unwrap_or_default();
-                    self.actions.push_back(Action::Note(Note::Online { endpoint, node, rtt }));
+                    let names = self.listeners.get(listener).map(Listener::names);
+                    let (endpoint, service) = names.unwrap_or_default();
+                    let note = Note::Online { endpoint, service, node, rtt };
+                    self.actions.push_back(Action::Note(note));
                 }
             }
             rpc::Action::PeerDrains => {

@@ -166,7 +166,7 @@ impl crate::Machine for Admin {
             }
             Input::Socket(Event::Eof) => self.http.handle(now, http1::Input::Eof),
             Input::Socket(Event::Sent(count)) => self.http.handle(now, http1::Input::Sent(count)),
-            Input::Socket(Event::Lost) => return self.close(),
+            Input::Socket(Event::Lost(_)) => return self.close(),
             Input::Ready(ready) => self.ready = ready,
             Input::Answer(reply) => {
                 if core::mem::take(&mut self.waiting) {

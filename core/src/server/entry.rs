@@ -5,7 +5,7 @@ use super::link::relay::{self, Relay};
 use super::link::{self, Link};
 use super::proxy::{self, Proxy};
 use super::upstream::{self, Upstream};
-use crate::host::{Action, Told};
+use crate::host::{Action, Fault, Told};
 use crate::id::ConnId;
 use crate::machine::Machine as _;
 use crate::outbox::Outbox;
@@ -67,7 +67,7 @@ pub(super) enum Event {
     /// The socket took so many bytes of the outbox.
     Sent(usize),
     /// The socket broke, or never was.
-    Lost,
+    Lost(Fault),
 }
 
 impl Event {
@@ -77,7 +77,7 @@ impl Event {
             Self::Received(bytes) => tunnel::Input::Received(bytes),
             Self::Eof => tunnel::Input::Eof,
             Self::Sent(count) => tunnel::Input::Sent(count),
-            Self::Lost => tunnel::Input::Lost,
+            Self::Lost(_) => tunnel::Input::Lost,
         }
     }
 }

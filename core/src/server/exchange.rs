@@ -138,6 +138,7 @@ impl Exchange {
             first: log.first,
             took,
             upstream: log.upstream,
+            node: None,
         }
     }
 }

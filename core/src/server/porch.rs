@@ -90,7 +90,7 @@ impl Porch {
             Event::Received(bytes) => self.http.handle(now, http1::Input::Received(bytes)),
             Event::Eof => self.http.handle(now, http1::Input::Eof),
             Event::Sent(count) => self.http.handle(now, http1::Input::Sent(count)),
-            Event::Lost => {}
+            Event::Lost(_) => {}
         }
     }
 

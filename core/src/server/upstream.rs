@@ -306,7 +306,7 @@ impl crate::Machine for Upstream {
         }
         if let Stage::Http(porch) = &mut self.stage {
             match input {
-                Input::Socket(Event::Lost) => return self.close(Reason::ConnectionLost),
+                Input::Socket(Event::Lost(_)) => return self.close(Reason::ConnectionLost),
                 Input::Socket(event) => porch.event(now, event),
                 Input::Wall(wall) => porch.wall(now, wall),
                 Input::Drain => self.refusal = Some(Reason::Draining),

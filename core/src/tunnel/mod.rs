@@ -115,6 +115,14 @@ impl<T: Copy> Machine<T> {
         self.stage == Stage::Open
     }
 
+    /// Why it is being closed, while it is.
+    pub fn ending(&self) -> Option<Reason> {
+        match self.stage {
+            Stage::Closing(reason) => Some(reason),
+            Stage::Open | Stage::Closed => None,
+        }
+    }
+
     /// Whether a call may be opened now.
     pub fn may_open(&self) -> bool {
         self.stage == Stage::Open && self.rpc.may_open()

@@ -235,13 +235,9 @@ pub fn note(note: &Note) -> Option<String> {
         Note::Refused { reason, .. } => format!("refuses a peer: {}", reason.told().code),
         Note::Online { node, .. } => format!("is online at {node}"),
         Note::Moving { node, .. } => format!("is asked by {node} to connect elsewhere"),
-        Note::Offline { why, retry, .. } => {
-            let why = match why {
-                Why::Fault(fault) => fault.to_string(),
-                Why::Reason(reason) => reason.told().code.to_owned(),
-                Why::Status(status) => format!("status {status}"),
-            };
-            format!("is offline: {why}; it dials again after {retry:.1?}")
+        Note::Offline { server, why, retry, .. } => {
+            let why = down(why);
+            format!("is offline: {server}: {why}; it dials again after {retry:.1?}")
         }
         Note::Rejected { status, code, .. } => format!("is rejected: {status} {code}"),
         Note::ServiceUnreachable { service, fault, .. } => {
@@ -253,9 +249,12 @@ pub fn note(note: &Note) -> Option<String> {
         Note::NodeGone { node, why: Gone::Restarted } => format!("sees that {node} restarted"),
         Note::Alone { seed, why } => format!("finds nobody at {seed}: {why}"),
         Note::Deserted => "has found nobody in time, and ends".into(),
-        Note::LinkUp { node } => format!("has a link to {node}"),
-        Note::LinkDown { node, broken: true } => format!("has lost its link to {node}"),
-        Note::LinkDown { node, broken: false } => format!("has closed its link to {node}"),
+        Note::LinkUp { node, again: false } => format!("has a link to {node}"),
+        Note::LinkUp { node, again: true } => format!("has its link to {node} back"),
+        Note::LinkDown { node, why: Some(why) } => {
+            format!("has lost its link to {node}: {}", down(why))
+        }
+        Note::LinkDown { node, why: None } => format!("has closed its link to {node}"),
         Note::Rebalancing { held, share } => {
             format!("holds {held} upstreams, its share is {share}: it asks some to move")
         }
@@ -265,6 +264,15 @@ pub fn note(note: &Note) -> Option<String> {
         Note::Draining { calls } => format!("drains, with {calls} calls under way"),
         Note::Drained { cut } => format!("has drained; {cut} calls were cut off"),
     })
+}
+
+/// Why a tunnel or a link is down.
+fn down(why: &Why) -> String {
+    match why {
+        Why::Fault(fault) => fault.to_string(),
+        Why::Reason(reason) => reason.told().code.to_owned(),
+        Why::Status(status) => format!("status {status}"),
+    }
 }
 
 /// A time since the world began, in seconds.

@@ -33,8 +33,8 @@ impl<L: Debug + 'static> Hands<'_, L> {
         let Wire::Noise(noise) = &mut held.wire else { return };
         let Some(why) = why.or_else(|| noise.cut()) else { return };
         let (Origin::Dialled(peer) | Origin::Accepted(_, peer)) = held.origin;
-        if let Some(untold) = self.desk.trust.tell(self.now) {
-            let note = Note::Untrusted { peer, why, untold };
+        if let Some(suppressed) = self.desk.trust.tell(self.now) {
+            let note = Note::Untrusted { peer, why, suppressed };
             self.out.notes.push((self.now, self.desk.id, note));
         }
     }

@@ -181,7 +181,8 @@ fn timeless(note: &Note) -> Note {
     let mut note = note.clone();
     match &mut note {
         Note::Request(request) => {
-            (request.took, request.first, request.upstream) = (Duration::ZERO, None, None);
+            (request.took, request.first) = (Duration::ZERO, None);
+            (request.upstream, request.node) = (None, None);
         }
         Note::Online { rtt, .. } => *rtt = Duration::ZERO,
         Note::Registered { peer, .. } | Note::Refused { peer, .. } => peer.set_port(0),

@@ -2,7 +2,7 @@
 
 use crate::config::Part;
 use crate::screen::{millis, refusal, told};
-use pico_core::note::{Gone, Note, Request};
+use pico_core::note::{Gone, Note, Request, Why};
 use pico_core::routing::Place;
 use tracing::{error, info, warn};
 
@@ -19,18 +19,20 @@ pub(crate) fn event(note: &Note) {
         Note::Refused { peer, reason } => {
             warn!(target: UPSTREAM, %peer, code = reason.told().code, %reason, "refused");
         }
-        Note::Online { endpoint, node, rtt } => {
-            info!(target: TUNNEL, %endpoint, %node, rtt_ms = millis(*rtt), "online");
+        Note::Online { endpoint, service, node, rtt } => {
+            let rtt_ms = millis(*rtt);
+            info!(target: TUNNEL, %endpoint, %service, %node, rtt_ms, "online");
         }
-        Note::Moving { endpoint, node } => {
-            info!(target: TUNNEL, %endpoint, %node, "asked to connect elsewhere");
+        Note::Moving { endpoint, service, node } => {
+            info!(target: TUNNEL, %endpoint, %service, %node, "asked to connect elsewhere");
         }
-        Note::Offline { endpoint, why, retry } => {
-            warn!(target: TUNNEL, %endpoint, why = told(*why), retry_ms = millis(*retry), "offline");
+        Note::Offline { endpoint, service, server, why, retry } => {
+            let (why, retry_ms) = (told(*why), millis(*retry));
+            warn!(target: TUNNEL, %endpoint, %service, %server, why, retry_ms, "offline");
         }
-        Note::Rejected { endpoint, status, code } => {
+        Note::Rejected { endpoint, service, status, code } => {
             let why = refusal(*status, code);
-            error!(target: TUNNEL, %endpoint, status, %code, why, "refused for good");
+            error!(target: TUNNEL, %endpoint, %service, status, %code, why, "refused for good");
         }
         Note::ServiceUnreachable { endpoint, service, fault } => {
             warn!(target: SERVICE, %endpoint, %service, %fault, "service unreachable");
@@ -45,9 +47,12 @@ pub(crate) fn event(note: &Note) {
             warn!(target: CLUSTER, %seed, %why, "alone: no other node was found");
         }
         Note::Deserted => error!(target: CLUSTER, "no node of cluster.join was found in time"),
-        Note::LinkUp { node } => info!(target: CLUSTER, %node, "link up"),
-        Note::LinkDown { node, broken: true } => warn!(target: CLUSTER, %node, "link lost"),
-        Note::LinkDown { node, broken: false } => info!(target: CLUSTER, %node, "link closed"),
+        Note::LinkUp { node, again: false } => info!(target: CLUSTER, %node, "link up"),
+        Note::LinkUp { node, again: true } => info!(target: CLUSTER, %node, "link is back"),
+        Note::LinkDown { node, why: Some(why) } => {
+            warn!(target: CLUSTER, %node, why = broken(*why), "link lost");
+        }
+        Note::LinkDown { node, why: None } => info!(target: CLUSTER, %node, "link closed"),
         Note::Joined { nodes, complete: true } => info!(target: CLUSTER, nodes, "ready"),
         Note::Joined { nodes, complete: false } => {
             warn!(target: CLUSTER, nodes, "ready, but not all was learned that the other nodes serve");
@@ -55,8 +60,9 @@ pub(crate) fn event(note: &Note) {
         Note::Rebalancing { held, share } => {
             info!(target: CLUSTER, held, share, "holds more than its share: agents are asked to move");
         }
-        Note::Untrusted { peer, why, untold } => {
-            warn!(target: CLUSTER, %peer, %why, untold, "not trusted");
+        Note::Untrusted { peer, why, suppressed } => {
+            let suppressed = Some(*suppressed).filter(|count| *count > 0);
+            warn!(target: CLUSTER, %peer, %why, suppressed, "not trusted");
         }
         Note::Namesake { peer } => {
             error!(target: CLUSTER, %peer, "another node has the same cluster.node-id");
@@ -79,6 +85,7 @@ fn request_event(request: &Request) {
         first,
         took,
         upstream,
+        node,
     } = request;
     info!(
         target: REQUEST,
@@ -92,16 +99,26 @@ fn request_event(request: &Request) {
         bytes_out,
         first_ms = first.map(millis),
         took_ms = millis(*took),
-        upstream = upstream.map(place),
+        upstream = upstream.map(|at| place(at, node.as_deref())),
         "request"
     );
 }
 
-/// A place as the status API names it: a tunnel by its ID, another node by its boot.
-fn place(place: Place) -> String {
-    match place {
-        Place::Tunnel { worker, conn } => format!("tunnel {}-{}", worker.0, conn.number()),
-        Place::Node(boot) => format!("node {:016x}", boot.0),
+/// What broke between two nodes, in words.
+fn broken(why: Why) -> String {
+    match why {
+        Why::Status(status) => format!("it answered {status}"),
+        Why::Fault(_) | Why::Reason(_) => told(why),
+    }
+}
+
+/// A place as the status API names it: a tunnel by its ID, another node by its name; by its boot
+/// if it is gone.
+fn place(place: Place, node: Option<&str>) -> String {
+    match (place, node) {
+        (Place::Tunnel { worker, conn }, _) => format!("tunnel {}-{}", worker.0, conn.number()),
+        (Place::Node(_), Some(name)) => format!("node {name}"),
+        (Place::Node(boot), None) => format!("node {:016x}", boot.0),
     }
 }
 

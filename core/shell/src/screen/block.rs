@@ -1,7 +1,7 @@
 //! What a live screen shows: lines that scroll by, and below them a block that always says how
 //! things are.
 
-use super::{Listed, clean, millis, plain, refusal, size, told};
+use super::{Listed, Shared, clean, millis, plain, refusal, size, told};
 use console::{Style, measure_text_width, truncate_str};
 use pico_core::Instant;
 use pico_core::note::{Note, Request};
@@ -11,6 +11,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(super) struct Block {
     rows: Vec<Row>,
+    shared: Shared,
     /// Where clients may reach the endpoints.
     clients: Option<String>,
     served: u64,
@@ -45,17 +46,10 @@ pub(super) struct Shape {
 impl Block {
     /// A block for these listeners, none of which is connected yet.
     pub(super) fn new(listed: Vec<Listed>, clients: Option<String>) -> Self {
-        let mut rows: Vec<Row> = Vec::new();
-        for listed in listed {
-            // Of two services of one endpoint it is not told which one something happened to.
-            match rows.iter_mut().find(|row| row.listed.endpoint == listed.endpoint) {
-                Some(row) => {
-                    row.listed.service = format!("{}, {}", row.listed.service, listed.service);
-                }
-                None => rows.push(Row { listed, status: Status::Connecting }),
-            }
-        }
-        Self { rows, clients, served: 0, failed: 0, stopping: false }
+        let shared = Shared::of(&listed);
+        let row = |listed| Row { listed, status: Status::Connecting };
+        let rows = listed.into_iter().map(row).collect();
+        Self { rows, shared, clients, served: 0, failed: 0, stopping: false }
     }
 
     /// Takes in what happened, and says what scrolls by, if anything.
@@ -66,25 +60,26 @@ impl Block {
                 self.failed += u64::from(request.reason.is_some());
                 Some(self.request(request, shape))
             }
-            Note::Online { endpoint, node, rtt } => {
-                self.set(endpoint, Status::Online { node: clean(node), rtt: *rtt });
+            Note::Online { endpoint, service, node, rtt } => {
+                self.set(endpoint, service, Status::Online { node: clean(node), rtt: *rtt });
                 None
             }
-            Note::Offline { endpoint, why, retry } => {
-                let why = told(*why);
-                let line = format!("Status     {endpoint} offline  {why}");
+            Note::Offline { endpoint, service, server, why, retry } => {
+                let why = format!("{server}: {}", told(*why));
+                let name = self.shared.name(endpoint, service);
+                let line = format!("Status     {name} offline  {why}");
                 let due = now + *retry;
-                let before = self.set(endpoint, Status::Offline { why, due });
+                let before = self.set(endpoint, service, Status::Offline { why, due });
                 // Of a row of failed attempts, the block shows how it goes on.
                 matches!(before, Some(Status::Online { .. })).then_some(line)
             }
-            Note::Rejected { endpoint, status, code } => {
-                self.set(endpoint, Status::Refused(refusal(*status, code)));
-                plain::line(note)
+            Note::Rejected { endpoint, service, status, code } => {
+                self.set(endpoint, service, Status::Refused(refusal(*status, code)));
+                plain::line(note, &self.shared)
             }
             Note::Draining { .. } => {
                 self.stopping = true;
-                plain::line(note)
+                plain::line(note, &self.shared)
             }
             Note::Moving { .. }
             | Note::ServiceUnreachable { .. }
@@ -101,7 +96,7 @@ impl Block {
             | Note::Joined { .. }
             | Note::Rebalancing { .. }
             | Note::Untrusted { .. }
-            | Note::Namesake { .. } => plain::line(note),
+            | Note::Namesake { .. } => plain::line(note, &self.shared),
         }
     }
 
@@ -132,7 +127,7 @@ impl Block {
     fn one(&self, row: &Row, now: Instant, shape: Shape) -> Vec<String> {
         let Listed { endpoint, service } = &row.listed;
         let mut lines = vec![
-            format!("Endpoint   {endpoint}  ->  {service}"),
+            format!("Endpoint   {endpoint}  ->  http://{service}"),
             format!("Status     {}", status(&row.status, now, shape)),
         ];
         if let (Some(clients), Status::Online { .. }) = (&self.clients, &row.status) {
@@ -159,9 +154,10 @@ impl Block {
         format!("{of}{method:<6} {path}{pad}  {status}  {:>6} ms   {end}", millis(*took))
     }
 
-    /// Sets the status of an endpoint, and returns what it was.
-    fn set(&mut self, endpoint: &str, status: Status) -> Option<Status> {
-        let row = self.rows.iter_mut().find(|row| row.listed.endpoint == endpoint)?;
+    /// Sets the status of a listener, and returns what it was.
+    fn set(&mut self, endpoint: &str, service: &str, status: Status) -> Option<Status> {
+        let of = |listed: &Listed| listed.endpoint == endpoint && listed.service == service;
+        let row = self.rows.iter_mut().find(|row| of(&row.listed))?;
         Some(std::mem::replace(&mut row.status, status))
     }
 }
@@ -181,7 +177,7 @@ fn many(rows: &[Row], now: Instant, shape: Shape) -> Vec<String> {
     let line = |row: &&Row| {
         let Listed { endpoint, service } = &row.listed;
         let status = status(&row.status, now, shape);
-        format!("{endpoint:<first$}  ->  {service:<second$}   {status}")
+        format!("{endpoint:<first$}  ->  http://{service:<second$}   {status}")
     };
     let mut lines: Vec<String> = seen.iter().map(line).collect();
     if !hidden.is_empty() {
@@ -231,7 +227,7 @@ mod tests {
     fn listed(count: usize) -> Vec<Listed> {
         let one = |number| Listed {
             endpoint: format!("shop-{number}"),
-            service: "http://localhost:3000".into(),
+            service: "localhost:3000".into(),
         };
         (0..count).map(one).collect()
     }
@@ -242,7 +238,8 @@ mod tests {
 
     fn online(number: usize) -> Note {
         let (endpoint, node) = (format!("shop-{number}"), "pico-1\u{1b}[2J".into());
-        Note::Online { endpoint, node, rtt: Duration::from_millis(12) }
+        let service = "localhost:3000".into();
+        Note::Online { endpoint, service, node, rtt: Duration::from_millis(12) }
     }
 
     #[test]
@@ -263,7 +260,13 @@ mod tests {
         let mut block = Block::new(listed(1), None);
         let why = Why::Reason(Reason::ConnectionLost);
         let retry = Duration::from_secs(3);
-        let note = Note::Offline { endpoint: "shop-0".into(), why, retry };
+        let note = Note::Offline {
+            endpoint: "shop-0".into(),
+            service: "localhost:3000".into(),
+            server: "192.0.2.7:8002".into(),
+            why,
+            retry,
+        };
         block.note(at(0), &online(0), WIDE);
         assert!(block.note(at(10), &note, WIDE).is_some());
         // The next failed attempt is in the block only.
@@ -273,7 +276,28 @@ mod tests {
         let begins = |now, start: &str| status(now).starts_with(&format!("  Status     {start}"));
         assert!(begins(11, "offline  next attempt in 3 s: "), "{}", status(11));
         assert!(begins(12, "offline  next attempt in 2 s: "));
-        assert!(begins(13, "offline  trying again: "));
+        assert!(begins(13, "offline  trying again: 192.0.2.7:8002: "));
+    }
+
+    #[test]
+    fn two_services_of_one_endpoint_have_a_row_each() {
+        let [first, second] = ["localhost:3000", "localhost:3001"];
+        let one = |service: &str| Listed { endpoint: "shop".into(), service: service.into() };
+        let mut block = Block::new(vec![one(first), one(second)], None);
+        let (endpoint, service, node) = ("shop".into(), second.into(), "pico-1".into());
+        let note = Note::Online { endpoint, service, node, rtt: Duration::ZERO };
+        assert_eq!(block.note(at(0), &note, WIDE), None);
+        let expected = [
+            "  shop  ->  http://localhost:3000   connecting",
+            "  shop  ->  http://localhost:3001   online   node pico-1   rtt 0 ms",
+        ];
+        assert_eq!(block.lines(at(0), WIDE)[..2], expected);
+        let (why, retry) = (Why::Reason(Reason::ConnectionLost), Duration::from_secs(1));
+        let [endpoint, service, server] = ["shop", second, "10.0.0.1:8002"].map(String::from);
+        let note = Note::Offline { endpoint, service, server, why, retry };
+        let line = block.note(at(1), &note, WIDE).unwrap();
+        let expected = "Status     shop -> localhost:3001 offline  10.0.0.1:8002: ";
+        assert!(line.starts_with(expected), "{line}");
     }
 
     #[test]

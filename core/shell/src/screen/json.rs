@@ -8,38 +8,46 @@ use serde_json::{Value, json};
 /// The line of a listener.
 pub(super) fn listed(listed: &Listed) -> String {
     let Listed { endpoint, service } = listed;
-    stamped(json!({ "event": "endpoint", "endpoint": endpoint, "service": service }))
+    stamped(json!({ "event": "endpoint", "endpoint": endpoint, "service": url(service) }))
 }
 
 /// The line of a note, if it has one.
 pub(super) fn line(note: &Note) -> Option<String> {
     Some(stamped(match note {
         Note::Request(request) => self::request(request),
-        Note::Online { endpoint, node, rtt } => {
-            let rtt_us = u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX);
-            json!({ "event": "online", "endpoint": endpoint, "node": node, "rtt_us": rtt_us })
-        }
-        Note::Moving { endpoint, node } => {
-            json!({ "event": "moving", "endpoint": endpoint, "node": node })
-        }
-        Note::Offline { endpoint, why, retry } => {
-            let (why, retry_ms) = (told(*why), millis(*retry));
-            json!({ "event": "offline", "endpoint": endpoint, "why": why, "retry_ms": retry_ms })
-        }
-        Note::Rejected { endpoint, status, code } => {
-            let why = refusal(*status, code);
-            json!({
-                "event": "refused",
-                "endpoint": endpoint,
-                "status": status,
-                "code": code,
-                "why": why,
-            })
-        }
+        Note::Online { endpoint, service, node, rtt } => json!({
+            "event": "online",
+            "endpoint": endpoint,
+            "service": url(service),
+            "node": node,
+            "rtt_us": u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX),
+        }),
+        Note::Moving { endpoint, service, node } => json!({
+            "event": "moving",
+            "endpoint": endpoint,
+            "service": url(service),
+            "node": node,
+        }),
+        Note::Offline { endpoint, service, server, why, retry } => json!({
+            "event": "offline",
+            "endpoint": endpoint,
+            "service": url(service),
+            "server": server,
+            "why": told(*why),
+            "retry_ms": millis(*retry),
+        }),
+        Note::Rejected { endpoint, service, status, code } => json!({
+            "event": "refused",
+            "endpoint": endpoint,
+            "service": url(service),
+            "status": status,
+            "code": code,
+            "why": refusal(*status, code),
+        }),
         Note::ServiceUnreachable { endpoint, service, fault } => json!({
             "event": "service_unreachable",
             "endpoint": endpoint,
-            "service": service,
+            "service": url(service),
             "why": fault.to_string(),
         }),
         Note::Draining { calls } => json!({ "event": "stopping", "requests": calls }),
@@ -58,6 +66,11 @@ pub(super) fn line(note: &Note) -> Option<String> {
         | Note::Untrusted { .. }
         | Note::Namesake { .. } => return None,
     }))
+}
+
+/// A service as an address that can be asked.
+fn url(service: &str) -> String {
+    format!("http://{service}")
 }
 
 fn request(request: &Request) -> Value {

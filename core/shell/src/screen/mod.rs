@@ -12,6 +12,7 @@ pub(crate) use live::{finish, scroll};
 use pico_core::Reason;
 use pico_core::agent::Listener;
 use pico_core::note::{Note, Why};
+use std::collections::BTreeSet;
 use std::io::{self, IsTerminal as _};
 use std::time::Duration;
 
@@ -34,7 +35,7 @@ pub(crate) enum Screen {
     /// A terminal.
     Live(Live),
     /// Plain lines.
-    Plain,
+    Plain(Shared),
     /// A JSON object a line.
     Json,
     /// Nowhere.
@@ -55,7 +56,7 @@ impl Screen {
             }
             Show::Auto | Show::Plain => {
                 print(listed.iter().map(plain::listed));
-                Self::Plain
+                Self::Plain(Shared::of(&listed))
             }
             Show::Json => {
                 print(listed.iter().map(json::listed));
@@ -69,7 +70,9 @@ impl Screen {
     pub(crate) fn show(&self, note: &Note) {
         match self {
             Self::Live(live) => live.show(note),
-            Self::Plain => plain::line(note).iter().for_each(|line| log::print(line)),
+            Self::Plain(shared) => {
+                plain::line(note, shared).iter().for_each(|line| log::print(line));
+            }
             Self::Json => json::line(note).iter().for_each(|line| log::print(line)),
             Self::Nothing => {}
         }
@@ -88,22 +91,43 @@ fn print(lines: impl Iterator<Item = String>) {
     log::flush();
 }
 
-/// One listener, as it is shown.
+/// One listener, as it is shown. Two may share an endpoint.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Listed {
     endpoint: String,
+    /// The service's host and port, by which notes name it.
     service: String,
 }
 
 impl From<&Listener> for Listed {
     fn from(listener: &Listener) -> Self {
-        let (host, port) = (&listener.service.host, listener.service.port);
-        let service = if host.contains(':') {
-            format!("http://[{host}]:{port}")
+        let (endpoint, service) = (listener.endpoint.to_string(), listener.service.authority());
+        Self { endpoint, service }
+    }
+}
+
+/// Endpoints with more than one service, which name a listener only together with it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Shared(BTreeSet<String>);
+
+impl Shared {
+    fn of(listed: &[Listed]) -> Self {
+        let (mut seen, mut shared) = (BTreeSet::new(), BTreeSet::new());
+        for Listed { endpoint, .. } in listed {
+            if !seen.insert(endpoint) {
+                shared.insert(endpoint.clone());
+            }
+        }
+        Self(shared)
+    }
+
+    /// What a listener is called.
+    fn name(&self, endpoint: &str, service: &str) -> String {
+        if self.0.contains(endpoint) {
+            format!("{endpoint} -> {service}")
         } else {
-            format!("http://{host}:{port}")
-        };
-        Self { endpoint: listener.endpoint.to_string(), service }
+            endpoint.to_owned()
+        }
     }
 }
 

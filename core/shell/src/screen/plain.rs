@@ -1,30 +1,33 @@
 //! Plain lines, one for each thing that happens.
 
-use super::{Listed, clean, millis, refusal, size, told};
+use super::{Listed, Shared, clean, millis, refusal, size, told};
 use pico_core::note::{Note, Request};
 
 /// The line of a listener.
 pub(super) fn listed(listed: &Listed) -> String {
-    format!("Endpoint   {}  ->  {}", listed.endpoint, listed.service)
+    format!("Endpoint   {}  ->  http://{}", listed.endpoint, listed.service)
 }
 
 /// The line of a note, if it has one.
-pub(super) fn line(note: &Note) -> Option<String> {
+pub(super) fn line(note: &Note, shared: &Shared) -> Option<String> {
     Some(match note {
         Note::Request(request) => self::request(request),
-        Note::Online { endpoint, node, rtt } => {
-            format!("Status     {endpoint} online   node {}   rtt {} ms", clean(node), millis(*rtt))
+        Note::Online { endpoint, service, node, rtt } => {
+            let name = shared.name(endpoint, service);
+            format!("Status     {name} online   node {}   rtt {} ms", clean(node), millis(*rtt))
         }
-        Note::Moving { endpoint, node } => {
-            let node = clean(node);
-            format!("Status     {endpoint} moving   node {node} asks it to connect elsewhere")
+        Note::Moving { endpoint, service, node } => {
+            let (name, node) = (shared.name(endpoint, service), clean(node));
+            format!("Status     {name} moving   node {node} asks it to connect elsewhere")
         }
-        Note::Offline { endpoint, why, retry } => {
+        Note::Offline { endpoint, service, server, why, retry } => {
+            let name = shared.name(endpoint, service);
             let (why, retry) = (told(*why), millis(*retry));
-            format!("Status     {endpoint} offline  {why}; next attempt in {retry} ms")
+            format!("Status     {name} offline  {server}: {why}; next attempt in {retry} ms")
         }
-        Note::Rejected { endpoint, status, code } => {
-            format!("Status     {endpoint} refused  {}", refusal(*status, code))
+        Note::Rejected { endpoint, service, status, code } => {
+            let name = shared.name(endpoint, service);
+            format!("Status     {name} refused  {}", refusal(*status, code))
         }
         Note::ServiceUnreachable { endpoint, service, fault } => {
             format!("Service    {endpoint} -> {service}: {fault}")

@@ -13,7 +13,7 @@ pub struct Trust {
     waiting: VecDeque<(Instant, ConnId)>,
     /// Nothing is told before this time.
     quiet_until: Option<Instant>,
-    untold: u64,
+    suppressed: u64,
 }
 
 impl Trust {
@@ -44,11 +44,11 @@ impl Trust {
     /// Whether to tell of somebody who is not trusted now, and of how many it was not told before.
     pub fn tell(&mut self, now: Instant) -> Option<u64> {
         if self.quiet_until.is_some_and(|until| now < until) {
-            self.untold += 1;
+            self.suppressed += 1;
             return None;
         }
         self.quiet_until = Some(now + QUIET);
-        Some(std::mem::take(&mut self.untold))
+        Some(std::mem::take(&mut self.suppressed))
     }
 }
 

@@ -11,9 +11,11 @@ use super::entry::Event;
 use super::letter::CallId;
 use super::settings::Settings;
 use crate::head::{Fields, ResponseHead};
+use crate::host::Fault;
 use crate::http1::client;
 use crate::id::Boot;
 use crate::machine::Machine as _;
+use crate::note::Why;
 use crate::outbox::Outbox;
 use crate::reason::Reason;
 use crate::rpc::{self, Reset, Word};
@@ -58,10 +60,10 @@ pub(super) enum Action {
     Up,
     /// The node wants no new calls.
     Leaving,
-    /// No call can be made here any more. Whether something broke.
+    /// No call can be made here any more.
     Down {
-        /// Whether neither side meant it to end.
-        broken: bool,
+        /// What broke, unless one of the sides meant it to end.
+        why: Option<Why>,
     },
     /// Send FIN when the outbox is empty.
     Finish,
@@ -85,6 +87,8 @@ pub(super) struct Link {
     seed: Seed,
     /// Whether one of the two sides means it to end.
     meant: bool,
+    /// What broke, if something did.
+    why: Option<Why>,
     /// Whether the worker was told that it is down.
     down: bool,
     settings: Arc<Settings>,
@@ -129,6 +133,7 @@ impl Link {
             clock,
             seed,
             meant: false,
+            why: None,
             down: false,
             settings,
         }
@@ -179,6 +184,9 @@ impl Link {
     }
 
     fn socket(&mut self, event: Event) {
+        if let Event::Lost(fault) = event {
+            self.why = Some(Why::Fault(fault));
+        }
         match &mut self.stage {
             Stage::Tunnel(_) => self.tell(event.into_tunnel()),
             Stage::Shaking(shake) => {
@@ -186,12 +194,12 @@ impl Link {
                     Event::Received(bytes) => client::Input::Received(bytes),
                     Event::Eof => client::Input::Eof,
                     Event::Sent(count) => client::Input::Sent(count),
-                    Event::Lost => return self.fail(Reason::UpstreamLost),
+                    Event::Lost(_) => return self.fail(Reason::UpstreamLost),
                 };
                 shake.handle(self.clock.now(), input);
             }
             Stage::Dialing => {
-                if matches!(event, Event::Lost) {
+                if matches!(event, Event::Lost(_)) {
                     self.fail(Reason::UpstreamLost);
                 }
             }
@@ -209,7 +217,12 @@ impl Link {
                 match shaken {
                     Shaken::Agreed(head) => self.agreed(&head),
                     // What is wrong with the node is not the service's fault.
-                    Shaken::Refused(_) | Shaken::Failed(_) => self.fail(Reason::UpstreamLost),
+                    Shaken::Refused(refusal) => {
+                        self.broken(Why::Status(refusal.status), Reason::UpstreamLost);
+                    }
+                    Shaken::Failed(reason) => {
+                        self.broken(Why::Reason(reason), Reason::UpstreamLost);
+                    }
                     Shaken::Finish => self.actions.push_back(Action::Finish),
                 }
                 true
@@ -218,7 +231,9 @@ impl Link {
                 match tunnel.poll() {
                     Some(tunnel::Action::Rpc(action)) => self.heard(action),
                     Some(tunnel::Action::Finish) => self.actions.push_back(Action::Finish),
-                    Some(tunnel::Action::Closed(reason)) => self.fail(reason),
+                    Some(tunnel::Action::Closed(reason)) => {
+                        self.broken(Why::Reason(reason), reason);
+                    }
                     None => return self.is_ending(),
                 }
                 true
@@ -230,7 +245,7 @@ impl Link {
     /// itself: addresses are given to others, and a node that restarts is another.
     fn agreed(&mut self, head: &ResponseHead) {
         if read(&head.fields) != Some(self.boot) {
-            return self.fail(Reason::NotMine);
+            return self.broken(Why::Reason(Reason::NotMine), Reason::NotMine);
         }
         let now = self.clock.now();
         let stage = core::mem::replace(&mut self.stage, Stage::Closed);
@@ -329,17 +344,25 @@ impl Link {
 
     /// Tells the worker that it is down as soon as it is, and not only when it is closed.
     fn is_ending(&mut self) -> bool {
-        let ending = match &self.stage {
-            Stage::Tunnel(tunnel) => !tunnel.is_open(),
-            Stage::Dialing | Stage::Shaking(_) => false,
-            Stage::Closed => true,
+        let (ending, reason) = match &self.stage {
+            Stage::Tunnel(tunnel) => (!tunnel.is_open(), tunnel.ending()),
+            Stage::Dialing | Stage::Shaking(_) => (false, None),
+            Stage::Closed => (true, None),
         };
         if !ending || self.down {
             return false;
         }
         self.down = true;
-        self.actions.push_back(Action::Down { broken: !self.meant });
+        let why = self.why.or(reason.map(Why::Reason));
+        let why = why.unwrap_or(Why::Reason(Reason::ConnectionLost));
+        self.actions.push_back(Action::Down { why: Some(why).filter(|_| !self.meant) });
         true
+    }
+
+    /// It is over, because something broke.
+    fn broken(&mut self, why: Why, reason: Reason) {
+        self.why.get_or_insert(why);
+        self.fail(reason);
     }
 
     /// It is over. Calls that still wait never started.
@@ -379,7 +402,7 @@ impl crate::Machine for Link {
     fn tick(&mut self, now: Instant) {
         let now = self.clock.advance(now);
         if self.due.is_some_and(|due| due <= now) {
-            return self.fail(Reason::UpstreamLost);
+            return self.broken(Why::Fault(Fault::TimedOut), Reason::UpstreamLost);
         }
         match &mut self.stage {
             Stage::Shaking(shake) => shake.tick(now),

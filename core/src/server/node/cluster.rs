@@ -283,7 +283,7 @@ impl Cluster {
                 gossip::Action::Missed { addr, why } => self.seeds.missed(addr, why.into()),
                 gossip::Action::Unopened(peer) => {
                     let why = Distrust::Datagram;
-                    actions.push_back(Action::Note(Note::Untrusted { peer, why, untold: 0 }));
+                    actions.push_back(Action::Note(Note::Untrusted { peer, why, suppressed: 0 }));
                 }
                 gossip::Action::Namesake(peer) => {
                     actions.push_back(Action::Note(Note::Namesake { peer }));

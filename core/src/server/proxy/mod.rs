@@ -450,7 +450,7 @@ impl crate::Machine for Proxy {
             Input::Socket(Event::Received(bytes)) => self.tell(http1::Input::Received(bytes)),
             Input::Socket(Event::Eof) => self.tell(http1::Input::Eof),
             Input::Socket(Event::Sent(count)) => self.tell(http1::Input::Sent(count)),
-            Input::Socket(Event::Lost) => return self.close(),
+            Input::Socket(Event::Lost(_)) => return self.close(),
             Input::Placed(serial, place) => self.placed(serial, place),
             Input::Word(serial, word) => self.word(serial, word),
             Input::Wall(wall) => self.tell(http1::Input::Wall(wall)),

@@ -20,7 +20,7 @@ impl Tally {
         match event {
             Event::Received(bytes) => port.received += wide(bytes.len()),
             Event::Sent(count) => port.sent += wide(*count),
-            Event::Eof | Event::Lost => {}
+            Event::Eof | Event::Lost(_) => {}
         }
     }
 
@@ -146,12 +146,17 @@ impl Worker {
     }
 
     /// Tells people, and counts what is counted of it.
-    pub(super) fn note(&mut self, note: Note) {
-        match &note {
+    pub(super) fn note(&mut self, mut note: Note) {
+        match &mut note {
+            Note::Request(request) => {
+                request.node = match request.upstream {
+                    Some(Place::Node(boot)) => self.node_name(boot),
+                    Some(Place::Tunnel { .. }) | None => None,
+                };
+            }
             Note::Refused { reason, .. } => self.tally.refused.add(*reason, 1),
             Note::Unregistered { reason, .. } => self.tally.tunnels.closed.add(*reason, 1),
-            Note::Request(_)
-            | Note::Registered { .. }
+            Note::Registered { .. }
             | Note::Online { .. }
             | Note::Moving { .. }
             | Note::Offline { .. }

@@ -5,7 +5,7 @@ use crate::host::{Action, Wire};
 use crate::id::{Boot, ConnId, ConnIds, Side};
 use crate::limits::Limits;
 use crate::machine::Machine as _;
-use crate::note::Note;
+use crate::note::{Note, Why};
 use crate::reason::Reason;
 use crate::routing::{Peers, Standing};
 use crate::rpc::{Reset, Word};
@@ -16,6 +16,7 @@ use crate::server::tally::LinkState;
 use crate::time::Instant;
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
@@ -28,6 +29,8 @@ pub(super) struct Links {
     open: BTreeMap<Boot, ConnId>,
     /// Nodes to which this worker's link failed. Never one that is no peer.
     avoided: BTreeMap<Boot, Avoided>,
+    /// Nodes whose outage was told, by this worker or by one that saw it first.
+    outages: BTreeSet<Boot>,
     /// Nodes that have said on this worker's link that they want no new calls.
     leaving: BTreeSet<Boot>,
     ids: ConnIds,
@@ -50,6 +53,7 @@ impl Links {
             peers: Arc::default(),
             open: BTreeMap::new(),
             avoided: BTreeMap::new(),
+            outages: BTreeSet::new(),
             leaving: BTreeSet::new(),
             ids: ConnIds::new(Side::Dialed),
             dialed: 0,
@@ -111,6 +115,7 @@ impl Worker {
     /// The node says who the others are. Links to those that are no more are closed.
     pub(super) fn meet(&mut self, peers: Arc<Peers>) {
         self.links.avoided.retain(|boot, _| peers.contains_key(boot));
+        self.links.outages.retain(|boot| peers.contains_key(boot));
         self.links.leaving.retain(|boot| peers.contains_key(boot));
         let open = self.links.open.iter();
         let gone = open.filter(|(boot, _)| !peers.contains_key(*boot)).map(|(_, conn)| *conn);
@@ -167,16 +172,31 @@ impl Worker {
     fn link_up(&mut self, boot: Boot) {
         self.links.up(boot, self.clock.now());
         self.tally.links.opened += 1;
-        if let Some(peer) = self.links.peers.get(&boot) {
-            self.actions.push_back(Action::Note(Note::LinkUp { node: peer.id.clone() }));
+        let again = self.links.outages.remove(&boot);
+        if let Some(node) = self.node_name(boot) {
+            self.actions.push_back(Action::Note(Note::LinkUp { node, again }));
         }
     }
 
-    fn tell_down(&mut self, boot: Boot, broken: bool) {
-        if let Some(peer) = self.links.peers.get(&boot) {
-            let node = peer.id.clone();
-            self.actions.push_back(Action::Note(Note::LinkDown { node, broken }));
+    fn link_down(&mut self, boot: Boot, why: Option<Why>) {
+        let broken = why.is_some();
+        self.tally.links.lost += u64::from(broken);
+        let now = self.clock.now();
+        let news = broken && self.links.avoid(boot, now, &self.settings.limits);
+        if news {
+            self.write_node(Letter::LinkLost(boot));
         }
+        let Some(node) = self.node_name(boot) else { return };
+        // An outage is told once: not of each call that tries anew, nor by each worker.
+        let told = broken && (!self.links.outages.insert(boot) || !news);
+        if !told {
+            self.actions.push_back(Action::Note(Note::LinkDown { node, why }));
+        }
+    }
+
+    /// What another node is called, if it is known.
+    pub(super) fn node_name(&self, boot: Boot) -> Option<String> {
+        self.links.peers.get(&boot).map(|peer| peer.id.clone())
     }
 
     /// How the links are.
@@ -213,18 +233,9 @@ impl Worker {
                         self.links.leaving.insert(boot);
                     }
                 }
-                Some(link::Action::Down { broken }) => {
+                Some(link::Action::Down { why }) => {
                     self.links.down(boot, conn);
-                    self.tally.links.lost += u64::from(broken);
-                    let now = self.clock.now();
-                    let news = broken && self.links.avoid(boot, now, &self.settings.limits);
-                    if news {
-                        self.write_node(Letter::LinkLost(boot));
-                    }
-                    // What fails while it is avoided anyway would be a line for each request.
-                    if news || !broken {
-                        self.tell_down(boot, broken);
-                    }
+                    self.link_down(boot, why);
                 }
                 Some(link::Action::Finish) => self.actions.push_back(Action::Finish(conn)),
                 Some(link::Action::Closed) => self.remove(conn),

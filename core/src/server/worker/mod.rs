@@ -434,8 +434,8 @@ impl Machine for Worker {
             Input::Received { conn, bytes } => self.event(conn, Event::Received(bytes)),
             Input::Eof { conn } => self.event(conn, Event::Eof),
             Input::Sent { conn, count } => self.event(conn, Event::Sent(count)),
-            Input::Lost { conn, .. } | Input::Unreachable { conn, .. } => {
-                self.event(conn, Event::Lost);
+            Input::Lost { conn, fault } | Input::Unreachable { conn, fault } => {
+                self.event(conn, Event::Lost(fault));
             }
             Input::Connected { conn, .. } => self.tell_link(conn, link::Input::Connected),
             Input::Letter(letter) => self.letter(letter),

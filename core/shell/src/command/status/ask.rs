@@ -8,10 +8,10 @@ use crate::mail::Post;
 use crate::platform::Platform;
 use crate::wire::Wires;
 use http::Method;
-use pico_core::Limits;
 use pico_core::head::{Fields, RequestHead};
 use pico_core::host::Address;
 use pico_core::id::WorkerId;
+use pico_core::{Limits, Reason};
 use serde::Deserialize;
 use std::io;
 use std::net::SocketAddr;
@@ -116,7 +116,9 @@ impl Session {
         }
         Err(match serde_json::from_slice::<Refused>(&body) {
             Ok(Refused { error, code }) => {
-                Failed::Otherwise(io::Error::other(format!("{error} ({code})")))
+                let unknown = code == Reason::NotFound.told().code;
+                let kind = if unknown { io::ErrorKind::NotFound } else { io::ErrorKind::Other };
+                Failed::Otherwise(io::Error::new(kind, format!("{error} ({code})")))
             }
             Err(_) => self.broken(&format!("it answers {status}, as no admin port does")),
         })

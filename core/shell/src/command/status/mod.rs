@@ -145,10 +145,23 @@ fn plain(byte: u8) -> bool {
 impl Orders {
     /// Asks once, and says what is to be shown.
     fn look(&self, session: &mut Session, width: Option<usize>) -> Result<String, Failure> {
+        let mut ask = |limit: usize, after: Option<&str>| {
+            let answer = session.get(&self.target(limit, after));
+            answer.map_err(|error| match &self.what {
+                What::Endpoint(endpoint) if error.kind() == io::ErrorKind::NotFound => {
+                    let why = format!("nobody serves {endpoint}, as far as the node knows");
+                    io::Error::other(format!("{why} (not_found)"))
+                }
+                What::Nodes
+                | What::Endpoints
+                | What::Endpoint(_)
+                | What::Tunnels
+                | What::Gossip => error,
+            })
+        };
         if self.json {
-            return Ok(session.get(&self.target(self.limit.min(PIECE), None))?);
+            return Ok(ask(self.limit.min(PIECE), None)?);
         }
-        let ask = |limit: usize, after: Option<&str>| session.get(&self.target(limit, after));
         Ok(match self.what {
             What::Nodes => view::nodes(self.limit, width, ask)?,
             What::Endpoints => view::endpoints(self.limit, width, ask)?,

@@ -334,7 +334,7 @@ impl crate::Machine for Relay {
         }
         if let Stage::Http(porch) = &mut self.stage {
             match input {
-                Input::Socket(Event::Lost) => return self.close(),
+                Input::Socket(Event::Lost(_)) => return self.close(),
                 Input::Socket(event) => porch.event(now, event),
                 Input::Drain => self.refusal = Some(Reason::Draining),
                 Input::Part(_) => porch.close(now),
