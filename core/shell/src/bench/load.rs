@@ -361,9 +361,9 @@ impl Load {
     fn failed(&mut self, id: ConnId, reason: Reason) {
         let Some(conn) = self.conns.get_mut(id) else { return };
         let Some(asked) = conn.asked.take() else { return };
-        // What had begun was well formed as far as it came.
-        let begun = asked.status > 0 || reason == Reason::BadResponse;
-        self.tally.error(if conn.ended && begun { CUT } else { reason.told().code });
+        // A head had come, and nothing was wrong with what came behind it.
+        let cut = conn.ended && asked.status > 0;
+        self.tally.error(if cut { CUT } else { reason.told().code });
     }
 
     fn end_of(&mut self, id: ConnId) {
