@@ -85,14 +85,11 @@ fn the_line_of_a_request_names_the_node_that_it_went_to() {
     let (stream, _) = c.called(agent);
     c.respond(agent, stream, &[], true);
     assert_eq!(status(&mut c, client), 200);
-    let named = |notes: &[Note]| {
-        let node = |note: &Note| match note {
-            Note::Request(request) => Some(request.node.clone()),
-            _ => None,
-        };
-        notes.iter().find_map(node)
-    };
-    assert_eq!(named(&c.nodes[0].notes), Some(Some("n1".into())));
+    let named = c.nodes[0].notes.iter().find_map(|note| {
+        let Note::Request(request) = note else { return None };
+        Some(request.node.as_deref())
+    });
+    assert_eq!(named, Some(Some("n1")));
 }
 
 #[test]

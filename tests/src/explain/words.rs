@@ -236,7 +236,7 @@ pub fn note(note: &Note) -> Option<String> {
         Note::Online { node, .. } => format!("is online at {node}"),
         Note::Moving { node, .. } => format!("is asked by {node} to connect elsewhere"),
         Note::Offline { server, why, retry, .. } => {
-            let why = down(why);
+            let why = down(*why);
             format!("is offline: {server}: {why}; it dials again after {retry:.1?}")
         }
         Note::Rejected { status, code, .. } => format!("is rejected: {status} {code}"),
@@ -252,7 +252,7 @@ pub fn note(note: &Note) -> Option<String> {
         Note::LinkUp { node, again: false } => format!("has a link to {node}"),
         Note::LinkUp { node, again: true } => format!("has its link to {node} back"),
         Note::LinkDown { node, why: Some(why) } => {
-            format!("has lost its link to {node}: {}", down(why))
+            format!("has lost its link to {node}: {}", down(*why))
         }
         Note::LinkDown { node, why: None } => format!("has closed its link to {node}"),
         Note::Rebalancing { held, share } => {
@@ -267,7 +267,7 @@ pub fn note(note: &Note) -> Option<String> {
 }
 
 /// Why a tunnel or a link is down.
-fn down(why: &Why) -> String {
+fn down(why: Why) -> String {
     match why {
         Why::Fault(fault) => fault.to_string(),
         Why::Reason(reason) => reason.told().code.to_owned(),

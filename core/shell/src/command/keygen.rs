@@ -9,6 +9,6 @@ use std::io;
 pub(super) fn run() -> Result<(), Failure> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    log::say(&Key::new(bytes).reveal().to_string())?;
+    log::say(&Key::new(bytes).reveal())?;
     Ok(())
 }

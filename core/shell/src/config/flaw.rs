@@ -3,6 +3,7 @@
 use serde_saphyr::Error;
 
 /// What is wrong, for somebody who does not know what reads the file. The place is told beside it.
+#[expect(clippy::wildcard_enum_match_arm, reason = "most cannot come of what is read here")]
 pub(super) fn told(error: &Error) -> String {
     match error {
         Error::DuplicateMappingKey { key: Some(key), .. } => format!("{key} is given twice"),

@@ -84,7 +84,8 @@ pub(crate) fn count(text: &str, max: usize) -> Result<usize, String> {
 /// `20%`, `0.5%`: from `least` thousandths to ten times the whole.
 pub(super) fn permille(text: &str, least: u32) -> Result<u32, String> {
     let wrong = || {
-        let tenths = if least % 10 == 0 { String::new() } else { format!(".{}", least % 10) };
+        let tenths =
+            if least.is_multiple_of(10) { String::new() } else { format!(".{}", least % 10) };
         let also = if least <= 5 { " or 0.5%" } else { "" };
         format!("expected {}{tenths}% to 1000%, such as 20%{also}, not {text:?}", least / 10)
     };

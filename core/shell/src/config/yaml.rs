@@ -54,9 +54,10 @@ impl fmt::Display for At {
 /// Reads the file at `path`, or says why it cannot be read.
 pub(super) fn read(path: &Path) -> Result<Document, String> {
     let shown = path.display();
-    let source = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        ErrorKind::InvalidData => format!("cannot read {shown}: it is not UTF-8"),
-        _ => format!("cannot read {shown}: {error}"),
+    let source = std::fs::read_to_string(path).map_err(|error| {
+        let strange = error.kind() == ErrorKind::InvalidData;
+        let why = if strange { "it is not UTF-8".to_owned() } else { error.to_string() };
+        format!("cannot read {shown}: {why}")
     })?;
     parse(&source, &|name| std::env::var(name).ok())
         .map_err(|(at, why)| format!("{shown}:{at}: {why}"))

@@ -71,7 +71,9 @@ impl Screen {
         match self {
             Self::Live(live) => live.show(note),
             Self::Plain(shared) => {
-                plain::line(note, shared).iter().for_each(|line| log::print(line));
+                if let Some(line) = plain::line(note, shared) {
+                    log::print(&line);
+                }
             }
             Self::Json => json::line(note).iter().for_each(|line| log::print(line)),
             Self::Nothing => {}
