@@ -7,9 +7,10 @@ use pico_shell::clock::Clock;
 use pico_sim::e2e::{Client, PATIENCE, Pair, Process, Runtime, Server, Service};
 use std::fs;
 use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 pico_sim::on_each_pair!(
@@ -18,7 +19,10 @@ pico_sim::on_each_pair!(
     of_addresses_of_both_families_one_that_answers_is_taken,
 );
 
-pico_sim::on_each_runtime!(a_node_joins_by_a_name_that_failed_at_first);
+pico_sim::on_each_runtime!(
+    a_node_joins_by_a_name_that_failed_at_first,
+    a_node_joins_by_a_service_that_failed_at_first,
+);
 
 fn an_agent_finds_a_server_whose_name_fails_and_changes(on: Pair) {
     let Some(hosts) = Hosts::new(&format!("{}-{}-server", on.server.name, on.agent.name)) else {
@@ -105,6 +109,66 @@ fn a_node_joins_by_a_name_that_failed_at_first(on: &'static Runtime) {
     answered(&mut Client::connect(proxy), "one");
 }
 
+/// Its SRV records are asked of a name server of the test's.
+fn a_node_joins_by_a_service_that_failed_at_first(on: &'static Runtime) {
+    let Some(hosts) = Hosts::new(&format!("{}-srv", on.name)) else { return };
+    let ip = if on.name == "tokio" { "127.0.0.95" } else { "127.0.0.96" };
+    let Some(ports) = name_server(ip) else { return };
+    hosts.say("127.0.0.1 node.test\n");
+    let service = Service::start("one");
+    let first = Server::start(on, &[]);
+    let mut args = vec!["server", "--cluster.join", "_pico._tcp.test"];
+    args.extend(["--cluster.join-timeout", "1s"]);
+    let flags = ["proxy", "upstream", "admin", "gossip"].map(|port| format!("--{port}.bind-addr"));
+    args.extend(flags.iter().flat_map(|port| [port.as_str(), "127.0.0.1:0"]));
+    let mut second = hosts.run_asking(ip, on, &args);
+    let proxy = port(&mut second, "proxy");
+    wait_until(&mut second, "alone");
+    let _agent = pico_sim::e2e::Agent::start(on, &first, "a", &service.target());
+    // At one of both nobody is.
+    let dead = pico_sim::e2e::dead_address().port();
+    *ports.lock().expect("no panic") = vec![dead, first.gossip.port()];
+    answered(&mut Client::connect(proxy), "one");
+}
+
+/// A name server that says of every service that it is at `node.test`, at these ports, and of
+/// every name if there are none that it does not exist; nothing, if this machine does not let us
+/// have one.
+fn name_server(ip: &str) -> Option<Arc<Mutex<Vec<u16>>>> {
+    let Ok(socket) = UdpSocket::bind((ip, 53)) else {
+        println!("no port 53 here: skipped");
+        return None;
+    };
+    let ports: Arc<Mutex<Vec<u16>>> = Arc::default();
+    let known = Arc::clone(&ports);
+    thread::spawn(move || {
+        let mut buffer = [0; 1500];
+        while let Ok((count, from)) = socket.recv_from(&mut buffer) {
+            let query = &buffer[..count];
+            // The question is a name, which ends in a zero, a type and a class.
+            let name = query[12..].iter().position(|byte| *byte == 0).unwrap_or(0);
+            let question = &query[12..12 + name + 5];
+            let is_service = question.ends_with(&[0, 33, 0, 1]);
+            let ports = known.lock().expect("no panic").clone();
+            let ports: &[u16] = if is_service { &ports } else { &[] };
+            let mut answer = query[..2].to_vec();
+            let code = if is_service && !ports.is_empty() { 0 } else { 3 };
+            answer.extend([0x81, 0x80 | code, 0, 1, 0, u8::try_from(ports.len()).expect("few")]);
+            answer.extend([0; 4]);
+            answer.extend(question);
+            for port in ports {
+                // Its name is that of the question, its type SRV, its class IN, and it is good
+                // for a second; then come 17 bytes: priority, weight, port and target.
+                answer.extend([0xc0, 12, 0, 33, 0, 1, 0, 0, 0, 1, 0, 17, 0, 0, 0, 0]);
+                answer.extend(port.to_be_bytes());
+                answer.extend(b"\x04node\x04test\0");
+            }
+            let _ = socket.send_to(&answer, from);
+        }
+    });
+    Some(ports)
+}
+
 /// What hosts stand in a list of a process's own.
 struct Hosts(PathBuf);
 
@@ -128,8 +192,13 @@ impl Hosts {
 
     /// Runs `pico` with this list, and without a server for other names.
     fn run(&self, on: &Runtime, args: &[&str]) -> Process {
+        self.run_asking("127.0.0.97", on, args)
+    }
+
+    /// The same with a name server there.
+    fn run_asking(&self, server: &str, on: &Runtime, args: &[&str]) -> Process {
         let servers = self.0.with_extension("conf");
-        fs::write(&servers, "nameserver 127.0.0.97\n").expect("a file can be written");
+        fs::write(&servers, format!("nameserver {server}\n")).expect("a file can be written");
         let script = "mount --bind $1 /etc/hosts && mount --bind $2 /etc/resolv.conf && \
                       shift 2 && exec \"$@\"";
         let mut command = Command::new("unshare");
