@@ -19,6 +19,7 @@ pico_sim::on_each_pair!(
     an_agent_that_stands_still_is_missed_and_comes_back,
     a_node_that_stands_still_is_missed_and_found_again,
     a_local_port_that_dies_is_a_502_until_it_is_back,
+    an_agent_that_is_killed_under_load_costs_what_may_not_run_twice_and_nothing_else,
     an_agent_that_is_told_to_end_under_load_loses_nothing_and_counts,
     a_node_that_is_told_to_end_under_load_loses_nothing_and_counts,
     an_agent_that_lacks_descriptors_says_so_to_whom_it_concerns_and_recovers,
@@ -109,6 +110,33 @@ fn a_local_port_that_dies_is_a_502_until_it_is_back(on: Pair) {
     let said = agent.process.wait().stdout;
     let outages = said.iter().filter(|line| line.starts_with("Service ")).count();
     assert_eq!(outages, 3, "each outage is said once: {said:?}");
+}
+
+fn an_agent_that_is_killed_under_load_costs_what_may_not_run_twice_and_nothing_else(on: Pair) {
+    let (dies, stays) = (Service::start("dies"), Service::start("stays"));
+    let server = Server::start(on.server, &[]);
+    let _other = Agent::start(on.agent, &server, "a", &stays.target());
+    for method in ["GET", "POST"] {
+        let mut agent = Agent::start(on.agent, &server, "a", &dies.target());
+        let before = dies.requests() + stays.requests();
+        let pace = Pace { per_second: 200, clients: 8, method };
+        let load = Load::start(server.proxy, "a", &["dies", "stays"], pace);
+        load.wait_for_more(50);
+        agent.process.kill();
+        load.wait_for_more(50);
+        let tally = load.stop();
+        let told = |failed: &String| failed.starts_with("502 ") && failed.contains("upstream_lost");
+        assert!(tally.failed.iter().all(told), "{:?}", tally.failed);
+        let ran = dies.requests() + stays.requests() - before;
+        if method == "GET" {
+            assert!(tally.failed.is_empty(), "{:?}", tally.failed);
+        } else {
+            // At most one of each client was under way, and none has run twice.
+            assert!(tally.failed.len() <= 8, "{:?}", tally.failed);
+            let most = tally.answered + tally.failed.len();
+            assert!((tally.answered..=most).contains(&ran), "{ran} {tally:?}");
+        }
+    }
 }
 
 fn an_agent_that_is_told_to_end_under_load_loses_nothing_and_counts(on: Pair) {

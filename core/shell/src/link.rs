@@ -416,6 +416,10 @@ impl Spent {
 }
 
 /// What every connection is given. A socket that refuses is broken, and says so when it is read.
+///
+/// What one turn produced is written at once, so nothing is gained by waiting for the peer's word
+/// before a small rest is sent. A peer that does wait, and writes a head and a body one by one,
+/// waits for our system's delayed acknowledgement (40 ms), as it does with everybody.
 fn set_up(stream: &impl Stream) {
     let _ = stream.socket().set_tcp_nodelay(true);
 }
