@@ -62,7 +62,7 @@ fn who_refutes_a_suspicion_does_not_die_of_it() {
     let risen = Member { incarnation: 1, ..friend };
     node.hear(&risen, &[Message::Member(risen.clone())]);
     assert_eq!(node.state(2), Some(State::Alive));
-    node.pass_among(Duration::from_secs(60), &friends);
+    node.pass_among(Duration::from_mins(1), &friends);
     assert_eq!((node.state(2), node.gossip.counts().deaths), (Some(State::Alive), 0));
 }
 
@@ -247,4 +247,30 @@ fn ops_that_did_not_come_are_asked_for_again() {
     let want = Message::Want { boot: friend.boot, after: 0 };
     let times = sent(&actions, friend.addr).iter().filter(|said| **said == want).count();
     assert!(times >= 3, "{times} times in a second");
+}
+
+#[test]
+fn news_of_a_member_that_comes_when_it_is_quiet_goes_out_at_once_and_then_in_rounds() {
+    let friends: Vec<Member> = (2..12).map(named).collect();
+    let mut node = among(&friends);
+    node.pass_among(Duration::from_secs(30), &friends);
+    let gone = standing(&friends[9], State::Left);
+    node.hear(&friends[0], &[gone]);
+    assert_eq!(node.state(11), Some(State::Left));
+    // Beside rounds it goes with pings.
+    let mut told = |span| {
+        let actions = node.pass_among(Duration::from_millis(span), &friends);
+        let round = |friend: &&Member| {
+            let said = sent(&actions, friend.addr);
+            let tells = |one: &Message| matches!(one, Message::Member(of) if of.boot == Boot(11));
+            let pings = |one: &Message| matches!(one, Message::Ping { .. });
+            let times = said.iter().filter(|one| tells(one)).count();
+            assert!(times < 2, "the same twice, in one datagram: {said:?}");
+            times == 1 && !said.iter().any(pings)
+        };
+        friends.iter().filter(round).count()
+    };
+    assert_eq!(told(20), 3, "at once");
+    assert_eq!(told(79), 0, "but no more often than ever");
+    assert_eq!(told(21), 3);
 }

@@ -10,9 +10,9 @@ use pico_sim::run::Run;
 const PINNED: [(u64, &str); 5] = [
     (1, "7bc5d5b02b858bbe"),
     (7, "45a833e06e3960c0"),
-    (12, "334fe1a81c243604"),
-    (500, "f0d4731fefca75d6"),
-    (3133, "b7f801cd64779ba1"),
+    (12, "df7dfb3638c959cc"),
+    (500, "eeefe0c7779f1a0d"),
+    (3133, "e91ddd4925e9389d"),
 ];
 
 #[test]

@@ -283,13 +283,19 @@ impl Machine {
     }
 
     /// Sends a letter of datagrams, unless nothing is in it. Where there is room, news ride along.
-    pub(super) fn send(&mut self, mut letter: Letter) {
-        let Some(addr) = letter.addr else { return };
-        if letter.is_empty() {
-            return;
+    pub(super) fn send(&mut self, letter: Letter) {
+        if !letter.is_empty() {
+            self.send_news(letter);
         }
+    }
+
+    /// The same, also if what is new about others is all that there is to say.
+    pub(super) fn send_news(&mut self, mut letter: Letter) {
+        let Some(addr) = letter.addr else { return };
         self.add_news(&mut letter);
-        self.send_datagram(addr, letter.recipient(), letter.bytes);
+        if !letter.is_empty() {
+            self.send_datagram(addr, letter.recipient(), letter.bytes);
+        }
     }
 
     /// Adds an accusation, or else what is new about others.

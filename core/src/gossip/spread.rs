@@ -20,7 +20,9 @@ pub(super) struct Spread {
     serial: u64,
     pushed: Instant,
     committed: Instant,
-    round: bool,
+    /// When the last round was, and when the next one will be if there is one.
+    rounded: Instant,
+    round: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +43,8 @@ impl Spread {
             serial: 0,
             pushed: now,
             committed: now,
-            round: false,
+            rounded: now,
+            round: None,
         }
     }
 
@@ -91,31 +94,46 @@ impl Machine {
 
     /// Sees to it that there is a round.
     pub(super) fn want_round(&mut self) {
-        if !core::mem::replace(&mut self.spread.round, true) {
-            let part = self.part_of(self.settings.pace.round);
-            self.after(Key::Round, part);
+        if self.spread.round.is_none() {
+            let at = self.now() + self.part_of(self.settings.pace.round);
+            self.set_round(at);
         }
+    }
+
+    /// Sees to it that there is a round soon, because something is new about a member: news that
+    /// comes when it is quiet does not wait for most of a round at each that passes it on. Rounds
+    /// are no more for it: there is as long between two as ever.
+    pub(super) fn hasten_round(&mut self) {
+        let now = self.now();
+        let due = self.spread.rounded + self.settings.pace.round;
+        let at = due.max(now + self.part_of(self.settings.pace.push));
+        if self.spread.round.is_none_or(|round| at < round) {
+            self.set_round(at);
+        }
+    }
+
+    fn set_round(&mut self, at: Instant) {
+        self.spread.round = Some(at);
+        self.at(Key::Round, at);
     }
 
     /// Sends what is new to a few.
     pub(super) fn round(&mut self) {
-        self.spread.round = false;
+        (self.spread.rounded, self.spread.round) = (self.now(), None);
         let some = self.members.some(&mut self.dice, FANOUT, |known| !known.is_deaf());
         for boot in &some {
             let Some(known) = self.members.get(*boot) else { continue };
             let addr = known.member.addr;
             let mut letter = self.letter(*boot, Some(addr));
             self.say_news(&mut letter);
-            self.add_news(&mut letter);
-            self.send(letter);
+            self.send_news(letter);
         }
         self.spread_told();
         let more = self.ask_the_dead() | self.want_again();
         // Rumours that nobody can be told wait for somebody.
         let news = !some.is_empty() && !self.rumours.is_empty();
         if more || news || !self.spread.heads.is_empty() {
-            self.spread.round = true;
-            self.after(Key::Round, self.settings.pace.round);
+            self.set_round(self.now() + self.settings.pace.round);
         }
     }
 

@@ -102,7 +102,7 @@ impl Machine {
         }
         let now = self.now();
         self.rumours.put(now, boot, &Message::Member(member.clone()));
-        self.want_round();
+        self.hasten_round();
         // Of whom is gone it changes nothing here how it is gone.
         if member.state.is_live() || before.is_none_or(State::is_live) {
             self.act(Action::Member { member, before });
@@ -149,7 +149,7 @@ impl Machine {
         self.root = None;
         let now = self.now();
         self.rumours.put(now, self.me.boot, &Message::Member(self.me.clone()));
-        self.want_round();
+        self.hasten_round();
     }
 
     /// This node could not reach another.
@@ -205,7 +205,7 @@ impl Machine {
         let now = self.now();
         let said = Standing { boot, incarnation, state: State::Suspect, by };
         self.rumours.put(now, boot, &Message::Standing(said));
-        self.want_round();
+        self.hasten_round();
     }
 
     /// Some of those who hear of a suspicion look for themselves, so that it is confirmed or

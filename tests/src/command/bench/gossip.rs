@@ -159,7 +159,9 @@ fn tell_spans(
     let unfinished = settings.len() - samples.len();
     let mut spans: Vec<Duration> = samples.iter().flat_map(|sample| sample.spans.clone()).collect();
     spans.sort();
-    let at = |part: usize| spans.get(spans.len() * part / 100).copied().unwrap_or_default();
+    // The least of which so many of 100 are no more (nearest rank).
+    let rank = |part: usize| (spans.len() * part).div_ceil(100).saturating_sub(1);
+    let at = |part: usize| spans.get(rank(part)).copied().unwrap_or_default();
     let [median, late] = [at(50), at(99)].map(|span| u64::try_from(span.as_millis()).unwrap_or(0));
     let amounts = Amount::all(subject, nodes, &samples);
     let met = target.map(|target| unfinished == 0 && late <= target);
