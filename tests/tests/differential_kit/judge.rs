@@ -131,13 +131,20 @@ pub(crate) fn judge(
             let upgrade = has(request, "upgrade");
             let model = http::responses(text, &method(request), upgrade, *fin, limits);
             read.messages = model.messages;
-            read.rests.clear();
+            read.rests = read.messages.iter_mut().map(raw_of).collect();
         }
     }
     let got = read_client(&asked, played, peer)?;
     let (asked, served, said, behind) = (&asked, &served, &said, &behind);
     let walk = Walk { asked, served, behind, said, outcomes, next: 0, over: None };
     walk.compare(&got, played)
+}
+
+/// What our own reader has for the body of a 101, which is of the new protocol.
+fn raw_of(message: &mut Message) -> Option<Vec<u8>> {
+    let switches = message.first[0] == b"101";
+    message.whole |= switches;
+    switches.then(|| std::mem::take(&mut message.body))
 }
 
 /// What the service heard behind each request, if its end was found.
@@ -180,7 +187,11 @@ fn read_client(asked: &Read, played: &Played, peer: &mut Peer) -> Result<Read, S
     methods.push(("GET".into(), false));
     let read = peer.read(&[Ask::responses(&heard.bytes, fin, methods.clone())]).remove(0);
     let Some(error) = read.error.clone() else { return Ok(read) };
-    let cut = |error: &str| error.starts_with("peer closed connection without sending complete");
+    // In a message, or where the final response is due.
+    let cut = |error: &str| {
+        error.starts_with("peer closed connection without sending complete")
+            || error.starts_with("can't handle event type ConnectionClosed")
+    };
     if cut(&error) {
         return Ok(read);
     }

@@ -5,6 +5,8 @@ use super::way::{OK, TOLD, Way, code, is_whole, lawful, request, status, tell};
 use pico_core::Limits;
 use pico_core::id::ConnId;
 use pico_core::server::Settings;
+use std::sync::Arc;
+use std::time::Duration;
 
 const EXPECT: &str = "Content-Length: 5\r\nExpect: 100-Continue\r\n";
 
@@ -84,6 +86,23 @@ fn the_service_says_nothing_and_the_client_waits_on() {
         "it is not the client's fault"
     );
     assert!(way.is_over(client));
+}
+
+#[test]
+fn a_service_that_may_think_for_ever_does_not_let_the_client_wait_for_ever() {
+    let ages = Duration::from_hours(24 * 365 * 100);
+    let limits = Limits { response_timeout: ages, ..Limits::default() };
+    let patience = limits.idle_timeout + limits.body_timeout;
+    let mut way = Way::with(Settings { limits: Arc::new(limits), ..Settings::default() });
+    let client = way.client();
+    way.say(client, request("POST / HTTP/1.1", EXPECT).as_bytes());
+    let service = way.service();
+    way.pass(patience / 2);
+    assert!(!way.is_over(client));
+    way.pass(patience / 2);
+    let heard = way.heard(client);
+    assert_eq!((status(&heard), code(&heard)), (408, "body_timeout"));
+    assert!(way.agent.closed.contains(&service), "the service is not kept for it either");
 }
 
 #[test]
