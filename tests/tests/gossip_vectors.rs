@@ -25,7 +25,7 @@ fn every_vector_is_read_and_written_as_it_says() {
 }
 
 #[test]
-fn a_million_endpoints_of_20_bytes_cost_at_most_20_megabytes() {
+fn a_million_endpoints_of_20_bytes_at_ten_nodes_cost_less_than_19_megabytes() {
     let digit = |at: u64| char::from_digit(u32::try_from(at % 36).unwrap(), 36).unwrap();
     let name = |at: u64| -> String {
         // As random as names get, so that they share no more than so many must.
@@ -35,16 +35,18 @@ fn a_million_endpoints_of_20_bytes_cost_at_most_20_megabytes() {
         };
         (0..20).map(|place| digit(word(word(at * 32 + place)) >> 32)).collect()
     };
-    let mut names: Vec<String> = (0..1_000_000).map(name).collect();
-    names.sort_unstable();
     let mut bytes = BytesMut::new();
-    for part in names.chunks(3_000) {
-        let op = |name: &String| Op { endpoint: name.parse().unwrap(), weight: 1 };
-        let entries = part.iter().map(op).collect();
-        Message::Page { boot: Boot(1), head: 1_000_000, last: false, entries }.put(&mut bytes);
+    for node in 0..10 {
+        let mut names: Vec<String> = (node * 100_000..(node + 1) * 100_000).map(name).collect();
+        names.sort_unstable();
+        for part in names.chunks(3_000) {
+            let op = |name: &String| Op { endpoint: name.parse().unwrap(), weight: 1 };
+            let entries = part.iter().map(op).collect();
+            Message::Page { boot: Boot(1), head: 100_000, last: false, entries }.put(&mut bytes);
+        }
     }
-    println!("{} bytes", bytes.len());
-    assert!(bytes.len() <= 20_000_000, "{} bytes", bytes.len());
+    // What carries them is a twentieth more, and 20 MB are promised.
+    assert!(bytes.len() <= 19_000_000, "{} bytes", bytes.len());
 }
 
 fn holds(case: &str) {
