@@ -111,6 +111,7 @@ impl Block {
             [row] => self.one(row, now, shape),
             rows => many(rows, now, shape),
         };
+        lines.extend(reasons(&self.rows));
         let failed = match self.failed {
             0 => String::new(),
             failed => format!(", {failed} failed"),
@@ -170,12 +171,15 @@ fn many(rows: &[Row], now: Instant, shape: Shape) -> Vec<String> {
         seen.sort_by(|a, b| a.status.cmp(&b.status));
     }
     let hidden = seen.split_off(seen.len().min(room));
+    // Names leave room for how things are.
+    let most = (shape.width / 4).max(8);
     let widest = |text: fn(&Listed) -> &str| {
-        seen.iter().map(|row| text(&row.listed).len()).max().unwrap_or(0)
+        seen.iter().map(|row| text(&row.listed).len()).max().unwrap_or(0).min(most)
     };
     let (first, second) = (widest(|l| &l.endpoint), widest(|l| &l.service));
     let line = |row: &&Row| {
-        let Listed { endpoint, service } = &row.listed;
+        let endpoint = truncate_str(&row.listed.endpoint, first, "…");
+        let service = truncate_str(&row.listed.service, second, "…");
         let status = status(&row.status, now, shape);
         format!("{endpoint:<first$}  ->  http://{service:<second$}   {status}")
     };
@@ -188,17 +192,31 @@ fn many(rows: &[Row], now: Instant, shape: Shape) -> Vec<String> {
     lines
 }
 
+/// Why those are offline that are: each reason once, and no more than fit. Mostly there is one,
+/// because all are at one server.
+fn reasons(rows: &[Row]) -> Vec<String> {
+    let mut reasons: Vec<String> = Vec::new();
+    for row in rows {
+        let Status::Offline { why, .. } = &row.status else { continue };
+        let line = format!("Reason     {why}");
+        if reasons.len() < REASONS_MAX && !reasons.contains(&line) {
+            reasons.push(line);
+        }
+    }
+    reasons
+}
+
 fn status(status: &Status, now: Instant, shape: Shape) -> String {
     let (bad, good) = (Style::new().red(), Style::new().green());
     match status {
         Status::Refused(why) => format!("{}   {why}", paint(&bad, "refused", shape)),
-        Status::Offline { why, due } => {
+        Status::Offline { due, .. } => {
             let left = due.since(now).as_secs() + 1;
             let word = paint(&bad, "offline", shape);
             if now < *due {
-                format!("{word}  next attempt in {left} s: {why}")
+                format!("{word}  next attempt in {left} s")
             } else {
-                format!("{word}  trying again: {why}")
+                format!("{word}  trying again")
             }
         }
         Status::Connecting => "connecting".into(),
@@ -215,6 +233,8 @@ fn paint(style: &Style, text: &str, shape: Shape) -> String {
 
 /// Columns of a request's line besides its path and endpoint.
 const PATH_ROOM: usize = 50;
+/// Lines of the block that say why.
+const REASONS_MAX: usize = 2;
 
 #[cfg(test)]
 mod tests {
@@ -273,10 +293,32 @@ mod tests {
         assert_eq!(block.note(at(10), &note, WIDE), None);
         assert!(block.counts_down());
         let status = |now| block.lines(at(now), WIDE)[1].clone();
-        let begins = |now, start: &str| status(now).starts_with(&format!("  Status     {start}"));
-        assert!(begins(11, "offline  next attempt in 3 s: "), "{}", status(11));
-        assert!(begins(12, "offline  next attempt in 2 s: "));
-        assert!(begins(13, "offline  trying again: 192.0.2.7:8002: "));
+        assert_eq!(status(11), "  Status     offline  next attempt in 3 s");
+        assert_eq!(status(12), "  Status     offline  next attempt in 2 s");
+        assert_eq!(status(13), "  Status     offline  trying again");
+        let reason = "  Reason     192.0.2.7:8002: the connection was lost";
+        assert_eq!(block.lines(at(13), WIDE)[2], reason);
+    }
+
+    #[test]
+    fn what_many_have_in_common_is_said_once_and_names_leave_room() {
+        let long = "x".repeat(100);
+        let one = |service: &str| Listed { endpoint: long.clone(), service: service.into() };
+        let mut block = Block::new(vec![one("a:1"), one("b:1")], None);
+        for service in ["a:1", "b:1"] {
+            let (why, retry) = (Why::Reason(Reason::ConnectionLost), Duration::from_secs(1));
+            let [service, server] = [service, "10.0.0.1:8002"].map(String::from);
+            let note = Note::Offline { endpoint: long.clone(), service, server, why, retry };
+            block.note(at(0), &note, WIDE);
+        }
+        let cut = format!("{}…", "x".repeat(24));
+        let expected = [
+            format!("  {cut}  ->  http://a:1   offline  next attempt in 2 s"),
+            format!("  {cut}  ->  http://b:1   offline  next attempt in 2 s"),
+            "  Reason     10.0.0.1:8002: the connection was lost".into(),
+            "  Requests   0".into(),
+        ];
+        assert_eq!(block.lines(at(0), WIDE), expected);
     }
 
     #[test]
