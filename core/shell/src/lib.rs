@@ -1,6 +1,5 @@
 //! Everything around the machines that no runtime needs to know.
 
-mod bench;
 mod client;
 #[cfg(unix)]
 mod cluster;
@@ -17,6 +16,7 @@ mod srv;
 
 pub mod admin;
 pub mod balancer;
+pub mod bench;
 pub mod clock;
 pub mod command;
 pub mod config;

@@ -20,8 +20,9 @@ use crate::{laws, model};
 pub type Target = fn(&[u8]);
 
 /// The targets, by name.
-pub const TARGETS: [(&str, Target); 20] = [
+pub const TARGETS: [(&str, Target); 21] = [
     ("agent", agent),
+    ("bench", bench),
     ("chain", chain),
     ("endpoint", endpoint),
     ("gossip", gossip),
@@ -46,6 +47,11 @@ pub const TARGETS: [(&str, Target); 20] = [
 /// An agent among its server and its services.
 pub fn agent(data: &[u8]) {
     laws::hold::<laws::agent::Agent>(data);
+}
+
+/// What sends the requests of `pico bench http`.
+pub fn bench(data: &[u8]) {
+    laws::hold::<laws::bench::Load>(data);
 }
 
 /// A client and a service with Pico between them.

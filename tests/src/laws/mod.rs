@@ -14,6 +14,7 @@
 //! 7. *totality*: nothing panics, so a panic fails the test by itself.
 
 pub mod agent;
+pub mod bench;
 pub mod gossip;
 mod greet;
 pub mod node;

@@ -5,41 +5,20 @@ mod tests;
 
 use super::plan::Plan;
 use super::tally::Tally;
+use super::words::{Late, Report, Share, Word};
 use pico_core::head::ResponseHead;
 use pico_core::host::{Action, Host, Input, Told, Wire};
 use pico_core::http1::client as http1;
 use pico_core::id::{ConnId, ConnIds, ConnMap, Side};
 use pico_core::{Agenda, Instant, Limits, Machine, Monotonic, Outbox, Reason};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
-/// What the machine is told.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Word {
-    /// Begin.
-    Start,
-    /// Send nothing more, and end when the answers are there.
-    Stop,
-}
-
-/// A worker's share of the plan.
-#[derive(Clone, Debug)]
-pub(super) struct Share {
-    pub(super) plan: Arc<Plan>,
-    /// Where to connect: one of these, the next one when it is not reached.
-    pub(super) places: Vec<SocketAddr>,
-    /// Connections of this worker.
-    pub(super) connections: usize,
-    /// Of so many workers, this is the one with this number.
-    pub(super) me: (u64, u64),
-}
-
 /// Clients that send requests.
 #[derive(Debug)]
-pub(super) struct Load {
+pub struct Load {
     share: Share,
     limits: Arc<Limits>,
     conns: ConnMap<Conn>,
@@ -63,26 +42,6 @@ pub(super) struct Load {
     report: Instant,
     reports: Sender<Report>,
     failures: usize,
-}
-
-/// What a worker tells now and then.
-#[derive(Debug)]
-pub(super) struct Report {
-    /// Which one.
-    pub(super) worker: u64,
-    /// What it has counted since it told the last time.
-    pub(super) tally: Tally,
-    /// The answers that it waits for, and how long it will: once nothing more is due.
-    pub(super) late: Option<Late>,
-}
-
-/// Answers that are waited for when nothing more is due.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Late {
-    /// How many.
-    pub(super) answers: usize,
-    /// For how long they are waited for.
-    pub(super) patience: Duration,
 }
 
 /// How far it is.
@@ -119,7 +78,8 @@ struct Asked {
 }
 
 impl Load {
-    pub(super) fn new(share: Share, reports: Sender<Report>) -> Self {
+    /// Clients that have yet to begin, and tell `reports` what they count.
+    pub fn new(share: Share, reports: Sender<Report>) -> Self {
         let limits = Limits {
             response_timeout: share.plan.timeout,
             idle_timeout: FOREVER,
@@ -140,7 +100,7 @@ impl Load {
             stage: Stage::New,
             from: Instant::ZERO,
             next: 0,
-            tally: Tally::new(),
+            tally: Tally::default(),
             report: Instant::ZERO,
             reports,
             failures: 0,
@@ -190,7 +150,7 @@ impl Load {
     }
 
     fn tell(&mut self) {
-        let tally = std::mem::replace(&mut self.tally, Tally::new());
+        let tally = std::mem::take(&mut self.tally);
         let late = match self.stage {
             Stage::Ending(until) => {
                 Some(Late { answers: self.waiting(), patience: until.since(self.clock.now()) })
@@ -434,12 +394,17 @@ impl Machine for Load {
 
     fn handle(&mut self, now: Instant, input: Input<Word>) {
         self.clock.advance(now);
-        self.input(input);
-        self.go_on();
+        if self.stage != Stage::Done {
+            self.input(input);
+            self.go_on();
+        }
     }
 
     fn tick(&mut self, now: Instant) {
         let now = self.clock.advance(now);
+        if self.stage == Stage::Done {
+            return;
+        }
         while let Some(id) = self.agenda.pop(now) {
             if let Some(http) = self.conns.get_mut(id).and_then(|conn| conn.http.as_mut()) {
                 http.tick(now);

@@ -4,6 +4,7 @@ mod load;
 mod plan;
 mod report;
 mod tally;
+mod words;
 
 use crate::clock::Clock;
 use crate::command::Failure;
@@ -15,16 +16,18 @@ use crate::mail::Post;
 use crate::platform::Platform;
 use crate::wire::Wires;
 use clap::{ArgMatches, Command};
-use load::{Load, Share, Word};
+pub use load::Load;
 use pico_core::host::Address;
 use pico_core::id::WorkerId;
-use plan::Plan;
+pub use plan::Plan;
 use report::gather;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::thread::Builder;
+pub use tally::Tally;
+pub use words::{Late, Report, Share, Word};
 
 /// The command and those below it.
 pub(crate) fn command() -> Command {

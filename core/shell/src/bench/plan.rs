@@ -9,28 +9,56 @@ use std::time::Duration;
 
 /// What is to be sent, how often, and to whom.
 #[derive(Debug)]
-pub(super) struct Plan {
-    pub(super) host: String,
-    pub(super) port: u16,
-    target: String,
-    method: Method,
+pub struct Plan {
+    /// Whom to ask: a name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// The target of each request.
+    pub target: String,
+    /// Its method.
+    pub method: Method,
     /// Field lines besides those that the plan makes.
-    fields: Vec<(String, String)>,
+    pub fields: Vec<(String, String)>,
     /// Endpoints that are asked in turn; if there are none, nobody is named.
-    pub(super) endpoints: Vec<String>,
+    pub endpoints: Vec<String>,
     /// Bytes of each request's body.
-    pub(super) body: usize,
-    pub(super) connections: usize,
+    pub body: usize,
+    /// Connections, each with one request at a time.
+    pub connections: usize,
     /// Requests a second, whatever the answers; without it, each connection sends its next
     /// request when it has its answer.
-    pub(super) rate: Option<u64>,
-    pub(super) duration: Duration,
-    pub(super) timeout: Duration,
-    pub(super) workers: u16,
-    pub(super) json: bool,
+    pub rate: Option<u64>,
+    /// For how long requests are due.
+    pub duration: Duration,
+    /// How long an answer may take to begin.
+    pub timeout: Duration,
+    /// Threads that send.
+    pub workers: u16,
+    /// Whether the result is for programs.
+    pub json: bool,
 }
 
 impl Plan {
+    /// GET requests to one endpoint for a second, on one connection.
+    pub fn with(rate: Option<u64>) -> Self {
+        Self {
+            host: "localhost".into(),
+            port: 8001,
+            target: "/".into(),
+            method: Method::GET,
+            fields: Vec::new(),
+            endpoints: vec!["shop".into()],
+            body: 0,
+            connections: 1,
+            rate,
+            duration: Duration::from_secs(1),
+            timeout: Duration::from_secs(30),
+            workers: 1,
+            json: false,
+        }
+    }
+
     pub(super) fn read(matches: &ArgMatches) -> Result<Self, Refusal> {
         let word = |name: &str| matches.get_one::<String>(name).map_or("", String::as_str);
         let told = |name: &'static str| move |why| Refusal(format!("--{name}: {why}"));
@@ -198,28 +226,6 @@ Examples:
       500 requests a second, whatever the answers
   pico bench http http://pico.example.com --endpoint 'shop-{1..1000}' --body 10KiB --json
       POST requests to a thousand endpoints in turn; the result for programs";
-
-#[cfg(test)]
-impl Plan {
-    /// GET requests to one endpoint for a second, on one connection.
-    pub(super) fn with(rate: Option<u64>) -> Self {
-        Self {
-            host: "localhost".into(),
-            port: 8001,
-            target: "/".into(),
-            method: Method::GET,
-            fields: Vec::new(),
-            endpoints: vec!["shop".into()],
-            body: 0,
-            connections: 1,
-            rate,
-            duration: Duration::from_secs(1),
-            timeout: Duration::from_secs(30),
-            workers: 1,
-            json: false,
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

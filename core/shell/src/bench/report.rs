@@ -1,8 +1,8 @@
 //! What was measured, for people and for programs.
 
-use super::load::{Late, Report};
 use super::plan::Plan;
 use super::tally::Tally;
+use super::words::{Late, Report};
 use crate::clock::Clock;
 use hdrhistogram::Histogram;
 use serde_json::{Value, json};
@@ -20,7 +20,7 @@ pub(super) struct Result {
 /// Adds up what all workers tell until they end, and shows on a terminal how it goes. Elsewhere it
 /// says only what it waits for, if it has to.
 pub(super) fn gather(reports: &Receiver<Report>, clock: Clock, plan: &Plan) -> Result {
-    let (mut tally, mut lately) = (Tally::new(), Tally::new());
+    let (mut tally, mut lately) = (Tally::default(), Tally::default());
     let mut late = BTreeMap::new();
     let began = clock.now();
     let mut shown = began;
@@ -37,7 +37,7 @@ pub(super) fn gather(reports: &Receiver<Report>, clock: Clock, plan: &Plan) -> R
             let line = waiting
                 .unwrap_or_else(|| progress(&lately, now.since(shown), now.since(began), plan));
             let _ = write!(io::stderr(), "\r\u{1b}[K{line}");
-            (shown, lately) = (now, Tally::new());
+            (shown, lately) = (now, Tally::default());
         } else if let Some(line) = waiting.filter(|_| !terminal && !told) {
             let _ = writeln!(io::stderr(), "pico: {line}");
             told = true;

@@ -6,30 +6,30 @@ use std::time::Duration;
 
 /// What came back.
 #[derive(Clone, Debug)]
-pub(super) struct Tally {
+pub struct Tally {
     /// From when a request was due to the end of its answer, in microseconds; answers of any
     /// status.
-    pub(super) latency: Histogram<u64>,
+    pub latency: Histogram<u64>,
     /// The same from when it was sent.
-    pub(super) service: Histogram<u64>,
+    pub service: Histogram<u64>,
     /// Answers, by status.
-    pub(super) statuses: BTreeMap<u16, u64>,
+    pub statuses: BTreeMap<u16, u64>,
     /// What went wrong, by code; answers from 400 on without one are named by their status.
-    pub(super) errors: BTreeMap<String, u64>,
+    pub errors: BTreeMap<String, u64>,
     /// Bytes of answers' bodies.
-    pub(super) bytes_in: u64,
+    pub bytes_in: u64,
     /// Bytes of requests' bodies that were sent.
-    pub(super) bytes_out: u64,
+    pub bytes_out: u64,
     /// Requests that were due and never sent, because no connection was free.
-    pub(super) unsent: u64,
+    pub unsent: u64,
     /// From when the first request was due to the last answer, or for as long as requests were
     /// due.
-    pub(super) span: Duration,
+    pub span: Duration,
 }
 
-impl Tally {
+impl Default for Tally {
     /// Nothing yet.
-    pub(super) fn new() -> Self {
+    fn default() -> Self {
         let histogram = || Histogram::new_with_bounds(1, LONGEST, 3).expect("it has bounds");
         Self {
             latency: histogram(),
@@ -42,23 +42,25 @@ impl Tally {
             span: Duration::ZERO,
         }
     }
+}
 
+impl Tally {
     /// Counts an answer.
-    pub(super) fn answer(&mut self, status: u16, latency: Duration, service: Duration) {
+    pub fn answer(&mut self, status: u16, latency: Duration, service: Duration) {
         *self.statuses.entry(status).or_default() += 1;
         self.latency.saturating_record(micros(latency));
         self.service.saturating_record(micros(service));
     }
 
     /// Counts something that went wrong.
-    pub(super) fn error(&mut self, code: &str) {
+    pub fn error(&mut self, code: &str) {
         let known = self.errors.len() < CODES_MAX || self.errors.contains_key(code);
         let code = if known { code } else { OTHER };
         *self.errors.entry(code.to_owned()).or_default() += 1;
     }
 
     /// Adds what another thread, or a later time, has counted.
-    pub(super) fn add(&mut self, other: &Self) {
+    pub fn add(&mut self, other: &Self) {
         // All have the same bounds, so that each value of one fits the other.
         let _ = self.latency.add(&other.latency);
         let _ = self.service.add(&other.service);
@@ -75,12 +77,12 @@ impl Tally {
     }
 
     /// Answers of any status.
-    pub(super) fn answers(&self) -> u64 {
+    pub fn answers(&self) -> u64 {
         self.latency.len()
     }
 
     /// Whatever went wrong.
-    pub(super) fn failures(&self) -> u64 {
+    pub fn failures(&self) -> u64 {
         self.errors.values().sum()
     }
 }
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_two_have_counted_adds_up() {
-        let (mut one, mut two) = (Tally::new(), Tally::new());
+        let (mut one, mut two) = (Tally::default(), Tally::default());
         one.answer(200, Duration::from_micros(100), Duration::from_micros(90));
         two.answer(502, Duration::from_secs(9), Duration::from_secs(1));
         two.error("no_upstream");
@@ -113,7 +115,7 @@ mod tests {
 
     #[test]
     fn codes_that_somebody_makes_up_do_not_grow_without_bound() {
-        let mut tally = Tally::new();
+        let mut tally = Tally::default();
         for number in 0..1000 {
             tally.error(&number.to_string());
         }

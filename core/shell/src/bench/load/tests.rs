@@ -39,7 +39,7 @@ fn answer(load: &mut Load, conn: ConnId, now: Instant) {
 
 fn total(load: &mut Load, reports: &Receiver<Report>) -> Tally {
     load.handle(at(1000), Input::Letter(Word::Stop));
-    let mut total = Tally::new();
+    let mut total = Tally::default();
     while let Ok(report) = reports.try_recv() {
         total.add(&report.tally);
     }
@@ -135,4 +135,19 @@ fn what_is_waited_for_at_the_end_is_told() {
     assert_eq!(late.last(), Some(&Some(Late { answers: 1, patience })));
     answer(&mut load, conn, at(1300));
     assert_eq!(reports.try_iter().last().unwrap().late, None);
+}
+
+#[test]
+fn when_it_has_ended_nothing_moves_it_any_more() {
+    let (mut load, reports) = load(None);
+    let conn = connected(&mut load);
+    assert!(sent(&mut load, conn, at(0)));
+    load.handle(at(10), Input::Letter(Word::Stop));
+    load.handle(at(10), Input::Letter(Word::Stop));
+    assert!(matches!(std::iter::from_fn(|| load.poll()).last(), Some(Action::Done)));
+    answer(&mut load, conn, at(20));
+    load.handle(at(20), Input::Eof { conn });
+    load.tick(at(60_000));
+    assert!(load.poll().is_none() && load.deadline().is_none());
+    assert_eq!(reports.try_iter().count(), 1);
 }
