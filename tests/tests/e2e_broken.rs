@@ -10,6 +10,8 @@ use std::time::Duration;
 pico_sim::on_each_pair!(
     a_service_that_breaks_off_or_says_nonsense_is_a_502_or_a_broken_response,
     a_service_beyond_a_link_that_breaks_off_is_a_502_or_a_broken_response,
+    a_client_that_leaves_at_any_moment_is_gone_for_the_service,
+    a_client_that_leaves_is_gone_for_the_service_beyond_a_link,
     an_early_answer_arrives_whole,
     an_early_answer_from_beyond_a_link_arrives_whole,
     whoever_takes_too_long_is_told_so_and_let_go,
@@ -139,6 +141,61 @@ fn break_off(on: Pair, near: &Server, far: &Server) {
                 well(&mut service.accept());
                 assert_eq!(client.response("GET").text(), "well", "{row:?}");
             }
+        }
+    }
+}
+
+fn a_client_that_leaves_at_any_moment_is_gone_for_the_service(on: Pair) {
+    let node = Server::start(on.server, &[]);
+    leave(on, &node, &node);
+}
+
+fn a_client_that_leaves_is_gone_for_the_service_beyond_a_link(on: Pair) {
+    let far = Server::start(on.server, &[]);
+    let near = Server::start(on.server, &["--cluster.join", &far.gossip.to_string()]);
+    leave(on, &near, &far);
+}
+
+/// Has clients leave calls, with what the service has said of them by then.
+fn leave(on: Pair, near: &Server, far: &Server) {
+    let service = Scripted::start();
+    let _agent = serve(on, near, far, &service);
+    let begun = "HTTP/1.1 200 OK\r\ncontent-length: 10\r\n\r\n12345";
+    for (method, fields, body, answer) in [
+        ("GET", "", "", ""),
+        ("POST", "content-length: 0\r\n", "", ""),
+        ("PUT", "content-length: 10\r\n", "12345", ""),
+        ("POST", "transfer-encoding: chunked\r\n", "5\r\n12345\r\n", ""),
+        ("GET", "", "", begun),
+        ("POST", "content-length: 10\r\n", "12345", begun),
+        ("POST", "content-length: 5\r\n", "12345", begun),
+    ] {
+        for then in [Then::Finish, Then::Reset] {
+            let what = format!("{method} {fields:?} {answer:?} {then:?}");
+            let mut client = near.client();
+            client.head(method, "/", "a", fields);
+            client.send(body).expect("it is taken");
+            let mut local = service.accept();
+            let head = local.next_head();
+            let taken =
+                if head.get("content-length").is_some() { 5.min(body.len()) } else { body.len() };
+            assert_eq!(local.bytes(taken), &body.as_bytes()[..taken], "{what}");
+            local.send(answer).expect("it is taken");
+            if !answer.is_empty() {
+                client.response_head();
+                client.bytes(5);
+            }
+            match then {
+                Then::Finish => client.finish(),
+                Then::Reset => {
+                    let linger = SockRef::from(&client.writer()).set_linger(Some(Duration::ZERO));
+                    linger.expect("a socket");
+                    drop(client);
+                }
+                Then::Wait => {}
+            }
+            // Its connection ends, and the body with it, without looking whole.
+            assert!(local.until_closed().is_empty(), "{what}");
         }
     }
 }
