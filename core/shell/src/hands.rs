@@ -6,22 +6,20 @@ use crate::door::Door;
 use crate::driver::Notes;
 use crate::link::{Brought, Link, Look, Origin, fault};
 use crate::mail::{Post, place};
+use crate::names::Names;
 use crate::platform::Platform;
-use crate::ready::{Ready, Spur, Token};
-use crate::srv;
+use crate::ready::{Ready, Token};
 use crate::wire::{Trust, Wire, Wires};
 use bytes::BytesMut;
 use pico_core::host::{Action, Address, Fault, Host, Input, Port};
-use pico_core::id::{AskId, ConnId, ConnIds, ConnMap, Side};
+use pico_core::id::{ConnId, ConnIds, ConnMap, Side};
 use pico_core::note::{Distrust, Note};
 use pico_core::{Instant, Outbox, Turn, Wall};
-use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
+use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::Duration;
 use std::{mem, vec};
 
@@ -53,7 +51,7 @@ pub(crate) struct Hands<P: Platform, L> {
     dirty: VecDeque<ConnId>,
     /// Those for which the machine had no room in this turn.
     stopped: Vec<ConnId>,
-    asks: BTreeMap<AskId, Ask>,
+    names: Names<P>,
     known: VecDeque<Input<L>>,
     buffer: BytesMut,
     notes: Notes,
@@ -61,11 +59,6 @@ pub(crate) struct Hands<P: Platform, L> {
     now: Instant,
     /// What time of day the machine was told last.
     wall: Option<Wall>,
-}
-
-struct Ask {
-    answer: Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>,
-    waker: Waker,
 }
 
 impl<P: Platform, L> Hands<P, L> {
@@ -101,7 +94,7 @@ impl<P: Platform, L> Hands<P, L> {
             trust: Trust::default(),
             dirty: VecDeque::new(),
             stopped: Vec::new(),
-            asks: BTreeMap::new(),
+            names: Names::new(),
             known: VecDeque::new(),
             buffer: BytesMut::new(),
             notes,
@@ -193,7 +186,10 @@ impl<P: Platform, L> Hands<P, L> {
         let found = match token {
             Token::Accept(door) => self.accept(door),
             Token::Read(conn) => self.read(conn, host.room(conn)),
-            Token::Ask(ask) => self.ask(ask),
+            Token::Ask(ask) => match self.names.look(ask) {
+                Some(result) => Look::Some(Input::Resolved { ask, result }),
+                None => Look::Nothing,
+            },
             Token::Datagram => self.datagram(),
             Token::Mail => return self.letter(),
             Token::Write(conn) => {
@@ -335,28 +331,6 @@ impl<P: Platform, L> Hands<P, L> {
         !todo.is_empty()
     }
 
-    fn ask(&mut self, ask: AskId) -> Look<Input<L>> {
-        let Some(open) = self.asks.get_mut(&ask) else { return Look::Nothing };
-        let answer = open.answer.as_mut().poll(&mut Context::from_waker(&open.waker));
-        let Poll::Ready(answer) = answer else { return Look::Nothing };
-        self.asks.remove(&ask);
-        let result = match answer {
-            Ok(addresses) if addresses.is_empty() => Err(Fault::NoSuchHost),
-            Ok(addresses) => Ok(addresses),
-            Err(error) => Err(match fault(&error) {
-                // Resolvers say it in words only.
-                Fault::Other => Fault::NoSuchHost,
-                known @ (Fault::Refused
-                | Fault::Reset
-                | Fault::TimedOut
-                | Fault::Unreachable
-                | Fault::NoSuchHost
-                | Fault::Exhausted) => known,
-            }),
-        };
-        Look::Some(Input::Resolved { ask, result })
-    }
-
     fn datagram(&mut self) -> Look<Input<L>> {
         if self.deaf_until.is_some() {
             return Look::Nothing;
@@ -440,22 +414,6 @@ impl<P: Platform, L> Hands<P, L> {
         self.links.insert(conn, link);
         self.todo.push_back(Token::Read(conn));
     }
-
-    fn resolve(&mut self, ask: AskId, host: String, port: u16) {
-        let bare = host.strip_prefix('[').and_then(|h| h.strip_suffix(']')).unwrap_or(&host);
-        if let Ok(address) = bare.parse() {
-            let result = Ok(vec![SocketAddr::new(address, port)]);
-            return self.known.push_back(Input::Resolved { ask, result });
-        }
-        let waker = Spur::waker(Token::Ask(ask), &self.ready);
-        let answer: Pin<Box<dyn Future<Output = _>>> = if srv::is_service(&host) {
-            Box::pin(srv::look_up(host))
-        } else {
-            Box::pin(P::resolve(host, port))
-        };
-        self.asks.insert(ask, Ask { answer, waker });
-        self.todo.push_back(Token::Ask(ask));
-    }
 }
 
 impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
@@ -489,7 +447,12 @@ impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
                 let wire = self.wires.dialled(wire);
                 self.dial(conn, to, wire);
             }
-            Action::Resolve { ask, host, port } => self.resolve(ask, host, port),
+            Action::Resolve { ask, host, port } => {
+                match self.names.ask(ask, host, port, &self.ready) {
+                    Some(result) => self.known.push_back(Input::Resolved { ask, result }),
+                    None => self.todo.push_back(Token::Ask(ask)),
+                }
+            }
             Action::Write(conn) => self.soil(conn),
             Action::Read(conn) => {
                 if self.links.get_mut(conn).is_some_and(Link::resume) {

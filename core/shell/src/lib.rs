@@ -10,6 +10,7 @@ mod door;
 mod hands;
 mod link;
 mod mail;
+mod names;
 mod ready;
 mod screen;
 mod srv;

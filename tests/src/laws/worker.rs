@@ -1,12 +1,11 @@
 //! A worker under law: clients, agents, operators and another node connect to it, it dials that
 //! node, and another worker and its own node write to it.
 
-use super::greet::{HANDSHAKE, LINK, REQUESTS, agreed};
-use super::operator::{self, QUESTIONS, agree, draw_said};
-use super::tunnel::{self, Act, Call, Out, draw_act};
+use super::greet::{HANDSHAKE, LINK, agreed};
+use super::operator::{self, QUESTIONS, agree};
+use super::tunnel::{self, Act, Call, Out};
 use super::{Event, Seen, Subject};
 use crate::choices::Choices;
-use crate::fuzz::http1_text;
 use bytes::BytesMut;
 use http::Method;
 use pico_core::head::{Fields, RequestHead};
@@ -20,6 +19,10 @@ use pico_core::{Instant, Limits, Outbox, Seed};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+
+mod step;
+
+pub use step::{Said, Step};
 
 const ME: WorkerId = WorkerId(0);
 const OTHER: WorkerId = WorkerId(1);
@@ -68,60 +71,6 @@ struct Conn {
     agent: Option<tunnel::Peer>,
     /// What that sends before anything else.
     reply: Vec<u8>,
-}
-
-/// Something that happens to a worker. The first number says to which connection or call.
-#[derive(Debug)]
-pub enum Step {
-    /// Somebody connects.
-    Accept(Port),
-    /// The handshake of whoever connects to such a port arrives.
-    Shake(usize),
-    /// Bytes arrive, whatever they mean.
-    Bytes(usize, Vec<u8>),
-    /// An agent's end of a tunnel does something.
-    Agent(usize, Act),
-    /// A peer sends its FIN.
-    Eof(usize),
-    /// A socket breaks.
-    Lost(usize),
-    /// A client's socket takes nothing, or everything again.
-    Stall(usize, bool),
-    /// A client's stalled socket takes some.
-    Take(usize, usize),
-    /// What the worker dialled is there, with this node, or is not.
-    Dialed(Option<Boot>),
-    /// The node says whether there is another one.
-    Peers(bool),
-    /// The node says who serves, with or without the other worker's tunnel and the other node.
-    Routes(bool, bool),
-    /// The node gives a call back.
-    Sought,
-    /// The other worker calls.
-    Call(usize, bool),
-    /// The other worker says something of a call.
-    Say(usize, Act),
-    /// An operator, or another node for its own, asks.
-    Question(usize, usize),
-    /// The other worker does.
-    Inquire(usize),
-    /// Somebody says something to what the worker asked.
-    Report(usize, operator::Said),
-    /// The node says something else.
-    Node(Said),
-}
-
-/// What the node says to its workers.
-#[derive(Clone, Copy, Debug)]
-pub enum Said {
-    /// Whether the node is ready.
-    Ready(bool),
-    /// Have so many agents move.
-    Shed(u64),
-    /// Begin to stop.
-    Drain,
-    /// Stop.
-    Part,
 }
 
 impl Worker {
@@ -298,37 +247,7 @@ impl Subject for Worker {
     }
 
     fn draw(choices: &mut Choices) -> Step {
-        let kind = choices.below(36);
-        let which = choices.below(8);
-        match kind {
-            0..=1 => Step::Accept(Port::Proxy),
-            2 => Step::Accept(Port::Upstream),
-            3 => Step::Accept(Port::Admin),
-            4..=6 => Step::Shake(which),
-            7..=9 => Step::Bytes(which, choices.pick(&REQUESTS).to_vec()),
-            10..=12 => Step::Bytes(which, http1_text::said(choices, false)),
-            13..=18 => Step::Agent(which, draw_act(choices)),
-            19 => Step::Eof(which),
-            20 => Step::Lost(which),
-            21 => Step::Stall(which, choices.chance(1, 2)),
-            22 => Step::Take(which, choices.size(10_000)),
-            23..=24 => Step::Routes(choices.chance(1, 2), choices.chance(1, 2)),
-            32 => Step::Accept(Port::Gossip),
-            33 => Step::Peers(!choices.chance(1, 4)),
-            34..=35 => Step::Dialed(*choices.pick(&[Some(NODE), Some(NODE), Some(STRANGER), None])),
-            25 => Step::Sought,
-            26 => Step::Call(which, choices.chance(1, 2)),
-            27..=30 => Step::Say(which, draw_act(choices)),
-            _ => match choices.below(8) {
-                7 => Step::Node(Said::Drain),
-                6 => Step::Node(Said::Part),
-                5 => Step::Node(Said::Shed(1)),
-                2 => Step::Report(which, draw_said(choices)),
-                3 => Step::Inquire(choices.below(8)),
-                4 => Step::Question(which, choices.below(QUESTIONS.len())),
-                other => Step::Node(Said::Ready(other == 0)),
-            },
-        }
+        Step::draw(choices)
     }
 
     fn perform(&mut self, _machine: &mut Machine, now: Instant, step: &Step) -> Vec<Event<Self>> {
