@@ -16,6 +16,7 @@ use std::time::Duration;
 
 pico_sim::on_each_pair!(
     a_tunnel_that_falls_silent_is_missed_by_both_sides,
+    a_link_that_falls_silent_is_missed_and_replaced,
     an_agent_that_stands_still_is_missed_and_comes_back,
     a_node_that_stands_still_is_missed_and_found_again,
     a_local_port_that_dies_is_a_502_until_it_is_back,
@@ -49,6 +50,30 @@ fn a_tunnel_that_falls_silent_is_missed_by_both_sides(on: Pair) {
     wait_until(&mut agent, " online ");
     assert_eq!(client.call("GET", "/", "a", "").text(), "far");
     assert_eq!(service.requests(), 2, "nothing was made twice");
+}
+
+fn a_link_that_falls_silent_is_missed_and_replaced(on: Pair) {
+    let service = Service::start("far");
+    let gossip = dead_address();
+    let relay = Relay::start(gossip);
+    let (by, gossip) = (relay.address.to_string(), gossip.to_string());
+    // Streams come by the relay, and so does all gossip: it takes no datagrams.
+    let args = ["--gossip.advertise-addr", &by, "--upstream.heartbeat", "1s"];
+    let far = Server::start_at(on.server, &gossip, &args);
+    let args = ["--cluster.join", &gossip, "--upstream.heartbeat", "1s"];
+    let near = Server::start(on.server, &args);
+    let _agent = Agent::start(on.agent, &far, "a", &service.target());
+    let mut client = near.client();
+    answered(&mut client, "far");
+    client.head("POST", "/hang/on", "a", "content-length: 0\r\n");
+    while service.arrival() != "/hang/on" {}
+
+    relay.fall_silent();
+    let got = client.response("POST");
+    assert_eq!((got.status, got.code()), (502, "upstream_lost".to_owned()));
+    service.hung_up();
+    answered(&mut client, "far");
+    assert_eq!(service.arrival(), "/", "the call that was lost was not made again");
 }
 
 fn an_agent_that_stands_still_is_missed_and_comes_back(on: Pair) {
