@@ -165,7 +165,7 @@ fn converge(setting: &Setting) -> Option<Sample> {
 
 fn detect(setting: &Setting) -> Option<Sample> {
     let mut cluster = Cluster::whole(&setting.case(), Pace::default());
-    cluster.pass(SETTLE);
+    cluster.pass(acquainted(setting.nodes));
     let who = pick(setting);
     let boot = cluster.boot(who);
     cluster.crash(who);
@@ -181,7 +181,7 @@ fn detect(setting: &Setting) -> Option<Sample> {
 
 fn suspect(setting: &Setting) -> Option<Sample> {
     let mut cluster = Cluster::whole(&setting.case(), Pace::default());
-    cluster.pass(SETTLE);
+    cluster.pass(acquainted(setting.nodes));
     let who = pick(setting);
     let boot = cluster.boot(who);
     cluster.crash(who);
@@ -312,6 +312,13 @@ impl Followed {
         }
         self.committed && cluster.up().into_iter().all(|at| head(at) >= self.head)
     }
+}
+
+/// Until each has probed each, too: whom a node has not probed yet may be far away for all that it
+/// knows, and so it waits 200 ms longer for its answers.
+fn acquainted(nodes: usize) -> Duration {
+    let nodes = u32::try_from(nodes).unwrap_or(u32::MAX);
+    SETTLE.max(Pace::default().period * nodes + Duration::from_secs(5))
 }
 
 fn pick(setting: &Setting) -> usize {
