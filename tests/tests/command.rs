@@ -58,6 +58,16 @@ fn what_is_wrong_is_one_line_and_exit_code_2(on: &'static Runtime) {
             "pico: --grace-period: expected a duration like 10s, 1m30s or 100ms, not \"5\"\n",
         ),
         (
+            &["status"],
+            "pico: expected nodes, endpoints, tunnels or gossip; see pico status --help\n",
+        ),
+        (
+            &["agent", "http", "a b", "70000", "--workers", "0"],
+            "pico: ENDPOINT: expected 1 to 128 letters, digits, '-', '.', '_' or '~', not \"a \
+             b\"\npico: SERVICE: expected a port from 1 to 65535, not \"70000\"\n\
+             pico: --workers: expected a number from 1 to 1024, not \"0\"\n",
+        ),
+        (
             &["agent", "start"],
             "pico: pico agent start needs --config FILE, which names listeners\n",
         ),

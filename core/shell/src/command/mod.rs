@@ -93,10 +93,17 @@ fn agent_settings(matches: &ArgMatches) -> Result<(settings::Agent, Show), Refus
     if name == "start" && !matches.contains_id("config") {
         return Err(Refusal("pico agent start needs --config FILE, which names listeners".into()));
     }
-    let (mut agent, told) = settings::Agent::load(matches, name == "start")?;
     let word = |name: &str| matches.try_get_one::<String>(name).ok().flatten();
-    if let (Some(endpoint), Some(addr)) = (word("endpoint"), word("addr")) {
-        agent.settings.listeners = vec![settings::listener(endpoint, addr).map_err(Refusal)?];
+    let named = word("endpoint").zip(word("addr"));
+    let named = named.map(|(endpoint, addr)| settings::listener(endpoint, addr)).transpose();
+    let loaded = settings::Agent::load(matches, name == "start");
+    let ((mut agent, told), named) = match (loaded, named) {
+        (Ok(loaded), Ok(named)) => (loaded, named),
+        (Err(Refusal(other)), Err(Refusal(one))) => return Err(Refusal(format!("{one}\n{other}"))),
+        (Err(one), Ok(_)) | (Ok(_), Err(one)) => return Err(one),
+    };
+    if let Some(listener) = named {
+        agent.settings.listeners = vec![listener];
     }
     let show = match (matches.get_flag(QUIET), matches.get_flag(JSON)) {
         (true, _) => Show::Nothing,
@@ -189,7 +196,7 @@ fn usage(told: &clap::Error) -> Refusal {
     if told.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
         || told.kind() == ErrorKind::MissingSubcommand
     {
-        return Refusal("expected a command; see pico --help".into());
+        return Refusal(lacking(told));
     }
     if let Some(ContextValue::String(argument)) = told.get(ContextKind::InvalidArg)
         && argument.contains(".tls.")
@@ -209,6 +216,30 @@ fn usage(told: &clap::Error) -> Refusal {
         .map(|line| line.trim_start_matches("error: "))
         .collect();
     Refusal(words.join("; ").replace(":;", ":"))
+}
+
+/// What is said to somebody who named no command, or none of those below it.
+fn lacking(told: &clap::Error) -> String {
+    let at = told.get(ContextKind::InvalidSubcommand);
+    // The binary's own name comes first, whatever it is called.
+    let below = match at {
+        Some(ContextValue::String(command)) => command.split_once(' ').map(|(_, below)| below),
+        Some(_) | None => None,
+    };
+    match (below, told.get(ContextKind::ValidSubcommand)) {
+        (Some(below), Some(ContextValue::Strings(known))) => {
+            let known: Vec<&str> =
+                known.iter().map(String::as_str).filter(|name| *name != "help").collect();
+            let known = match known.split_last() {
+                Some((last, others)) if !others.is_empty() => {
+                    format!("{} or {last}", others.join(", "))
+                }
+                Some(_) | None => known.concat(),
+            };
+            format!("expected {known}; see pico {below} --help")
+        }
+        _ => "expected a command; see pico --help".into(),
+    }
 }
 
 const JSON: &str = "json";

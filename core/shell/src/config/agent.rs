@@ -84,9 +84,16 @@ impl Default for Agent {
 }
 
 /// From the words of a command line: the address is a port, `host:port` or a URL.
-pub(crate) fn listener(endpoint: &str, addr: &str) -> Result<Listener, String> {
-    let (endpoint, service) = (endpoint_id(endpoint)?, service(addr)?);
-    Ok(Listener { endpoint, service, host_header: HostHeader::Keep })
+pub(crate) fn listener(endpoint: &str, addr: &str) -> Result<Listener, Refusal> {
+    let endpoint = endpoint_id(endpoint).map_err(|why| format!("ENDPOINT: {why}"));
+    let service = service(addr).map_err(|why| format!("SERVICE: {why}"));
+    match (endpoint, service) {
+        (Ok(endpoint), Ok(service)) => {
+            Ok(Listener { endpoint, service, host_header: HostHeader::Keep })
+        }
+        (Err(one), Err(other)) => Err(Refusal(format!("{one}\n{other}"))),
+        (Err(one), Ok(_)) | (Ok(_), Err(one)) => Err(Refusal(one)),
+    }
 }
 
 fn endpoint_id(text: &str) -> Result<EndpointId, String> {
@@ -95,8 +102,10 @@ fn endpoint_id(text: &str) -> Result<EndpointId, String> {
 }
 
 fn service(addr: &str) -> Result<Service, String> {
-    let (host, port) = if addr.parse::<u16>().is_ok() {
-        place(&format!("localhost:{addr}"), None)?
+    let (host, port) = if !addr.is_empty() && addr.bytes().all(|byte| byte.is_ascii_digit()) {
+        let port = addr.parse::<u16>().ok().filter(|port| *port > 0);
+        let wrong = || format!("expected a port from 1 to 65535, not {addr:?}");
+        ("localhost".to_owned(), port.ok_or_else(wrong)?)
     } else {
         let (place, path) = split(addr, &["http"], Some(80))?;
         if !path.is_empty() {
@@ -308,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_service_is_a_port_or_a_place_or_a_url() {
-        let place = |addr| listener("e", addr).map(|l| (l.service.host, l.service.port));
+        let place = |addr| service(addr).map(|service| (service.host, service.port));
         let local = |host: &str, port| Ok((host.to_owned(), port));
         assert_eq!(place("3000"), local("localhost", 3000));
         assert_eq!(place("10.0.0.1:80"), local("10.0.0.1", 80));

@@ -5,7 +5,7 @@ use super::service::{Service, Stop};
 use crate::balancer::{Backend, Stand};
 use crate::client::Client;
 use crate::command::{Failure, agent, server};
-use crate::config::{self, Refusal};
+use crate::config;
 use crate::crew::Crew;
 use crate::driver::{Notes, Wiring};
 use crate::platform::Platform;
@@ -195,7 +195,7 @@ impl Agent {
         server: SocketAddr,
         service: SocketAddr,
     ) -> Result<(Self, Thread), Failure> {
-        let mut listener = config::listener(endpoint, &service.to_string()).map_err(Refusal)?;
+        let mut listener = config::listener(endpoint, &service.to_string())?;
         listener.host_header = HostHeader::Value(name.into());
         let mut settings = config::Agent::default();
         settings.settings.server.host = server.ip().to_string();
