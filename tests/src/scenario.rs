@@ -59,6 +59,7 @@ scenarios! {
     "thundering-herd": "the node crashes, and fifty agents and all clients come back at once",
     "node-loss": "one of five nodes crashes, and its share of a hundred agents moves to the others",
     "rolling-nodes": "all nodes are stopped in good order and started again, one after another",
+    "cluster-zone-loss": "one of three zones, with three of nine nodes, loses its power for a minute",
     "one-of-two-agents": "one of two agents of an endpoint stops, at a node that clients do not use",
     "dead-nodes": "two of six nodes die while another is cut off that goes on speaking of them",
     "long-partition": "a cluster is cut in two until each half has forgotten the other",

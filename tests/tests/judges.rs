@@ -155,7 +155,7 @@ fn an_operator_who_waits_for_longer_than_any_time_out_is_told_too_late() {
         case.faults.push(Fault::Pause { who: "node-0".into(), at, lasts });
     });
     let detail = objection(run, 15);
-    assert!(detail.contains("Said(200") || detail.contains("Silence"), "{detail}");
+    assert!(detail.contains("answered 200") || detail.contains("silence"), "{detail}");
 }
 
 #[test]

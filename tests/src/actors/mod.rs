@@ -21,7 +21,7 @@ pub mod wire;
 mod workload;
 
 pub use balancer::{Backend, Balancer, Passage};
-pub use client::Client;
+pub use client::{Client, GIVE_UP};
 pub use operator::{Answer, Operator, Question};
 pub use pace::Pace;
 pub use plan::{Abort, Body, Parting, Plan};

@@ -46,6 +46,10 @@ pub enum Fault {
         /// How long after its end it is started again; never without one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         back: Option<Span>,
+        /// With this, the processes are told one after the other, so far apart; otherwise all at
+        /// once.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        apart: Option<Span>,
     },
     /// A process gets no processor, and its peers' bytes pile up.
     Pause {
@@ -357,6 +361,18 @@ impl Fault {
             | Self::Refuse { .. }
             | Self::Blackhole { .. } => None,
         }
+    }
+
+    /// When it befalls the last of so many hosts.
+    pub fn last_at(&self, hosts: usize) -> Option<Span> {
+        let at = self.at()?;
+        Some(match self {
+            Self::Stop { apart: Some(apart), .. } => {
+                let more = u32::try_from(hosts.saturating_sub(1)).unwrap_or(u32::MAX);
+                Span(at.0.saturating_add(apart.0.saturating_mul(more)))
+            }
+            _ => at,
+        })
     }
 
     /// After how long those whom it ends are started again, if they are.

@@ -1,6 +1,8 @@
 //! Cases as text.
 
-use super::{Case, Fault};
+use super::{Case, Fault, Span};
+use crate::explain::words;
+use serde_json::Value;
 use std::path::Path;
 use std::{fs, io};
 
@@ -57,8 +59,12 @@ impl Case {
     /// Text that is not a case, and cases that make no sense.
     pub fn parse(text: &str) -> Result<Self, CaseError> {
         let options = serde_saphyr::options! { with_snippet: false };
-        let case: Self = serde_saphyr::from_str_with_options(text, options)
-            .map_err(|error| CaseError::Text(error.to_string()))?;
+        let case: Self = serde_saphyr::from_str_with_options(text, options).map_err(|error| {
+            CaseError::Text(match blame(text) {
+                Some(key) => format!("{key}: {}", plain(&error.to_string())),
+                None => plain(&error.to_string()),
+            })
+        })?;
         case.check().map_err(CaseError::Sense)?;
         Ok(case)
     }
@@ -76,8 +82,15 @@ impl Case {
         for part in name.split('.') {
             place = place.get_mut(part).ok_or_else(|| wrong("there is no such value"))?;
         }
-        *place = serde_json::from_str(value).unwrap_or_else(|_| value.into());
-        let case: Self = serde_json::from_value(all).map_err(|error| wrong(&error.to_string()))?;
+        *place = match serde_json::from_str(value) {
+            Ok(value) => value,
+            // As it is written in a file: [upgrade, events].
+            Err(_) if value.starts_with(['[', '{']) => serde_saphyr::from_str(value)
+                .map_err(|_| wrong("expected a list as in [upgrade, events]"))?,
+            Err(_) => value.into(),
+        };
+        let case: Self =
+            serde_json::from_value(all).map_err(|error| wrong(&plain(&error.to_string())))?;
         case.check().map_err(|why| wrong(&why))?;
         *self = case;
         Ok(())
@@ -105,12 +118,29 @@ impl Case {
             let bytes = shape.name_bytes;
             return Err(format!("shape.name-bytes must be at most {NAME_BYTES_MAX}, not {bytes}"));
         }
+        let spans = [("warm-up", self.warm_up), ("heal", self.heal), ("patience", self.patience)];
+        if let Some((name, span)) = spans.iter().find(|(_, span)| *span > SPAN_MAX) {
+            return Err(format!("{name} must be at most {SPAN_MAX}, not {span}"));
+        }
         if self.heal < self.warm_up {
             return Err("heal must not come before warm-up ends".into());
         }
-        let late = self.faults.iter().find(|fault| fault.at().is_some_and(|at| at >= self.heal));
-        if let Some(fault) = late {
-            return Err(format!("a fault must begin before heal: {fault:?}"));
+        let hosts = shape.hosts();
+        for fault in &self.faults {
+            let meant = |who: &&str| hosts.iter().filter(|host| shape.means(who, **host)).count();
+            let meant = fault.names().iter().map(meant).max().unwrap_or_default();
+            let Some(last) = fault.last_at(meant).filter(|last| *last >= self.heal) else {
+                continue;
+            };
+            let (what, heal) = (words::fault(fault), self.heal);
+            return Err(if fault.at() == Some(last) {
+                format!("a fault must begin before heal, which is at {heal}: {what}")
+            } else {
+                format!(
+                    "a fault must begin before heal, which is at {heal}, and this one befalls the \
+                     last of {meant} at {last}: {what}"
+                )
+            });
         }
         let names = self.faults.iter().flat_map(Fault::names);
         match names.into_iter().find(|name| !shape.knows(name)) {
@@ -124,6 +154,64 @@ fn file(path: &Path, error: io::Error) -> CaseError {
     CaseError::File { path: path.display().to_string(), error }
 }
 
+/// What a library says of a value that does not fit, without the names that only code knows.
+fn plain(why: &str) -> String {
+    let mut text = String::new();
+    let mut words = why.split(' ').peekable();
+    while let Some(word) = words.next() {
+        let word = match word {
+            "struct" => {
+                words.next();
+                "names with values"
+            }
+            "u64" | "u32" | "u16" | "usize" => "whole number",
+            "i32" => "number",
+            other => other,
+        };
+        text += if text.is_empty() { "" } else { " " };
+        text += word;
+    }
+    text
+}
+
+/// The name of the first value in a case that does not fit.
+fn blame(text: &str) -> Option<String> {
+    let all: Value = serde_saphyr::from_str(text).ok()?;
+    let usual = serde_json::to_value(Case::default()).ok()?;
+    for (name, value) in all.as_object()? {
+        let fits = |value: &Value| {
+            let mut case = usual.clone();
+            case.as_object_mut().is_some_and(|case| {
+                case.insert(name.clone(), value.clone());
+                true
+            }) && serde_json::from_value::<Case>(case).is_ok()
+        };
+        if fits(value) {
+            continue;
+        }
+        let parts: Vec<(String, Value)> = match value {
+            Value::Array(items) => items
+                .iter()
+                .enumerate()
+                .map(|(at, item)| (format!("{name}[{at}]"), Value::Array(vec![item.clone()])))
+                .collect(),
+            Value::Object(fields) => fields
+                .iter()
+                .map(|(key, field)| {
+                    let one = [(key.clone(), field.clone())].into_iter().collect();
+                    (format!("{name}.{key}"), Value::Object(one))
+                })
+                .collect(),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => Vec::new(),
+        };
+        let part = parts.into_iter().find(|(_, part)| !fits(part)).map(|(part, _)| part);
+        return Some(part.unwrap_or_else(|| name.clone()));
+    }
+    None
+}
+
+/// No run is that long; what lasts may be longer, which is as good as for ever.
+const SPAN_MAX: Span = Span::secs(30 * 24 * 3_600);
 /// Hosts of one kind: each has an address of its own in a network of that kind.
 const HOSTS_MAX: usize = 60_000;
 /// Bytes of a node's name, of which endpoints may have twice as many.

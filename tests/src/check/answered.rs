@@ -3,6 +3,7 @@
 use super::{Broken, Invariant, Judge as Look, New};
 use crate::actors::{Client, Outcome, Plan, Record};
 use crate::case::{Chance, Kind, Role};
+use crate::explain::words;
 use crate::run::{Life, Moment, Run};
 use pico_core::Reason;
 use std::collections::{BTreeMap, BTreeSet};
@@ -89,8 +90,9 @@ impl Judge {
         if fair {
             return Ok(());
         }
-        let detail = format!("{record:?}, though {plan:?}");
-        Err(self.broken(run, detail).of_request(record.id).at(record.ended).by(seat))
+        let broken = self.broken(run, words::verdict(record, &plan)).of_request(record.id);
+        let broken = broken.seen(format_args!("{record:?}, though {plan:?}"));
+        Err(broken.at(record.ended).by(seat))
     }
 }
 

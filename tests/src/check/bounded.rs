@@ -3,6 +3,7 @@
 use super::{Broken, Invariant, Judge as Look, New};
 use crate::actors::Client;
 use crate::case::{Kind, Link, Role, Span};
+use crate::explain::words;
 use crate::run::Run;
 use core::time::Duration;
 use pico_core::Limits;
@@ -49,8 +50,10 @@ impl Look for Judge {
                 // the tunnel is a queue for all.
                 let own = plan.is(Kind::SlowReader) || plan.is(Kind::ServiceHangs);
                 if record.gap > GAP_MAX && !own && is_fast(&run.case.link) {
-                    let detail = format!("nothing came for {:?}: {record:?}", record.gap);
+                    let verdict = words::verdict(record, &plan);
+                    let detail = format!("nothing came for {:.1?}: it {verdict}", record.gap);
                     let broken = self.broken(run, detail).of_request(record.id);
+                    let broken = broken.seen(format_args!("{record:?}"));
                     return Err(broken.at(record.ended).by(seat));
                 }
             }

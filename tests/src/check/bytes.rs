@@ -3,6 +3,7 @@
 use super::{Broken, Invariant, Judge as Look, New};
 use crate::actors::{Client, Outcome, Record, Stray};
 use crate::case::Role;
+use crate::explain::words;
 use crate::run::Run;
 
 /// Looks at what both ends found wrong.
@@ -31,8 +32,10 @@ impl Look for Judge {
             let client = run.world.host::<Client>(seat);
             for record in self.records.of(seat, client.records()) {
                 if !record.leaked.is_empty() || matches!(record.outcome, Outcome::Wrong(_)) {
-                    let detail = format!("{record:?}, though {:?}", run.work.plan(record.id));
-                    let broken = self.broken(run, detail).of_request(record.id);
+                    let plan = run.work.plan(record.id);
+                    let broken = self.broken(run, words::verdict(record, &plan));
+                    let broken = broken.seen(format_args!("{record:?}, though {plan:?}"));
+                    let broken = broken.of_request(record.id);
                     return Err(broken.at(record.ended).by(seat));
                 }
             }
@@ -49,7 +52,11 @@ impl Look for Judge {
             };
             let mut strays = self.strays.of(seat, client.strays()).iter();
             if let Some(stray) = strays.find(|stray| !excused(stray)) {
-                return Err(self.broken(run, format!("{stray:?}")).at(stray.at).by(seat));
+                let behind = stray.behind.map(|id| format!(", behind the answer to request {id}"));
+                let (behind, what) = (behind.unwrap_or_default(), stray.what.escape_debug());
+                let detail = format!("a client got what it had not asked for{behind}: \"{what}\"");
+                let broken = self.broken(run, detail).seen(format_args!("{stray:?}"));
+                return Err(broken.at(stray.at).by(seat));
             }
         }
         for (seat, service) in super::services(run) {
@@ -63,8 +70,10 @@ impl Look for Judge {
             let arrival = &service.arrivals()[at];
             if arrival.wrong.is_some() || !arrival.leaked.is_empty() {
                 let plan = run.work.plan(arrival.id);
-                let detail = format!("{} got {arrival:?}, though {plan:?}", service.served());
+                let arrived = words::arrived(&service.served().to_string(), arrival);
+                let detail = format!("{arrived}; {}", words::meant(&plan));
                 let broken = self.broken(run, detail).of_request(arrival.id);
+                let broken = broken.seen(format_args!("{arrival:?}, though {plan:?}"));
                 return Err(broken.by(seat));
             }
             if arrival.ended.is_none() {

@@ -3,6 +3,7 @@
 use super::{Broken, Invariant, Judge as Look, New};
 use crate::actors::{Client, Outcome, Record};
 use crate::case::{Fault, Kind, Role};
+use crate::explain::words;
 use crate::run::{Life, Run};
 use core::time::Duration;
 
@@ -36,7 +37,8 @@ impl Look for Judge {
             for record in self.new.of(seat, run.world.host::<Client>(seat).records()) {
                 if lost(run, record) {
                     let plan = run.work.plan(record.id);
-                    let broken = self.broken(run, format!("{record:?}, though {plan:?}"));
+                    let broken = self.broken(run, words::verdict(record, &plan));
+                    let broken = broken.seen(format_args!("{record:?}, though {plan:?}"));
                     return Err(broken.of_request(record.id).at(record.ended).by(seat));
                 }
             }

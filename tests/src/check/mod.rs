@@ -50,8 +50,8 @@ pub trait Judge {
 
     /// The words for what does not hold now.
     fn broken(&self, run: &Run, detail: String) -> Broken {
-        let (seat, request) = (None, None);
-        Broken { invariant: self.invariant(), at: run.world.now(), seat, request, detail }
+        let (seat, request, dump) = (None, None, String::new());
+        Broken { invariant: self.invariant(), at: run.world.now(), seat, request, detail, dump }
     }
 }
 
@@ -68,6 +68,8 @@ pub struct Broken {
     pub request: Option<u64>,
     /// What does not hold.
     pub detail: String,
+    /// What it was seen by, as those who found it show it: for whoever works on Pico.
+    pub dump: String,
 }
 
 impl Broken {
@@ -79,6 +81,11 @@ impl Broken {
     /// It happened at this machine.
     fn by(self, seat: SeatId) -> Self {
         Self { seat: Some(seat), ..self }
+    }
+
+    /// It was seen by this.
+    fn seen(self, dump: fmt::Arguments<'_>) -> Self {
+        Self { dump: dump.to_string(), ..self }
     }
 
     /// It happened to this request.

@@ -1,6 +1,7 @@
 //! Whether nothing ran twice that must not.
 
 use super::{Broken, Invariant, Judge as Look, New};
+use crate::explain::words;
 use crate::run::Run;
 use std::collections::BTreeMap;
 
@@ -29,8 +30,9 @@ impl Look for Judge {
                 let (count, plan) = (*count, run.work.plan(arrival.id));
                 let most = if plan.is_idempotent() { TRIES_MAX } else { 1 };
                 if count > most {
-                    let detail = format!("it arrived {count} times: {plan:?}");
+                    let detail = format!("it arrived {count} times; {}", words::meant(&plan));
                     let broken = self.broken(run, detail).of_request(arrival.id);
+                    let broken = broken.seen(format_args!("{arrival:?}, though {plan:?}"));
                     return Err(broken.at(arrival.began).by(seat));
                 }
             }

@@ -3,6 +3,7 @@
 use super::{Broken, Invariant, Judge as Look, New};
 use crate::actors::{Client, Outcome};
 use crate::case::Role;
+use crate::explain::words;
 use crate::kernel::SeatId;
 use crate::run::{Life, Moment, Run};
 use pico_core::server::Worker;
@@ -37,8 +38,10 @@ impl Look for Judge {
                 self.saw.insert((arrival.id, seat));
                 let plan = run.work.plan(arrival.id);
                 if plan.endpoint != endpoint {
-                    let detail = format!("{} got {arrival:?}, though {plan:?}", life.name);
+                    let arrived = words::arrived(&life.name, arrival);
+                    let detail = format!("{arrived}; {}", words::meant(&plan));
                     let broken = self.broken(run, detail).of_request(arrival.id);
+                    let broken = broken.seen(format_args!("{arrival:?}, though {plan:?}"));
                     return Err(broken.at(arrival.began).by(seat));
                 }
             }
@@ -63,8 +66,11 @@ impl Look for Judge {
                     run.world.host::<crate::actors::Service>(seat).served() == service
                 };
                 if !self.saw.range(of_it).any(|(_, seat)| named(*seat)) {
-                    let detail = format!("{record:?}, but {service} never saw it");
+                    let plan = run.work.plan(record.id);
+                    let verdict = words::verdict(record, &plan);
+                    let detail = format!("{service} never saw it, but it {verdict}");
                     let broken = self.broken(run, detail).of_request(record.id);
+                    let broken = broken.seen(format_args!("{record:?}, though {plan:?}"));
                     return Err(broken.at(record.ended).by(seat));
                 }
             }

@@ -39,7 +39,8 @@ impl Look for Judge {
                 if question.ended.is_none() {
                     self.open.push(at);
                 } else if !fair(run, seat, question) {
-                    let broken = self.broken(run, format!("{question:?}"));
+                    let broken = self.broken(run, verdict(question));
+                    let broken = broken.seen(format_args!("{question:?}"));
                     let ended = question.ended.unwrap_or(question.began);
                     return Err(broken.at(ended).by(seat));
                 }
@@ -72,6 +73,23 @@ fn fair(run: &Run, seat: SeatId, question: &Question) -> bool {
         Answer::Unreachable | Answer::Broken => excused || !calm,
         Answer::Silence => excused || question.connected.is_none(),
     }
+}
+
+/// What an operator asked, and what came of it, in words.
+fn verdict(question: &Question) -> String {
+    let Question { to, path, began, ended, answer, .. } = question;
+    let took = ended.unwrap_or(*began).since(*began);
+    let how = match answer {
+        Answer::Open => "has no end yet".into(),
+        Answer::Said(status, code) => {
+            format!("was answered {}", format!("{status} {code}").trim_end())
+        }
+        Answer::Unreachable => "found nobody there".into(),
+        Answer::Broken => "was cut before its answer had ended".into(),
+        Answer::Silence => "met with silence".into(),
+        Answer::Wrong(why) => format!("got an answer that is not right: {why}"),
+    };
+    format!("GET {path} at node-{to} {how}, after {took:.1?}")
 }
 
 /// Whether it was answered within the longest time-out that there is for it, and what the way to

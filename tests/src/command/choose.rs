@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 #[derive(Args, Clone, Debug, Default)]
 pub(super) struct Choice {
     /// The seed from which everything random is drawn; of a scenario, another one than its own
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub(super) seed: Option<u64>,
     #[command(flatten)]
     pub(super) life: Life,

@@ -10,6 +10,7 @@ mod bench;
 mod choose;
 mod crash;
 mod explain;
+mod phases;
 mod print;
 mod report;
 mod run;
@@ -85,9 +86,11 @@ pub fn main(revision: &'static str) -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) if error.use_stderr() => {
+            // What is missing is listed below the first line, and usage behind an empty one.
             let text = error.to_string();
-            let line = text.lines().next().unwrap_or_default();
-            return refuse(line.strip_prefix("error: ").unwrap_or(line));
+            let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+            let line = lines.collect::<Vec<_>>().join(" ");
+            return refuse(line.strip_prefix("error: ").unwrap_or(&line));
         }
         Err(help) => {
             // Whoever asked for help and does not read it has what they want.

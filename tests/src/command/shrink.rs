@@ -3,8 +3,9 @@
 use super::attempt::Fails;
 use super::choose::Chosen;
 use super::print::Failure;
+use super::summary::many;
 use super::{Context, Refusal, Verdict};
-use crate::case::Case;
+use crate::case::{Case, CaseError};
 use crate::check::Broken;
 use crate::kernel::Trace;
 use crate::run::Run;
@@ -32,6 +33,11 @@ impl Shrink {
     pub(super) fn carry_out(self, context: &Context) -> Result<Verdict, Refusal> {
         let (case, words) = self.chosen.case()?;
         let (seed, revision) = (case.seed, context.revision);
+        let folder = self.output.parent().filter(|folder| !folder.as_os_str().is_empty());
+        if let Some(Err(error)) = folder.map(std::fs::metadata) {
+            let path = self.output.display().to_string();
+            return Err(CaseError::File { path, error }.into());
+        }
         let scratch = Scratch(self.output.with_extension("try"));
         let found = Fails::of(&case, &scratch.0)?;
         if found == Fails::Not {
@@ -138,5 +144,6 @@ fn cut_short(case: Case, found: &Fails, fails: &mut impl FnMut(&Case) -> bool) -
 fn parts(case: &Case) -> String {
     let requests = case.load.ids(false).count() + case.load.ids(true).count();
     let hosts = case.shape.hosts().len();
-    format!("{} faults, {requests} requests, {hosts} hosts", case.faults.len())
+    let faults = many(case.faults.len(), "fault");
+    format!("{faults}, {}, {}", many(requests, "request"), many(hosts, "host"))
 }

@@ -1,11 +1,11 @@
 //! What became of a run's requests, in a few lines.
 
+use super::phases::{self, Phases};
 use crate::actors::{Client, Outcome, Record};
 use crate::case::Role;
-use crate::run::Run;
+use crate::run::{Census, Gossip, Return, Run};
 use core::time::Duration;
 use pico_core::Instant;
-use pico_core::gossip;
 use pico_core::note::Note;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -28,85 +28,31 @@ pub(super) struct Summary {
     hits: u64,
     /// Faults of the case that have befallen anything, and all of them.
     befell: (usize, usize),
-    /// What nodes made of each other, where there are several.
-    cluster: Option<Cluster>,
-}
-
-/// What the nodes of a cluster made of each other, all lives together.
-struct Cluster {
-    /// Nodes that live in the end, and lives of nodes in all.
-    nodes: (usize, usize),
-    suspicions: u64,
-    refuted: u64,
-    /// Suspicions that ended in somebody being held dead.
-    deaths: u64,
-    /// What came from another cluster or could not be read.
-    strange: u64,
-    /// Bytes of datagrams a second and node, without headers.
-    bytes_s: u64,
-}
-
-impl Cluster {
-    fn of(run: &Run) -> Option<Self> {
-        let lives: Vec<_> = run.cast.of(Role::Node).filter(|life| !life.foreign).collect();
-        let all: Vec<_> = lives.iter().filter_map(|life| run.gossip(life)).collect();
-        if all.is_empty() {
-            return None;
-        }
-        let sum = |part: fn(gossip::Counts) -> u64| all.iter().map(|one| part(one.counts())).sum();
-        let bytes: u64 = sum(|counts| counts.sent_bytes);
-        let lived = lives.iter().map(|life| life.ended.unwrap_or(run.world.now()).since(life.born));
-        let lived: Duration = lived.sum();
-        Some(Self {
-            nodes: (lives.iter().filter(|life| life.is_alive()).count(), lives.len()),
-            suspicions: sum(|counts| counts.suspicions),
-            refuted: sum(|counts| counts.refuted),
-            deaths: sum(|counts| counts.deaths),
-            strange: sum(|counts| counts.strange + counts.malformed),
-            bytes_s: bytes / lived.as_secs().max(1),
-        })
-    }
-
-    fn text(&self) -> String {
-        let Self { nodes: (up, lives), suspicions, refuted, deaths, strange, bytes_s } = self;
-        format!(
-            "{up} nodes in the end, of {lives} that were started; {suspicions} suspicions, \
-             {refuted} refuted, {deaths} ended in death; {strange} packets not understood; \
-             {bytes_s} bytes/s of gossip each\n"
-        )
-    }
-
-    fn json(&self) -> Value {
-        json!({
-            "nodes": self.nodes.0,
-            "lives": self.nodes.1,
-            "suspicions": self.suspicions,
-            "refuted": self.refuted,
-            "deaths": self.deaths,
-            "strange": self.strange,
-            "bytes_s": self.bytes_s,
-        })
-    }
+    /// How they fared before, during and after what goes wrong.
+    phases: Phases,
+    /// Who was there when the load had ended.
+    census: Census,
+    /// How soon agents were back whose node had ended.
+    returns: Vec<Return>,
 }
 
 impl Summary {
     /// What is to be said of this run.
     pub(super) fn of(run: &Run) -> Self {
-        let mut records: Vec<&Record> = Vec::new();
+        let mut records: Vec<(usize, &Record)> = Vec::new();
         for life in run.cast.of(Role::Client) {
-            let seats = life.seats.iter();
-            records.extend(seats.flat_map(|seat| run.world.host::<Client>(*seat).records()));
+            let (seats, zone) = (life.seats.iter(), run.case.shape.zone(life.member));
+            let all = seats.flat_map(|seat| run.world.host::<Client>(*seat).records());
+            records.extend(all.map(|record| (zone, record)));
         }
-        records.sort_unstable_by_key(|record| (record.ended, record.id));
+        records.sort_unstable_by_key(|(_, record)| (record.ended, record.id));
         let (mut ends, mut failed, mut took) = (BTreeMap::new(), Vec::new(), Vec::new());
-        for record in records {
+        for (_, record) in &records {
             let how = end(&record.outcome);
             *ends.entry(how.clone()).or_default() += 1;
             if matches!(record.outcome, Outcome::Complete { .. }) {
                 took.push(record.ended.since(record.due));
-            } else if !matches!(record.outcome, Outcome::Aborted)
-                && !run.work.plan(record.id).is_failed()
-            {
+            } else if phases::failed(run, record) {
                 failed.push((record.ended, record.id, how));
             }
         }
@@ -132,58 +78,142 @@ impl Summary {
             deaths: all.saturating_sub(alive + told + clients),
             hits: run.world.net().counts().hits,
             befell: (run.befell().len(), run.case.faults.len()),
-            cluster: Cluster::of(run),
+            phases: Phases::of(run, &records),
+            census: run.census(),
+            returns: run.returns(),
         }
     }
 
-    fn quantile(&self, percent: usize) -> Duration {
+    fn quantile(&self, percent: usize) -> Option<Duration> {
         let last = self.took.len().saturating_sub(1);
-        self.took.get(last * percent / 100).copied().unwrap_or_default()
+        self.took.get(last * percent / 100).copied()
     }
 
     /// For people.
     pub(super) fn text(&self) -> String {
         let secs = super::print::seconds(self.until);
         let total: u64 = self.ends.values().sum();
-        let mut text = format!("{total} requests within {secs:.0} simulated seconds\n");
+        let mut text = format!("{} within {secs:.0} simulated seconds\n", many(total, "request"));
         for (how, count) in &self.ends {
             put(&mut text, format_args!("  {count:6}  {how}\n"));
         }
-        let [half, most, all] = [50, 99, 100].map(|percent| millis(self.quantile(percent)));
-        put(
-            &mut text,
-            format_args!("complete answers took {half} (median), {most} (99 %), {all} (longest)\n"),
-        );
+        text += &self.phases.text();
         let ((came, went), deaths, hits) = (self.tunnels, self.deaths, self.hits);
-        put(&mut text, format_args!("tunnels came {came} times and went {went} times; "));
-        put(&mut text, format_args!("{deaths} processes died; faults befell {hits} connections\n"));
+        if came + went > 0 {
+            let [came, went] = [came, went].map(|count| many(count, "time"));
+            put(&mut text, format_args!("tunnels came {came} and went {went}; "));
+        }
+        let [died, hits] = [many(deaths, "process"), many(hits, "connection")];
+        put(&mut text, format_args!("{died} died; faults befell {hits}\n"));
         let (befell, faults) = self.befell;
         if befell < faults {
-            put(&mut text, format_args!("{befell} of {faults} faults befell anything at all\n"));
+            let all = many(faults, "fault");
+            put(&mut text, format_args!("{befell} of {all} befell anything at all\n"));
         }
-        if let Some(cluster) = &self.cluster {
-            text += &cluster.text();
-        }
-        if let (Some((first, ..)), Some((last, ..))) = (self.failed.first(), self.failed.last()) {
-            let [first, last] = [first, last].map(|at| super::print::seconds(*at));
-            put(
-                &mut text,
-                format_args!(
-                    "{} requests failed that neither end meant to fail, from {first:.1} s to \
-                     {last:.1} s:\n",
-                    self.failed.len()
-                ),
-            );
-            for (at, id, how) in self.failed.iter().take(SHOWN) {
-                let secs = super::print::seconds(*at);
-                put(&mut text, format_args!("  {secs:10.3} s  request {id}: {how}\n"));
-            }
-            if self.failed.len() > SHOWN {
-                put(&mut text, format_args!("  and {} more\n", self.failed.len() - SHOWN));
-            }
-        }
+        self.put_returns(&mut text);
+        self.put_cluster(&mut text);
+        self.put_failed(&mut text);
         put(&mut text, format_args!("trace {:016x}", self.sum));
         text
+    }
+
+    /// How soon agents were back, death by death.
+    fn put_returns(&self, text: &mut String) {
+        for of in self.returns.iter().take(SHOWN) {
+            let Return { node, at, told, agents, back, last } = of;
+            let how = if *told { "was told to stop" } else { "died" };
+            let (secs, agents) = (super::print::seconds(*at), many(*agents, "agent"));
+            put(text, format_args!("{node} {how} at {secs:.1} s with {agents}: "));
+            match last {
+                Some(last) if *back == of.agents => {
+                    let (took, last) = (last.since(*at), super::print::seconds(*last));
+                    let took = took.as_secs_f64();
+                    put(
+                        text,
+                        format_args!("the last was back {took:.1} s later, at {last:.1} s\n"),
+                    );
+                }
+                Some(_) | None => put(text, format_args!("{back} came back\n")),
+            }
+        }
+        if let Some(more) = self.returns.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            let slowest = |of: &Return| of.last.map(|last| last.since(of.at));
+            let slowest = self.returns.iter().filter_map(slowest).max().unwrap_or_default();
+            put(
+                text,
+                format_args!(
+                    "and {} more like these; the slowest return took {:.1} s\n",
+                    many(more, "end"),
+                    slowest.as_secs_f64()
+                ),
+            );
+        }
+    }
+
+    /// Who was there in the end, and what nodes had made of each other.
+    fn put_cluster(&self, text: &mut String) {
+        let Census { nodes, agents, gossip, .. } = &self.census;
+        if *agents > 0 && nodes.len() > 1 {
+            let held: usize = nodes.iter().map(|(_, held)| held).sum();
+            let spread = if nodes.len() <= SPREAD_MAX {
+                let parts = nodes.iter().map(|(name, held)| format!("{name} {held}"));
+                parts.collect::<Vec<_>>().join(", ")
+            } else {
+                let counts = || nodes.iter().map(|(_, held)| *held);
+                let [least, most] = [counts().min(), counts().max()].map(Option::unwrap_or_default);
+                format!("{least} to {most} at each of {} nodes", nodes.len())
+            };
+            put(text, format_args!("{} when the load had ended: {spread}\n", many(held, "tunnel")));
+        }
+        let Some(Gossip { lives, suspicions, refuted, deaths, strange, bytes_s }) = gossip else {
+            return;
+        };
+        let up = many(nodes.len(), "node");
+        put(
+            text,
+            format_args!(
+                "{up} when the load had ended, of {lives} starts; each node counts for itself: \
+                 {} raised, {refuted} refuted by the suspected, {} held dead\n\
+                 {} not understood; {bytes_s} bytes/s of gossip from each\n",
+                many(*suspicions, "suspicion"),
+                many(*deaths, "time"),
+                many(*strange, "packet"),
+            ),
+        );
+    }
+
+    /// The first that failed, and how many more did when.
+    fn put_failed(&self, text: &mut String) {
+        let (Some((first, ..)), Some((last, ..))) = (self.failed.first(), self.failed.last())
+        else {
+            return;
+        };
+        let [first, last] = [first, last].map(|at| super::print::seconds(*at));
+        let failed = many(self.failed.len(), "request");
+        put(
+            text,
+            format_args!(
+                "{failed} failed that neither end meant to fail, from {first:.1} s to {last:.1} s:\n"
+            ),
+        );
+        for (at, id, how) in self.failed.iter().take(SHOWN) {
+            let secs = super::print::seconds(*at);
+            put(text, format_args!("  {secs:10.3} s  request {id}: {how}\n"));
+        }
+        // As many as there are lines for, however long it took.
+        let more = self.failed.get(SHOWN..).unwrap_or_default();
+        let secs = |at: &Instant| at.since(Instant::ZERO).as_secs();
+        let all = more.first().zip(more.last()).map(|((a, ..), (b, ..))| secs(b) - secs(a));
+        let each = [10, 60, 600, 3_600].into_iter().find(|each| all < Some(each * 20));
+        let each = each.unwrap_or(86_400);
+        let mut counts: BTreeMap<u64, usize> = BTreeMap::new();
+        for (at, ..) in more {
+            *counts.entry(secs(at) / each * each).or_default() += 1;
+        }
+        for (from, count) in counts {
+            let to = from + each;
+            put(text, format_args!("  {count:10} more from {from} s to {to} s\n"));
+        }
     }
 
     /// For programs.
@@ -191,7 +221,34 @@ impl Summary {
         let failed = self.failed.iter().map(|(at, id, how)| {
             json!({ "at_s": super::print::seconds(*at), "request": id, "how": how })
         });
-        let [half, most, all] = [50, 99, 100].map(|percent| self.quantile(percent).as_secs_f64());
+        let seconds = |percent| self.quantile(percent).map(|took| took.as_secs_f64());
+        let [half, most, all] = [50, 99, 100].map(seconds);
+        let nodes = self
+            .census
+            .nodes
+            .iter()
+            .map(|(node, tunnels)| json!({ "node": node, "tunnels": tunnels }));
+        let returns = self.returns.iter().map(|of| {
+            json!({
+                "node": of.node,
+                "at_s": super::print::seconds(of.at),
+                "told": of.told,
+                "agents": of.agents,
+                "back": of.back,
+                "last_back_s": of.last.map(super::print::seconds),
+            })
+        });
+        let cluster = self.census.gossip.map(|gossip| {
+            json!({
+                "nodes": self.census.nodes.len(),
+                "lives": gossip.lives,
+                "suspicions": gossip.suspicions,
+                "refuted": gossip.refuted,
+                "deaths": gossip.deaths,
+                "strange": gossip.strange,
+                "bytes_s": gossip.bytes_s,
+            })
+        });
         json!({
             "simulated_s": super::print::seconds(self.until),
             "events": self.events,
@@ -203,7 +260,14 @@ impl Summary {
             "deaths": self.deaths,
             "hits": self.hits,
             "faults": { "drawn": self.befell.1, "befell": self.befell.0 },
-            "cluster": self.cluster.as_ref().map(Cluster::json),
+            "phases": self.phases.json(),
+            "ended": {
+                "at_s": super::print::seconds(self.census.at),
+                "nodes": nodes.collect::<Vec<_>>(),
+                "agents": self.census.agents,
+            },
+            "returns": returns.collect::<Vec<_>>(),
+            "cluster": cluster,
         })
     }
 }
@@ -223,8 +287,29 @@ pub(super) fn end(outcome: &Outcome) -> String {
     }
 }
 
-fn millis(took: Duration) -> String {
-    format!("{:.1} ms", took.as_secs_f64() * 1e3)
+/// So many of them, in words.
+pub(super) fn many(count: impl Into<Count>, of: &str) -> String {
+    let Count(count) = count.into();
+    match (count, of.ends_with('s')) {
+        (1, _) => format!("1 {of}"),
+        (_, true) => format!("{count} {of}es"),
+        (_, false) => format!("{count} {of}s"),
+    }
+}
+
+/// A number of things.
+pub(super) struct Count(u64);
+
+impl From<u64> for Count {
+    fn from(count: u64) -> Self {
+        Self(count)
+    }
+}
+
+impl From<usize> for Count {
+    fn from(count: usize) -> Self {
+        Self(count as u64)
+    }
 }
 
 fn put(text: &mut String, what: std::fmt::Arguments<'_>) {
@@ -233,3 +318,5 @@ fn put(text: &mut String, what: std::fmt::Arguments<'_>) {
 
 /// How many failed requests are named one by one.
 const SHOWN: usize = 10;
+/// Of so few nodes each is named with its tunnels.
+const SPREAD_MAX: usize = 20;

@@ -11,7 +11,10 @@ mod cluster;
 mod past;
 mod road;
 mod story;
+mod way;
 pub mod words;
+
+pub(crate) use way::call;
 
 use crate::check::Broken;
 use crate::run::Run;
@@ -80,7 +83,7 @@ impl Explanation {
                     None => format!("what happened to request {id}"),
                 };
                 let (lines, left_out) = story::tell(run, &road);
-                let request = road::request(run, id);
+                let request = road::request(run, id, &road);
                 Ok(Self { title, request, faults: road.faults(run), lines, left_out })
             }
             (None, Some(broken)) if cluster::concerns(broken) => {

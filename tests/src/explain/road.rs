@@ -1,13 +1,15 @@
 //! The connections that carried a request, and everybody along them.
 
+use super::way::Handed;
 use super::words;
-use crate::actors::{Arrival, Balancer, Client, Record, Service};
+use crate::actors::{Arrival, Balancer, Client, Outcome, Record, Service};
 use crate::case::{Fault, Member, Role};
 use crate::kernel::SeatId;
 use crate::run::{Life, Run};
 use core::time::Duration;
 use pico_core::Instant;
 use pico_core::id::ConnId;
+use pico_core::note::Note;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Where a story takes place.
@@ -25,6 +27,12 @@ pub(super) struct Road {
     pub(super) seats: BTreeSet<SeatId>,
     /// What the service, and so the log, knew the request by.
     pub(super) names: BTreeSet<String>,
+    /// To whom nodes gave it.
+    pub(super) handed: Vec<Handed>,
+    /// The far ends of links over which it went to other nodes.
+    pub(super) links: BTreeSet<(SeatId, ConnId)>,
+    /// What workers of a node called it among each other, by the node's first machine.
+    pub(super) calls: BTreeSet<(SeatId, String)>,
 }
 
 impl Road {
@@ -37,6 +45,9 @@ impl Road {
             tunnels: BTreeMap::new(),
             seats: BTreeSet::new(),
             names: BTreeSet::new(),
+            handed: Vec::new(),
+            links: BTreeSet::new(),
+            calls: BTreeSet::new(),
         }
     }
 
@@ -65,7 +76,16 @@ impl Road {
             road.backwards(run, *seat, arrival.conn);
             road.names.extend(arrival.request_id.clone());
         }
-        if arrivals.is_empty() {
+        let path = format!("/r/{id}");
+        for (_, _, note) in run.world.notes() {
+            if let Note::Request(request) = note
+                && request.path == path
+            {
+                road.names.insert(request.id.clone());
+            }
+        }
+        road.follow(run, id);
+        if arrivals.is_empty() && road.handed.is_empty() {
             // It may have been lost on the way to any of those who serve its endpoint.
             let endpoint = run.work.plan(id).endpoint;
             for life in run.cast.of(Role::Agent) {
@@ -176,13 +196,13 @@ impl Road {
         }
         let Some(at) = fault.at() else { return true };
         let from = Instant::ZERO + at.0;
-        let lasts = fault.lasts().map_or(BEFORE, |span| span.0);
+        let lasts = fault.lasts().or_else(|| fault.back()).map_or(BEFORE, |span| span.0);
         from < self.to && self.from < from + lasts + BEFORE
     }
 }
 
 /// What the request was to be, and what came of it.
-pub(super) fn request(run: &Run, id: u64) -> Vec<String> {
+pub(super) fn request(run: &Run, id: u64, road: &Road) -> Vec<String> {
     let plan = run.work.plan(id);
     let mut lines = words::plan(&plan, &run.work.endpoints[plan.endpoint]);
     let records = records(run, id);
@@ -198,6 +218,13 @@ pub(super) fn request(run: &Run, id: u64) -> Vec<String> {
     if records.is_empty() {
         lines.push("its client never saw it end".into());
     }
+    for Handed { at, by, to, turn, .. } in &road.handed {
+        let when = match turn {
+            Some(_) => format!("at {} ", words::time(*at)),
+            None => String::new(),
+        };
+        lines.push(format!("{when}{by} gave it to {to}"));
+    }
     let arrivals = arrivals(run, id);
     for (seat, arrival) in &arrivals {
         let served = run.world.host::<Service>(*seat).served().to_string();
@@ -206,7 +233,33 @@ pub(super) fn request(run: &Run, id: u64) -> Vec<String> {
     if arrivals.is_empty() {
         lines.push("it never reached a service".into());
     }
+    lines.extend(records.iter().filter_map(|(_, record)| held(run, record, &arrivals)));
     lines
+}
+
+/// What holds a request that has come to a stop in the middle, as far as its ends can tell.
+fn held(run: &Run, record: &Record, arrivals: &[(SeatId, &Arrival)]) -> Option<String> {
+    let plan = run.work.plan(record.id);
+    let window = run.case.shape.window_bytes;
+    if record.outcome != Outcome::Silence {
+        return None;
+    }
+    let credit = |came: usize| {
+        let used = "which is all that its stream may carry before more is granted \
+                    (shape.window-bytes): who sends it waits for credit";
+        if came == window { used } else { "and the rest is on its way, or waits for credit" }
+    };
+    let (came, whole) = (record.received, plan.body_len());
+    if record.head.is_some() && came < whole {
+        let credit = credit(came);
+        return Some(format!("{came} of {whole} bytes of the answer came, {credit}"));
+    }
+    let arrival = arrivals.last().map(|(_, arrival)| *arrival)?;
+    let (came, whole) = (arrival.received, plan.request.len);
+    (arrival.complete.is_none() && came < whole).then(|| {
+        let credit = credit(came);
+        format!("{came} of {whole} bytes of its body came to the service, {credit}")
+    })
 }
 
 /// The records of a request, of which there should be one.
@@ -250,7 +303,7 @@ fn seen_by_client(run: &Run, id: u64) -> Vec<(Instant, SeatId, ConnId)> {
 }
 
 /// What a balancer dialled for a connection: its own end, and the node's.
-fn through(run: &Run, seat: SeatId, front: ConnId) -> Vec<(ConnId, SeatId, ConnId)> {
+pub(super) fn through(run: &Run, seat: SeatId, front: ConnId) -> Vec<(ConnId, SeatId, ConnId)> {
     let passages = run.world.host::<Balancer>(seat).passages().iter();
     let dials = passages.filter(|passage| passage.front == front).flat_map(|it| &it.dials);
     let ends = dials.filter_map(|(_, back)| {

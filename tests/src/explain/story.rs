@@ -1,6 +1,7 @@
 //! What happened along a road, line by line.
 
 use super::road::Road;
+use super::way::name;
 use super::{LINES_MAX, Line, words};
 use crate::kernel::{Entry, SeatId, Step};
 use crate::run::{Life, Run};
@@ -43,7 +44,8 @@ enum Weight {
 
 /// The story, and how many of its lines were left out.
 pub(super) fn tell(run: &Run, road: &Road) -> (Vec<Line>, usize) {
-    let mut teller = Teller { run, road, drafts: Vec::new(), told: BTreeMap::new() };
+    let mut teller =
+        Teller { run, road, drafts: Vec::new(), told: BTreeMap::new(), last: BTreeMap::new() };
     let steps = run.world.trace().steps().iter();
     for step in steps.filter(|step| (road.from..=road.to).contains(&step.at)) {
         if road.seats.contains(&step.seat) {
@@ -57,7 +59,8 @@ pub(super) fn tell(run: &Run, road: &Road) -> (Vec<Line>, usize) {
 
 /// The story of these turns only, whatever they are about.
 pub(super) fn tell_turns(run: &Run, road: &Road, turns: &BTreeSet<u64>) -> (Vec<Line>, usize) {
-    let mut teller = Teller { run, road, drafts: Vec::new(), told: BTreeMap::new() };
+    let mut teller =
+        Teller { run, road, drafts: Vec::new(), told: BTreeMap::new(), last: BTreeMap::new() };
     for step in run.world.trace().steps().iter().filter(|step| turns.contains(&step.serial)) {
         teller.whole(step);
     }
@@ -72,6 +75,8 @@ struct Teller<'a> {
     drafts: Vec<Draft>,
     /// Turns that a line tells of.
     told: BTreeMap<u64, usize>,
+    /// The last turn of each machine.
+    last: BTreeMap<SeatId, u64>,
 }
 
 impl Teller<'_> {
@@ -102,6 +107,46 @@ impl Teller<'_> {
                 self.went(step, entry);
             }
         }
+        self.hand(step);
+        self.go_on(step);
+    }
+
+    /// To whom a node gives the request in this turn.
+    fn hand(&mut self, step: &Step) {
+        let road = self.road;
+        for handed in road.handed.iter().filter(|handed| handed.turn == Some(step.serial)) {
+            let (to, what) = (&handed.to, road.tunnels.get(&handed.on));
+            let on = what.copied().unwrap_or("a connection");
+            let held = match name(self.run, handed.on.0) {
+                name if name == step.name => String::new(),
+                name => format!(", which {name} holds"),
+            };
+            let what = format!("gives the request to {to}, on {on}{held}");
+            self.put(step, None, what, Weight::Turn);
+        }
+    }
+
+    /// What a machine has read in one turn it may write in its next: so the one is of the other.
+    fn go_on(&mut self, step: &Step) {
+        let last = self.last.insert(step.seat, step.serial);
+        if self.told.contains_key(&step.serial) {
+            return;
+        }
+        let moves = |entry: &Entry| matches!(kind(entry).0, "Sent" | "Write");
+        let moved = step.inputs.iter().chain(&step.actions).filter(|entry| moves(entry));
+        let on: Vec<_> =
+            moved.filter_map(|entry| entry.conn.map(|conn| (step.seat, conn))).collect();
+        let own = on.iter().any(|on| self.road.conns.contains_key(on));
+        let shared = on.iter().any(|on| self.road.tunnels.contains_key(on));
+        let before = last.and_then(|last| self.told.get(&last).copied());
+        let latest = || self.drafts.iter().rposition(|draft| draft.who == step.name);
+        let of = before.filter(|_| shared || own).or_else(|| latest().filter(|_| own));
+        if let Some(at) = of
+            && let Some(draft) = self.drafts.get_mut(at)
+        {
+            draft.turns.insert(step.serial);
+            self.told.insert(step.serial, at);
+        }
     }
 
     /// How letters of this node name the request: by its client's connection.
@@ -111,7 +156,11 @@ impl Teller<'_> {
             let worker = workers.iter().position(|worker| worker == seat)?;
             Some(format!("worker: WorkerId({worker}), conn: {conn:?}"))
         };
-        self.road.conns.keys().filter_map(name).collect()
+        let mut names: Vec<String> = self.road.conns.keys().filter_map(name).collect();
+        let node = self.run.cast.whose(step.seat).map(|life| life.seats[0]);
+        let calls = self.road.calls.iter().filter(|(of, _)| Some(*of) == node);
+        names.extend(calls.map(|(_, call)| call.clone()));
+        names
     }
 
     /// All of a turn.
@@ -148,7 +197,7 @@ impl Teller<'_> {
             "Dial" => (format!("dials {}", self.to(step, entry, detail)), Weight::Step),
             "Resolve" => ("asks what a name stands for".into(), Weight::Detail),
             "Finish" => (format!("ends its side (FIN) of {named}"), Weight::Turn),
-            "Close" => (format!("closes {named}"), Weight::Turn),
+            "Close" => (format!("closes {named}{}", self.why(step, named)), Weight::Turn),
             "Letter" => (format!("says within its process: {}", letter(detail)), Weight::Step),
             "Done" => ("is done".into(), Weight::Turn),
             other => (format!("{other} {detail}"), Weight::Step),
@@ -194,6 +243,22 @@ impl Teller<'_> {
         let (at, serial, who) = (step.at, step.serial, step.name.clone());
         let turns = BTreeSet::from([serial]);
         self.drafts.push(Draft { at, serial, who, what, turns, cause, data: None, weight });
+    }
+
+    /// Why a connection is closed, if people were told at that moment.
+    fn why(&self, step: &Step, named: &str) -> String {
+        let notes = self.run.world.notes().iter();
+        let now = notes.filter(|(at, seat, _)| *at == step.at && *seat == step.seat);
+        let mut codes = now.filter_map(|(_, _, note)| match note {
+            Note::Unregistered { reason, .. } if named.contains("tunnel") => {
+                Some(reason.told().code)
+            }
+            Note::Request(request) if self.road.names.contains(&request.id) => {
+                request.reason.map(|reason| reason.told().code)
+            }
+            _ => None,
+        });
+        codes.next().map(|code| format!(", because of {code}")).unwrap_or_default()
     }
 
     fn named(&self, seat: SeatId, entry: &Entry) -> &'static str {
@@ -246,7 +311,15 @@ impl Teller<'_> {
             }
             let Some(what) = said(note, &self.road.names) else { continue };
             let who = self.run.cast.whose(*seat).map(|life| life.name.clone());
+            // What people are told is told in a turn.
+            let steps = self.run.world.trace().steps();
+            let first = steps.partition_point(|step| step.at < *at);
+            let mut now = steps[first..].iter().take_while(|step| step.at == *at);
+            let turn = now.find(|step| step.seat == *seat).map(|step| step.serial);
             self.aside(*at, who.unwrap_or_default(), what);
+            if let Some(draft) = self.drafts.last_mut() {
+                draft.cause = turn.filter(|turn| self.told.contains_key(turn));
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! Cases, plans and ends in words.
 
-use crate::actors::{Abort, Arrival, Body, End, Outcome, Pace, Parting, Plan, Record};
+use crate::actors::{Abort, Arrival, Body, End, GIVE_UP, Outcome, Pace, Parting, Plan, Record};
 use crate::case::{Answer, Fault, Intrusion, Kind, Link, Traffic, Way};
 use core::fmt::{Arguments, Write as _};
 use pico_core::Instant;
@@ -108,6 +108,47 @@ pub fn ended(record: &Record) -> String {
     format!("at {} its client saw it end after {took:.1?}, {how}", time(record.ended))
 }
 
+/// What a request came to beside what it was to be, for whoever has not asked for its story.
+pub fn verdict(record: &Record, plan: &Plan) -> String {
+    let took = record.ended.since(record.began);
+    let (came, whole) = (record.received, plan.body_len());
+    let part = format!("got {came} of {whole} bytes of its answer");
+    let mut text = match &record.outcome {
+        Outcome::Complete { service } => {
+            format!("got the complete answer of {service} after {took:.1?}")
+        }
+        Outcome::Error { status, code } => {
+            format!("got the error {} after {took:.1?}", format!("{status} {code}").trim_end())
+        }
+        Outcome::Broken { begun: true, .. } => {
+            format!("{part}, and its connection was cut after {took:.1?}")
+        }
+        Outcome::Broken { begun: false, .. } => {
+            format!("got no answer, and its connection was cut after {took:.1?}")
+        }
+        Outcome::Unreachable => "found nobody to connect to".into(),
+        Outcome::Aborted => "was given up by its client, as planned".into(),
+        Outcome::Silence if record.head.is_some() => {
+            format!("{part}, then nothing for {GIVE_UP:?}")
+        }
+        Outcome::Silence => format!(
+            "got no answer, and nothing moved for {GIVE_UP:?} behind the {} bytes that it sent",
+            record.sent
+        ),
+        Outcome::Wrong(why) => format!("got an answer that is not right: {why}"),
+    };
+    if !record.leaked.is_empty() {
+        put(&mut text, format_args!("; what concerns one hop came: {}", record.leaked.join(", ")));
+    }
+    format!("{text}; {}", meant(plan))
+}
+
+/// What a request was to be, in one sentence.
+pub fn meant(plan: &Plan) -> String {
+    let lines = self::plan(plan, &format!("endpoint-{}", plan.endpoint));
+    format!("it was to be: {}", lines.join("; "))
+}
+
 /// How a request arrived at a service.
 pub fn arrived(service: &str, arrival: &Arrival) -> String {
     let end = match arrival.end {
@@ -125,6 +166,9 @@ pub fn arrived(service: &str, arrival: &Arrival) -> String {
     if let Some(wrong) = &arrival.wrong {
         put(&mut text, format_args!("; not right: {wrong}"));
     }
+    if !arrival.leaked.is_empty() {
+        put(&mut text, format_args!("; what concerns one hop came: {}", arrival.leaked.join(", ")));
+    }
     text
 }
 
@@ -133,7 +177,10 @@ pub fn fault(fault: &Fault) -> String {
     let mut text = match fault {
         Fault::Crash { who, .. } => format!("{who} crashes"),
         Fault::PowerLoss { who, .. } => format!("{who} loses its power"),
-        Fault::Stop { who, .. } => format!("{who} is told to stop"),
+        Fault::Stop { who, apart: Some(apart), .. } => {
+            format!("one of {who} is told to stop every {apart}")
+        }
+        Fault::Stop { who, apart: None, .. } => format!("{who} is told to stop"),
         Fault::Pause { who, .. } => format!("{who} gets no processor"),
         Fault::Slow { who, times, .. } => format!("{who} runs {times} times slower"),
         Fault::Drift { who, ppm } => format!("the clock of {who} is {ppm} ppm fast"),

@@ -21,12 +21,29 @@ pub(super) fn of(run: &Run, lanes: &Lanes) -> (Vec<Value>, usize) {
     // Of which request a turn was, as far as it was of one.
     let mut turns: BTreeMap<u64, u64> = BTreeMap::new();
     let (mut messages, mut dropped) = (Vec::new(), 0);
+    let mut calls = Calls::default();
+    let mut before: BTreeMap<SeatId, u64> = BTreeMap::new();
     for step in steps {
+        // What a machine has read in one turn it may write in its next.
+        let last = before.insert(step.seat, step.serial);
+        let moves = |entry: &&Entry| entry.text.starts_with("Sent");
+        if step.inputs.iter().all(|entry| moves(&entry))
+            && let Some(request) = last.and_then(|last| turns.get(&last)).copied()
+        {
+            turns.insert(step.serial, request);
+        }
+        let all = step.inputs.iter().chain(&step.actions);
+        let of = all.filter_map(|entry| {
+            own(&uses, step, entry).or_else(|| calls.request(run, step, entry))
+        });
+        if let Some(request) = of.last() {
+            turns.insert(step.serial, request);
+        }
         for entry in &step.inputs {
             let Some(cause) = entry.cause.filter(|cause| *cause != step.serial) else { continue };
             let request = own(&uses, step, entry).or_else(|| turns.get(&cause).copied());
             if let Some(request) = request {
-                turns.insert(step.serial, request);
+                turns.entry(step.serial).or_insert(request);
             }
             let Some(kind) = kind(entry) else { continue };
             let far = entry.conn.and_then(|conn| run.world.net().other_end(step.seat, conn));
@@ -50,6 +67,27 @@ pub(super) fn of(run: &Run, lanes: &Lanes) -> (Vec<Value>, usize) {
         }
     }
     (messages, dropped)
+}
+
+/// What workers of a node call requests among each other.
+#[derive(Default)]
+struct Calls(BTreeMap<(SeatId, String), u64>);
+
+impl Calls {
+    /// The request that a letter between workers is about.
+    fn request(&mut self, run: &Run, step: &Step, entry: &Entry) -> Option<u64> {
+        if !entry.text.starts_with("Letter") {
+            return None;
+        }
+        let call = crate::explain::call(&entry.text)?;
+        let key = (run.cast.whose(step.seat)?.seats[0], call.to_owned());
+        let target = entry.text.split_once(" /r/").and_then(|(_, rest)| rest.split_once('?'));
+        if let Some(id) = target.and_then(|(id, _)| id.parse().ok()) {
+            self.0.insert(key, id);
+            return Some(id);
+        }
+        self.0.get(&key).copied()
+    }
 }
 
 fn uses(run: &Run) -> Uses {

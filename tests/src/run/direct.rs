@@ -100,10 +100,10 @@ impl Agenda {
                 | Fault::Blackhole { .. }
                 | Fault::Names { .. } => continue,
             };
-            let from = at(fault.at().unwrap_or_default());
             let outside = [Role::Client, Role::Operator];
             let meant = hosts.iter().copied().filter(|host| !outside.contains(&host.role));
-            for member in meant.filter(|host| case.shape.means(who, *host)) {
+            for (nth, member) in meant.filter(|host| case.shape.means(who, *host)).enumerate() {
+                let from = at(fault.last_at(nth + 1).unwrap_or_default());
                 agenda.add(from, member, order, begins);
                 if matches!(order, Order::Pose(_)) {
                     let over = from + fault.lasts().unwrap_or_default().0;

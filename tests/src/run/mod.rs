@@ -7,6 +7,7 @@
 
 mod boot;
 mod cast;
+mod census;
 mod churn;
 mod direct;
 pub mod distance;
@@ -14,9 +15,10 @@ mod intrude;
 mod nodes;
 
 pub use cast::{Cast, Life};
+pub use census::{Census, Gossip, Return};
 
-use crate::actors::{Client, Workload};
-use crate::case::{Case, Fault, Role, Span};
+use crate::actors::{Balancer, Client, Passage, Workload};
+use crate::case::{Case, Fault, Member, Role, Span};
 use crate::check::{self, Broken, Judge};
 use crate::gossip::Peer;
 use crate::kernel::{SeatId, Trace, World};
@@ -25,6 +27,7 @@ use direct::Agenda;
 use intrude::Intruder;
 use pico_core::agent::Agent;
 use pico_core::gossip;
+use pico_core::id::ConnId;
 use pico_core::server::Node;
 use pico_core::{Instant, Seed};
 
@@ -44,6 +47,8 @@ pub struct Run {
     intruder: Intruder,
     /// How many changes nodes that only gossip were told to make.
     churned: u64,
+    /// Who was there when the load had ended.
+    census: Option<Census>,
     judges: Vec<Box<dyn Judge>>,
     broken: Option<Broken>,
 }
@@ -77,6 +82,7 @@ impl Run {
             agenda: Agenda::of(&case),
             intruder: Intruder::new(&seed),
             churned: 0,
+            census: None,
             judges: check::judges(),
             broken: None,
             case,
@@ -134,6 +140,7 @@ impl Run {
         let peace = PEACE + check::gossipers::bound(self);
         self.go_on(if self.case.shape.gossip_only { peace } else { REST });
         self.moment = Moment::Rest;
+        self.census = Some(self.count());
         self.look();
         self.moment = Moment::Stopping;
         self.stop_all();
@@ -192,6 +199,24 @@ impl Run {
     pub fn agent(&self, life: &Life) -> Option<&Agent> {
         let seat = life.seats.first().filter(|_| life.member.role == Role::Agent)?;
         Some(self.world.host::<Agent>(*seat))
+    }
+
+    /// Who is at the other end of a connection, be there a balancer between.
+    pub fn peer(&self, seat: SeatId, conn: ConnId) -> Option<Member> {
+        let (far, other) = self.world.net().other_end(seat, conn)?;
+        let life = self.cast.whose(far)?;
+        if life.member.role != Role::Balancer {
+            return Some(life.member);
+        }
+        let passages = self.world.host::<Balancer>(far).passages();
+        let through = |passage: &&Passage| {
+            passage.front == other || passage.dials.iter().any(|(_, back)| *back == other)
+        };
+        let passage = passages.iter().find(through)?;
+        let last = passage.dials.last()?.1;
+        let onward = if passage.front == other { last } else { passage.front };
+        let (peer, _) = self.world.net().other_end(far, onward)?;
+        self.cast.whose(peer).map(|life| life.member)
     }
 
     /// Datagrams that strangers have sent.

@@ -320,7 +320,7 @@ impl Host for Client {
 const ROOM: usize = 64 * 1024;
 
 /// Silence for longer than anything may take.
-const GIVE_UP: Duration = Duration::from_secs(150);
+pub const GIVE_UP: Duration = Duration::from_secs(150);
 
 /// For one address.
 const CONNECT: Duration = Duration::from_secs(10);

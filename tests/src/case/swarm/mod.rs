@@ -226,7 +226,7 @@ fn fault(case: &Case, on: &[Sort], when: &When, dice: &mut Dice) -> Fault {
     match *dice.pick(on) {
         Sort::Crash => Fault::Crash { who: server(dice), at, back, renamed: dice.chance(1, 2) },
         Sort::PowerLoss => Fault::PowerLoss { who: server(dice), at, back },
-        Sort::Stop => Fault::Stop { who: server(dice), at, back },
+        Sort::Stop => Fault::Stop { who: server(dice), at, back, apart: None },
         Sort::Pause => Fault::Pause { who: server(dice), at, lasts },
         Sort::Slow => {
             Fault::Slow { who: server(dice), at, lasts, times: *dice.pick(&[3, 30, 300]) }

@@ -196,6 +196,11 @@ impl Net {
         self.met.get(&(seat, conn)).copied()
     }
 
+    /// All connections of a machine that ever had another end.
+    pub fn conns_of(&self, seat: SeatId) -> impl Iterator<Item = ConnId> {
+        self.met.keys().filter(move |(of, _)| *of == seat).map(|(_, conn)| *conn)
+    }
+
     /// What was moved so far.
     pub const fn counts(&self) -> Counts {
         self.counts
