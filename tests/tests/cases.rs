@@ -97,3 +97,44 @@ fn half_of_what_a_swarm_draws_begins_when_clients_have_begun() {
     }
     assert!(behind > before, "{behind} behind, {before} before");
 }
+
+/// Every kind of fault and its fields, as the code lists them: those that may be left out have
+/// a question mark.
+fn kinds() -> Vec<(String, Vec<String>)> {
+    let source = include_str!("../src/case/fault.rs");
+    let (_, rest) = source.split_once("pub enum Fault {\n").expect("it is there");
+    let (body, _) = rest.split_once("\n}\n").expect("it has an end");
+    let mut kinds: Vec<(String, Vec<String>)> = Vec::new();
+    let mut optional = false;
+    for line in body.lines() {
+        let word = line.trim();
+        if let Some(name) = word.strip_suffix(" {").filter(|_| !word.starts_with("//")) {
+            let mut kebab = String::new();
+            for letter in name.chars() {
+                if letter.is_ascii_uppercase() && !kebab.is_empty() {
+                    kebab.push('-');
+                }
+                kebab.push(letter.to_ascii_lowercase());
+            }
+            kinds.push((kebab, Vec::new()));
+        } else if word.starts_with("#[serde(default") {
+            optional = true;
+        } else if let Some((name, _)) = word.split_once(": ").filter(|_| !word.starts_with("//")) {
+            let name = if optional { format!("[`{name}`]") } else { format!("`{name}`") };
+            kinds.last_mut().expect("a kind").1.push(name);
+            optional = false;
+        }
+    }
+    kinds
+}
+
+#[test]
+fn the_page_lists_every_kind_of_fault_with_all_its_fields() {
+    let page = include_str!("../README.md");
+    let kinds = kinds();
+    assert_eq!(kinds.len(), 19, "{kinds:?}");
+    for (kind, fields) in kinds {
+        let row = format!("| `{kind}` | {} |", fields.join(", "));
+        assert!(page.contains(&row), "the page does not have: {row}");
+    }
+}

@@ -279,6 +279,13 @@ fn what_cannot_be_done_is_one_line_and_2() {
         (&["explain", "--seed", "1", "--request", "999"], "no request 999"),
         (&["bench", "--scenario", "rumours"], "there is no benchmark rumours"),
         (&["frobnicate"], "frobnicate"),
+        (&["shrink", bad], "--output <FILE>"),
+        (&["shrink", bad, "-o", "/no/such/place/small.yaml"], "/no/such/place/small.yaml: "),
+        (&["run", "--seed", "-1"], "'-1' for '--seed <SEED>'"),
+        (&["run", "--seed", "1", "--for", "300years"], "heal must be at most 30days"),
+        (&["run", "--seed", "1", "--set", "shape=3"], "expected names with values"),
+        (&["run", "--scenario", "rolling-nodes", "--nodes", "9"], "the last of 9 at 7m 20s"),
+        (&["run", "--scenario", "node-loss", "--nodes", "1"], "\"node-1\""),
     ] {
         let output = sim(arguments);
         assert_eq!(code(&output), 2, "{arguments:?}: {output:?}");
@@ -286,5 +293,125 @@ fn what_cannot_be_done_is_one_line_and_2() {
         assert_eq!(said.lines().count(), 1, "{arguments:?}: {said}");
         assert!(said.starts_with("pico-sim: ") && said.contains(why), "{arguments:?}: {said}");
         assert!(output.stdout.is_empty(), "{arguments:?}: {output:?}");
+    }
+}
+
+/// The command, as its output: of people, and of programs.
+fn both(arguments: &[&str]) -> (String, Value) {
+    let said = text(&sim(arguments).stdout);
+    let object = json(&sim(&[arguments, &["--json"]].concat())).remove(0);
+    (said, object)
+}
+
+#[test]
+fn a_run_tells_plain_requests_before_while_and_after_a_zone_is_gone() {
+    let (said, object) = both(&["run", "--scenario", "zone-loss"]);
+    for part in ["before the faults", "while they last", "after them", "over 1 s"] {
+        assert!(said.contains(part), "{part:?} is missing in: {said}");
+    }
+    assert!(said.contains("faults from 30.0 s to 90.0 s"), "{said}");
+    assert!(said.contains("agents or nodes in: zone-1 "), "{said}");
+    let phases = object["phases"].as_array().expect("a list");
+    let [before, during, after] = &phases[..] else { panic!("{object}") };
+    let longest = |phase: &Value| phase["took_s"]["longest"].as_f64().expect("a number");
+    assert!(longest(before) < 1.0 && longest(after) < 1.0, "{object}");
+    assert!(longest(during) > 15.0 && during["over_1s"].as_u64() > Some(10), "{object}");
+    let failed = object["failed"].as_array().map(Vec::len);
+    let told = phases.iter().map(|phase| phase["failed"].as_u64().expect("a number"));
+    assert_eq!(failed, usize::try_from(told.sum::<u64>()).ok(), "{object}");
+}
+
+#[test]
+fn a_run_tells_how_soon_agents_are_back_and_how_evenly_before_all_are_told_to_stop() {
+    let (said, object) = both(&["run", "--scenario", "node-loss"]);
+    assert!(said.contains("node-1 died at 40.0 s with "), "{said}");
+    assert!(said.contains("the last was back ") && said.contains("5 nodes when the"), "{said}");
+    let [gone] = &object["returns"].as_array().expect("a list")[..] else { panic!("{object}") };
+    assert_eq!((&gone["node"], &gone["told"]), (&"node-1".into(), &false.into()));
+    assert!(gone["agents"].as_u64() > Some(0) && gone["agents"] == gone["back"], "{gone}");
+    assert!(gone["last_back_s"].as_f64() > Some(40.0), "{gone}");
+    let nodes = object["ended"]["nodes"].as_array().expect("a list");
+    let held = nodes.iter().map(|node| node["tunnels"].as_u64().expect("a number"));
+    assert_eq!((nodes.len(), held.sum::<u64>()), (5, 100), "{object}");
+    assert_eq!((&object["cluster"]["nodes"], &object["cluster"]["lives"]), (&5.into(), &6.into()));
+}
+
+#[test]
+fn all_nodes_are_restarted_however_many_there_are() {
+    let rolling = ["run", "--scenario", "rolling-nodes", "--nodes", "3", "--for", "4m"];
+    let (_, object) = both(&rolling);
+    let told: Vec<_> = object["returns"].as_array().expect("a list").iter().collect();
+    assert!(told.iter().all(|of| of["told"] == true), "{object}");
+    assert_eq!((&object["cluster"]["nodes"], &object["cluster"]["lives"]), (&3.into(), &6.into()));
+    assert_eq!(object["failed"], Value::Array(Vec::new()));
+}
+
+#[test]
+fn where_nobody_asks_for_anything_nothing_is_said_of_answers() {
+    let (said, object) = both(&["run", "--scenario", "bad-link", "--gossip"]);
+    assert!(said.starts_with("0 requests ") && !said.contains(" ms"), "{said}");
+    assert_eq!(object["took_s"]["median"], Value::Null);
+}
+
+#[test]
+fn a_story_tells_who_got_the_request_which_faults_strike_it_and_what_each_line_follows_from() {
+    let (said, object) = both(&["explain", "--scenario", "zone-loss", "--request", "294"]);
+    assert!(said.contains("zone-1 loses its power"), "{said}");
+    assert!(said.contains(" gave it to agent-3\n") && said.contains("closed the tunnel"), "{said}");
+    let lines = object["lines"].as_array().expect("a list");
+    let last = lines.last().expect("there are some");
+    assert!(last["who"] == "client-0", "{said}");
+    // From the client's answer all the way back to its request.
+    let mut way = vec![last];
+    while let Some(because) = way[way.len() - 1]["because"].as_u64() {
+        let because = usize::try_from(because).expect("a line's number");
+        way.push(&lines[because - 1]);
+    }
+    let whos: Vec<&str> = way.iter().filter_map(|line| line["who"].as_str()).collect();
+    for who in ["agent-2", "service-2", "node-0/0"] {
+        assert!(whos.contains(&who), "{who} is not on the way back {whos:?}: {said}");
+    }
+}
+
+#[test]
+fn what_is_broken_is_said_in_words_and_shown_as_the_code_shows_it_with_the_trace_only() {
+    let file = hopeless("words.yaml");
+    let (said, object) = both(&["replay", as_text(&file)]);
+    let detail = object["broken"]["detail"].as_str().expect("text");
+    for text in [said.as_str(), detail] {
+        assert!(text.contains(" got ") && text.contains("it was to be: "), "{text}");
+        assert!(!text.contains(" { ") && !text.contains("Plan"), "{text}");
+    }
+    let traced = text(&sim(&["replay", as_text(&file), "--trace"]).stdout);
+    assert!(traced.contains("seen in: Record {"), "the dump is with the trace");
+}
+
+#[test]
+fn lists_are_set_as_they_are_written_in_a_file() {
+    let show = ["run", "--seed", "1", "--show", "--json"];
+    let object = json(&sim(&[&show[..], &["--set", "load.kinds=[upgrade, events]"]].concat()));
+    assert_eq!(object[0]["load"]["kinds"], serde_json::json!(["upgrade", "events"]));
+}
+
+#[test]
+fn what_does_not_fit_in_a_file_is_named_by_its_key_and_in_no_words_of_code() {
+    let bad = place("key.yaml");
+    for (case, key) in [
+        ("load: { requests: many }\n", "load.requests: "),
+        ("shape: 3\n", "shape: "),
+        (
+            "faults:\n- { fault: drift, who: nodes, ppm: 1 }\n- { fault: drift, who: 1s }\n",
+            "faults[1]: ",
+        ),
+        ("heal: 5s\nfaults:\n- { fault: crash, who: node-0, at: 9s }\n", "node-0 crashes, at 9"),
+    ] {
+        std::fs::write(&bad, case).expect("it can be written");
+        let output = sim(&["replay", as_text(&bad)]);
+        let said = text(&output.stderr);
+        assert_eq!((code(&output), said.lines().count()), (2, 1), "{said}");
+        assert!(said.contains(key), "{key}: {said}");
+        for word in ["u64", "struct", " { ", "Crash"] {
+            assert!(!said.contains(word), "{word}: {said}");
+        }
     }
 }

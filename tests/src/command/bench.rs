@@ -2,6 +2,7 @@
 
 mod gossip;
 
+use super::progress::shown;
 use super::{Context, Refusal, Verdict};
 use crate::bench::{Sample, Subject, measure, median};
 use crate::case::{Chance, Span};
@@ -124,7 +125,7 @@ impl Bench {
     }
 
     fn tell(&self, context: &Context, subject: Subject) -> Result<(), Refusal> {
-        let samples = measure(subject, self.lasts.0, self.runs.get());
+        let samples = shown(|| measure(subject, self.lasts.0, self.runs.get()));
         let samples = samples.map_err(|void| Refusal::Usage(void.to_string()))?;
         let Some(sample) = median(samples) else { return Ok(()) };
         let (speed, events) = (sample.speed(), sample.events_per_s());

@@ -2,6 +2,7 @@
 
 use super::choose::Chosen;
 use super::print::Failure;
+use super::progress::shown;
 use super::{Context, Refusal, Verdict, crash};
 use crate::explain::{Explanation, Unexplained};
 use crate::kernel::Trace;
@@ -21,10 +22,11 @@ pub(super) struct Explain {
 
 impl Explain {
     pub(super) fn carry_out(self, context: &Context) -> Result<Verdict, Refusal> {
-        crash::watch();
+        crash::watch(context.json);
         let (case, words) = self.chosen.case()?;
         let failure = Failure { seed: case.seed, revision: context.revision, words, verb: "run" };
-        let run = crash::within(&failure, || Run::play(case, Trace::recorded()));
+        let play = || Run::play(case, Trace::recorded());
+        let run = shown(|| crash::within(&failure, play));
         let told = match Explanation::of(&run, self.request) {
             Ok(told) => told,
             Err(why @ Unexplained::Held) => {

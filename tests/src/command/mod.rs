@@ -12,6 +12,7 @@ mod crash;
 mod explain;
 mod phases;
 mod print;
+mod progress;
 mod report;
 mod run;
 mod shrink;

@@ -18,7 +18,7 @@ pub(super) struct Phases {
     zoned: bool,
     /// From when to when anything was wrong, all faults together.
     span: Option<(Instant, Instant)>,
-    /// In which zones the agents were whom the failed requests had been sent to last.
+    /// In which zones the agents or nodes were to which the failed requests had been sent to last.
     lost: BTreeMap<Option<usize>, u64>,
 }
 
@@ -84,7 +84,7 @@ impl Phases {
         put(
             &mut text,
             format_args!(
-                "{:26} {:>7} {:>7} {:>7} {:>11} {:>11} {:>11} {:>8}\n",
+                "{:32} {:>7} {:>7} {:>7} {:>11} {:>11} {:>11} {:>8}\n",
                 "requests due", "all", "failed", "plain", "median", "99 %", "longest", "over 1 s"
             ),
         );
@@ -96,7 +96,7 @@ impl Phases {
             put(
                 &mut text,
                 format_args!(
-                    "  {name:24} {all:7} {failed:7} {plain:7} {half:>11} {most:>11} \
+                    "  {name:30} {all:7} {failed:7} {plain:7} {half:>11} {most:>11} \
                      {longest:>11} {slow:8}\n"
                 ),
             );
@@ -108,12 +108,18 @@ impl Phases {
         text += "times are those of plain requests, to their answer or failure\n";
         if !self.lost.is_empty() {
             let name = |zone: &Option<usize>| match zone {
-                Some(zone) => format!("agents in zone-{zone}"),
-                None => "nobody".into(),
+                Some(zone) => format!("zone-{zone}"),
+                None => "nowhere".into(),
             };
             let parts = self.lost.iter().map(|(zone, count)| format!("{} {count}", name(zone)));
             let parts: Vec<String> = parts.collect();
-            put(&mut text, format_args!("the failed had been sent to: {}\n", parts.join(", ")));
+            put(
+                &mut text,
+                format_args!(
+                    "the failed had been sent to agents or nodes in: {}\n",
+                    parts.join(", ")
+                ),
+            );
         }
         text
     }
@@ -245,22 +251,29 @@ fn phase(windows: &[(Instant, Instant)], due: Instant) -> Phase {
     }
 }
 
-/// To which agent requests were sent last, by the log of the nodes that held its tunnel.
+/// To which agent, or which other node, requests were sent last, by the log of the nodes.
 fn upstreams(run: &Run) -> BTreeMap<u64, Member> {
-    let mut agents = BTreeMap::new();
+    let nodes = run.cast.of(Role::Node);
+    let boots = nodes.filter_map(|life| Some((run.gossip(life)?.me().boot, life.member)));
+    let boots: BTreeMap<_, _> = boots.collect();
+    let mut sent = BTreeMap::new();
     for (_, seat, note) in run.world.notes() {
         let Note::Request(request) = note else { continue };
-        let Some(Place::Tunnel { worker, conn }) = request.upstream else { continue };
         let id = request.path.strip_prefix("/r/").and_then(|id| id.parse().ok());
-        let agent = run.cast.whose(*seat).and_then(|node| {
-            let seat = *node.workers().get(usize::from(worker.0))?;
-            run.peer(seat, conn)
-        });
-        if let Some((id, agent)) = id.zip(agent) {
-            agents.insert(id, agent);
-        }
+        let to = match request.upstream {
+            Some(Place::Tunnel { worker, conn }) => {
+                let worker = run
+                    .cast
+                    .whose(*seat)
+                    .and_then(|node| node.workers().get(usize::from(worker.0)).copied());
+                worker.and_then(|worker| run.peer(worker, conn))
+            }
+            Some(Place::Node(boot)) => boots.get(&boot).copied(),
+            None => None,
+        };
+        sent.extend(id.zip(to));
     }
-    agents
+    sent
 }
 
 pub(super) fn millis(took: Duration) -> String {

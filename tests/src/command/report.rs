@@ -2,6 +2,7 @@
 
 use super::choose::Chosen;
 use super::print::Failure;
+use super::progress::shown;
 use super::{Context, Refusal, Verdict, crash};
 use crate::case::CaseError;
 use crate::kernel::Trace;
@@ -24,11 +25,12 @@ pub(super) struct Report {
 
 impl Report {
     pub(super) fn carry_out(self, context: &Context) -> Result<Verdict, Refusal> {
-        crash::watch();
+        crash::watch(context.json);
         let (case, words) = self.chosen.case()?;
         let seed = case.seed;
         let failure = Failure { seed, revision: context.revision, words, verb: "run" };
-        let run = crash::within(&failure, || Run::play(case, Trace::recorded()));
+        let play = || Run::play(case, Trace::recorded());
+        let run = shown(|| crash::within(&failure, play));
         let page = report::page(&run, context.revision);
         let path = self.output.display().to_string();
         let wrong = |error| CaseError::File { path: path.clone(), error };

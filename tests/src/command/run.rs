@@ -2,6 +2,7 @@
 
 use super::choose::Choice;
 use super::print::Failure;
+use super::progress::shown;
 use super::summary::Summary;
 use super::{Context, Refusal, Verdict, crash};
 use crate::case::Case;
@@ -70,9 +71,10 @@ impl Replay {
 }
 
 fn play(case: Case, trace: bool, failure: &Failure, context: &Context) -> Result<Verdict, Refusal> {
-    crash::watch();
+    crash::watch(context.json);
     let recorder = if trace { Trace::recorded() } else { Trace::default() };
-    let run = crash::within(failure, || crate::run::Run::play(case, recorder));
+    let play = || crate::run::Run::play(case, recorder);
+    let run = shown(|| crash::within(failure, play));
     let mut out = io::stdout().lock();
     for line in run.world.trace().lines() {
         if context.json {
@@ -85,6 +87,9 @@ fn play(case: Case, trace: bool, failure: &Failure, context: &Context) -> Result
     let summary = Summary::of(&run);
     let text = || {
         let verdict = match run.broken() {
+            Some(broken) if trace && !broken.dump.is_empty() => {
+                format!("{}\n  seen in: {}", failure.text(broken), broken.dump)
+            }
             Some(broken) => failure.text(broken),
             None => format!("seed {}: all invariants held", failure.seed),
         };

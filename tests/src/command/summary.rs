@@ -320,3 +320,37 @@ fn put(text: &mut String, what: std::fmt::Arguments<'_>) {
 const SHOWN: usize = 10;
 /// Of so few nodes each is named with its tunnels.
 const SPREAD_MAX: usize = 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::actors::Served;
+
+    #[test]
+    fn the_page_defines_every_way_in_which_a_request_ends() {
+        let page = include_str!("../../README.md");
+        let error = |code: &str| Outcome::Error { status: 502, code: code.into() };
+        let served = Served { name: "service-0".into(), life: 0 };
+        for outcome in [
+            Outcome::Complete { service: served },
+            error("upstream_lost"),
+            error(""),
+            Outcome::Broken { begun: false, reused: false },
+            Outcome::Broken { begun: true, reused: false },
+            Outcome::Unreachable,
+            Outcome::Aborted,
+            Outcome::Silence,
+            Outcome::Wrong("a byte".into()),
+        ] {
+            let row = format!("| `{}` | ", end(&outcome));
+            assert!(page.contains(&row), "the page does not have: {row}");
+        }
+    }
+
+    #[test]
+    fn one_is_said_as_one() {
+        assert_eq!(many(1_u64, "process"), "1 process");
+        assert_eq!(many(2_u64, "process"), "2 processes");
+        assert_eq!(many(0_usize, "seed"), "0 seeds");
+    }
+}

@@ -27,6 +27,8 @@ pub(super) struct Road {
     pub(super) seats: BTreeSet<SeatId>,
     /// What the service, and so the log, knew the request by.
     pub(super) names: BTreeSet<String>,
+    /// Between which times connections carried it that carried others before and after.
+    pub(super) times: BTreeMap<(SeatId, ConnId), (Instant, Instant)>,
     /// To whom nodes gave it.
     pub(super) handed: Vec<Handed>,
     /// The far ends of links over which it went to other nodes.
@@ -45,6 +47,7 @@ impl Road {
             tunnels: BTreeMap::new(),
             seats: BTreeSet::new(),
             names: BTreeSet::new(),
+            times: BTreeMap::new(),
             handed: Vec::new(),
             links: BTreeSet::new(),
             calls: BTreeSet::new(),
@@ -74,6 +77,7 @@ impl Road {
         }
         for (seat, arrival) in &arrivals {
             road.backwards(run, *seat, arrival.conn);
+            road.share(run, *seat, arrival);
             road.names.extend(arrival.request_id.clone());
         }
         let path = format!("/r/{id}");
@@ -112,6 +116,32 @@ impl Road {
                 self.seats.insert(node);
             }
         }
+    }
+
+    /// Tells a request's time on a service's connection from that of others before and behind it.
+    fn share(&mut self, run: &Run, seat: SeatId, arrival: &Arrival) {
+        let all = run.world.host::<Service>(seat).arrivals().iter();
+        let others = all.filter(|other| other.conn == arrival.conn);
+        let (mut from, mut to) = (Instant::ZERO, self.to.max(run.world.now()));
+        for other in others {
+            if other.before < arrival.before {
+                from = from.max(other.ended.unwrap_or(other.began));
+            } else if other.before > arrival.before {
+                to = to.min(other.began);
+            }
+        }
+        let near = (seat, arrival.conn);
+        let far = run.world.net().other_end(seat, arrival.conn);
+        // What goes the other way passes it on the way.
+        if let Some(far) = far {
+            self.times.insert(far, (from, to));
+        }
+        self.times.insert(near, (from, to));
+    }
+
+    /// Whether what is on a connection at this time may be of the request.
+    pub(super) fn is_mine(&self, on: (SeatId, ConnId), at: Instant) -> bool {
+        self.times.get(&on).is_none_or(|(from, to)| (*from..=*to).contains(&at))
     }
 
     /// From a service's connection to the agent that dialled it, and its tunnels.
@@ -221,10 +251,11 @@ pub(super) fn request(run: &Run, id: u64, road: &Road) -> Vec<String> {
     for Handed { at, by, to, turn, .. } in &road.handed {
         let when = match turn {
             Some(_) => format!("at {} ", words::time(*at)),
-            None => String::new(),
+            None => "in the end ".into(),
         };
         lines.push(format!("{when}{by} gave it to {to}"));
     }
+    lines.extend(road.handed.iter().filter_map(|handed| given_up(run, handed)));
     let arrivals = arrivals(run, id);
     for (seat, arrival) in &arrivals {
         let served = run.world.host::<Service>(*seat).served().to_string();
@@ -235,6 +266,30 @@ pub(super) fn request(run: &Run, id: u64, road: &Road) -> Vec<String> {
     }
     lines.extend(records.iter().filter_map(|(_, record)| held(run, record, &arrivals)));
     lines
+}
+
+/// When and why a node gave up a tunnel to which it had given a request, before all was told to
+/// stop.
+fn given_up(run: &Run, handed: &Handed) -> Option<String> {
+    let (seat, conn) = handed.on;
+    let steps = run.world.trace().steps().iter();
+    let close = steps.filter(|step| step.seat == seat && step.at >= handed.at).find(|step| {
+        let closes = |entry: &crate::kernel::Entry| {
+            entry.conn == Some(conn) && entry.text.starts_with("Close")
+        };
+        step.actions.iter().any(closes)
+    })?;
+    let notes = run.world.notes().iter();
+    let mut now = notes.filter(|(at, other, _)| *at == close.at && *other == seat);
+    let reason = now.find_map(|(_, _, note)| match note {
+        Note::Unregistered { reason, .. } => Some(reason.told().code),
+        _ => None,
+    })?;
+    if close.at >= run.census().at {
+        return None;
+    }
+    let (at, to) = (words::time(close.at), &handed.to);
+    Some(format!("at {at} {} closed the tunnel to {to}: {reason}", close.name))
 }
 
 /// What holds a request that has come to a stop in the middle, as far as its ends can tell.

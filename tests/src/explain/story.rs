@@ -83,7 +83,12 @@ impl Teller<'_> {
     /// What of a turn is about the request.
     fn step(&mut self, step: &Step) {
         let names = self.own(step);
-        for entry in &step.inputs {
+        let mine = |entry: &&Entry| {
+            entry.conn.is_none_or(|conn| self.road.is_mine((step.seat, conn), step.at))
+        };
+        let [inputs, actions]: [Vec<&Entry>; 2] =
+            [&step.inputs, &step.actions].map(|all| all.iter().filter(mine).collect());
+        for entry in inputs {
             let follows = entry.cause.is_some_and(|cause| self.told.contains_key(&cause));
             let about = match entry.conn {
                 Some(conn) if self.road.conns.contains_key(&(step.seat, conn)) => true,
@@ -98,7 +103,7 @@ impl Teller<'_> {
                 self.came(step, entry);
             }
         }
-        for entry in &step.actions {
+        for entry in actions {
             let about = match entry.conn {
                 Some(conn) => self.road.has(step.seat, conn).is_some(),
                 None => names.iter().any(|name| entry.text.contains(name)),
@@ -134,6 +139,9 @@ impl Teller<'_> {
         }
         let moves = |entry: &Entry| matches!(kind(entry).0, "Sent" | "Write");
         let moved = step.inputs.iter().chain(&step.actions).filter(|entry| moves(entry));
+        let moved = moved.filter(|entry| {
+            entry.conn.is_none_or(|conn| self.road.is_mine((step.seat, conn), step.at))
+        });
         let on: Vec<_> =
             moved.filter_map(|entry| entry.conn.map(|conn| (step.seat, conn))).collect();
         let own = on.iter().any(|on| self.road.conns.contains_key(on));
@@ -397,7 +405,13 @@ fn letter(text: &str) -> String {
     let word = ["Request", "Response", "Data", "Trailers", "Reset", "Credit"];
     let found = word.iter().find(|word| text.contains(&format!("word: {word}")));
     match found {
-        Some(&"Reset") => text.split("word: ").nth(1).unwrap_or(text).to_owned(),
+        Some(&"Reset") => {
+            let why = text.split_once("reason: ").map(|(_, rest)| rest);
+            let why = why.and_then(|rest| rest.split([',', ' ', '}']).next()).unwrap_or_default();
+            let reason = Reason::ALL.iter().find(|reason| format!("{reason:?}") == why);
+            let code = reason.map_or("no reason", |reason| reason.told().code);
+            format!("the request is given up, because of {code}")
+        }
         Some(&"Request") => "the request".into(),
         Some(word) => format!("{} of its answer or its body", word.to_lowercase()),
         None => text.chars().take(60).collect(),

@@ -84,16 +84,22 @@ impl Road {
             };
             self.calls.iter().any(is)
         };
-        if step.inputs.iter().any(|entry| about(entry)) {
+        let mut letters = step.inputs.iter().filter(|entry| entry.text.starts_with("Letter"));
+        let own = letters.clone().any(about);
+        let all = letters.all(about) && !step.inputs.iter().any(is_read);
+        if own {
             turns.insert(step.serial);
+        }
+        // It was given up elsewhere, and is tried once more.
+        if own && all {
+            self.write(run, step, turns);
         }
     }
 
     /// A worker writes what it has read of the request, and of no other, to its own tunnel or
     /// link.
     fn wrote(&mut self, run: &Run, step: &Step, turns: &mut BTreeSet<u64>) {
-        let read = |entry: &&Entry| entry.text.starts_with("Received");
-        let mut reads = step.inputs.iter().filter(read).peekable();
+        let mut reads = step.inputs.iter().filter(|entry| is_read(entry)).peekable();
         if reads.peek().is_none() {
             return;
         }
@@ -106,6 +112,11 @@ impl Road {
         if !reads.all(own) {
             return;
         }
+        self.write(run, step, turns);
+    }
+
+    /// A worker writes what this turn is about to its own tunnel or link.
+    fn write(&mut self, run: &Run, step: &Step, turns: &mut BTreeSet<u64>) {
         turns.insert(step.serial);
         for entry in step.actions.iter().filter(|entry| entry.text.starts_with("Write")) {
             let Some(conn) = entry.conn else { continue };
@@ -157,6 +168,10 @@ impl Road {
         let by = name(run, by);
         self.handed.push(Handed { at, by, to: to.name.clone(), turn, on });
     }
+}
+
+fn is_read(entry: &Entry) -> bool {
+    entry.text.starts_with("Received")
 }
 
 /// What a machine is called.

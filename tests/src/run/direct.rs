@@ -9,6 +9,7 @@ use pico_core::Instant;
 use pico_core::agent;
 use pico_core::server::Letter;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
 
 /// What is still to happen to processes.
 #[derive(Debug, Default)]
@@ -132,6 +133,7 @@ impl Run {
             let next = self.agenda.next_at().unwrap_or(end);
             let pause = (self.world.now() + LOOK).min(end).min(next);
             self.world.run(pause, |_| false);
+            super::SIMULATED.store(pause.as_nanos(), Ordering::Relaxed);
             self.churn();
             self.intrude();
             self.bury();

@@ -30,6 +30,7 @@ use pico_core::gossip;
 use pico_core::id::ConnId;
 use pico_core::server::Node;
 use pico_core::{Instant, Seed};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A run, under way or over.
 pub struct Run {
@@ -234,6 +235,14 @@ impl Run {
         self.judges = judges;
     }
 }
+
+/// How far the run has come that is being played, for whoever waits for it: nothing else may
+/// look, for there may be several.
+pub fn simulated() -> Duration {
+    Duration::from_nanos(SIMULATED.load(Ordering::Relaxed))
+}
+
+static SIMULATED: AtomicU64 = AtomicU64::new(0);
 
 /// The instant that lies so far behind the beginning.
 fn at(span: Span) -> Instant {

@@ -1,5 +1,6 @@
 //! How fast news travels among nodes, beside what is promised of it.
 
+use super::super::progress::shown;
 use super::super::{Context, Refusal, Verdict};
 use crate::case::Chance;
 use crate::gossip::measure::{
@@ -155,7 +156,8 @@ fn tell_spans(
     theory: Option<u64>,
 ) -> Result<(), Refusal> {
     let Some(Setting { nodes, loss, .. }) = settings.first().copied() else { return Ok(()) };
-    let samples: Vec<_> = settings.iter().filter_map(|setting| measure(subject, setting)).collect();
+    let all = || settings.iter().filter_map(|setting| measure(subject, setting)).collect();
+    let samples: Vec<_> = shown(all);
     let unfinished = settings.len() - samples.len();
     let mut spans: Vec<Duration> = samples.iter().flat_map(|sample| sample.spans.clone()).collect();
     spans.sort();
