@@ -51,7 +51,7 @@ fn load_is_offered_before_while_and_after_whatever_goes_wrong() {
         for (from, to) in case.faults.iter().filter_map(|fault| span(&case, fault)) {
             // What is wrong from the beginning has no time before it.
             let before = from.is_zero() || begins + Duration::from_secs(3) < from;
-            let after = to + Duration::from_secs(5) < ends;
+            let after = to + Duration::from_secs(4) < ends;
             assert!(before && after, "{name}: {begins:?} to {ends:?}, fault {from:?} to {to:?}");
         }
     }

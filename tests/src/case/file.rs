@@ -119,7 +119,13 @@ impl Case {
             return Err(format!("shape.name-bytes must be at most {NAME_BYTES_MAX}, not {bytes}"));
         }
         let spans = [("warm-up", self.warm_up), ("heal", self.heal), ("patience", self.patience)];
-        if let Some((name, span)) = spans.iter().find(|(_, span)| *span > SPAN_MAX) {
+        let more = [
+            ("shape.drain-delay", shape.drain_delay),
+            ("shape.grace-period", shape.grace_period),
+            ("shape.retires-late", shape.retires_late),
+            ("load.every", self.load.every),
+        ];
+        if let Some((name, span)) = spans.iter().chain(&more).find(|(_, span)| *span > SPAN_MAX) {
             return Err(format!("{name} must be at most {SPAN_MAX}, not {span}"));
         }
         if self.heal < self.warm_up {

@@ -108,3 +108,43 @@ fn playing<T>(what: Played, play: impl FnOnce() -> T) -> T {
     PLAYED.with(|played| played.replace(None));
     done
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    fn failure() -> Failure {
+        Failure { seed: 7, revision: "r", words: "--seed 7".into(), verb: "run" }
+    }
+
+    #[test]
+    fn somebody_goes_on_where_a_panic_ends_what_is_played() {
+        watch(false);
+        let (heir, heard) = mpsc::channel();
+        thread::spawn(move || {
+            let goes_on = move |panic| heir.send(panic).expect("the test listens");
+            survived(&failure(), goes_on, || panic!("two\n lines"));
+        });
+        let panic: Panic = heard.recv().expect("the heir is called");
+        assert_eq!(panic.message, "two lines");
+        assert!(panic.location.starts_with("tests/src/command/crash.rs:"), "{panic:?}");
+    }
+
+    #[test]
+    fn programs_are_told_of_a_panic_in_an_object() {
+        let (message, location) = ("no".into(), "core/src/x.rs:1".into());
+        let panic = Panic { message, location };
+        let object = panic.json(&failure());
+        let expected = json!({
+            "kind": "panic",
+            "seed": 7,
+            "revision": "r",
+            "message": "no",
+            "location": "core/src/x.rs:1",
+            "replay": "pico-sim run --seed 7",
+        });
+        assert_eq!(object, expected);
+        assert_eq!(panic.text(&failure()).lines().count(), 2);
+    }
+}

@@ -4,7 +4,7 @@ use super::way::Handed;
 use super::words;
 use crate::actors::{Arrival, Balancer, Client, Outcome, Record, Service};
 use crate::case::{Fault, Member, Role};
-use crate::kernel::SeatId;
+use crate::kernel::{Entry, SeatId, Step};
 use crate::run::{Life, Run};
 use core::time::Duration;
 use pico_core::Instant;
@@ -132,9 +132,18 @@ impl Road {
         }
         let near = (seat, arrival.conn);
         let far = run.world.net().other_end(seat, arrival.conn);
-        // What goes the other way passes it on the way.
+        // The agent asks again once it has read the whole answer before.
         if let Some(far) = far {
-            self.times.insert(far, (from, to));
+            let reads = |step: &&Step| {
+                let read =
+                    |entry: &Entry| entry.conn == Some(far.1) && entry.text.starts_with("Received");
+                step.seat == far.0 && step.inputs.iter().any(read)
+            };
+            let steps = run.world.trace().steps();
+            let before = &steps[..steps.partition_point(|step| step.at < arrival.began)];
+            let read = before.iter().rev().find(reads).filter(|_| arrival.before > 0);
+            let read = read.map(|step| step.at + Duration::from_nanos(1));
+            self.times.insert(far, (from.max(read.unwrap_or(from)), to));
         }
         self.times.insert(near, (from, to));
     }
@@ -274,9 +283,7 @@ fn given_up(run: &Run, handed: &Handed) -> Option<String> {
     let (seat, conn) = handed.on;
     let steps = run.world.trace().steps().iter();
     let close = steps.filter(|step| step.seat == seat && step.at >= handed.at).find(|step| {
-        let closes = |entry: &crate::kernel::Entry| {
-            entry.conn == Some(conn) && entry.text.starts_with("Close")
-        };
+        let closes = |entry: &Entry| entry.conn == Some(conn) && entry.text.starts_with("Close");
         step.actions.iter().any(closes)
     })?;
     let notes = run.world.notes().iter();

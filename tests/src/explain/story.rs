@@ -3,6 +3,8 @@
 use super::road::Road;
 use super::way::name;
 use super::{LINES_MAX, Line, words};
+use crate::actors::Balancer;
+use crate::case::Role;
 use crate::kernel::{Entry, SeatId, Step};
 use crate::run::{Life, Run};
 use core::time::Duration;
@@ -75,8 +77,8 @@ struct Teller<'a> {
     drafts: Vec<Draft>,
     /// Turns that a line tells of.
     told: BTreeMap<u64, usize>,
-    /// The last turn of each machine.
-    last: BTreeMap<SeatId, u64>,
+    /// When a machine last had a turn that is told, and in which line.
+    last: BTreeMap<SeatId, (Instant, usize)>,
 }
 
 impl Teller<'_> {
@@ -131,10 +133,10 @@ impl Teller<'_> {
         }
     }
 
-    /// What a machine has read in one turn it may write in its next: so the one is of the other.
+    /// What a machine has read in one turn it may write in one of its next: so the one is of the other.
     fn go_on(&mut self, step: &Step) {
-        let last = self.last.insert(step.seat, step.serial);
-        if self.told.contains_key(&step.serial) {
+        if let Some(at) = self.told.get(&step.serial) {
+            self.last.insert(step.seat, (step.at, *at));
             return;
         }
         let moves = |entry: &Entry| matches!(kind(entry).0, "Sent" | "Write");
@@ -146,9 +148,9 @@ impl Teller<'_> {
             moved.filter_map(|entry| entry.conn.map(|conn| (step.seat, conn))).collect();
         let own = on.iter().any(|on| self.road.conns.contains_key(on));
         let shared = on.iter().any(|on| self.road.tunnels.contains_key(on));
-        let before = last.and_then(|last| self.told.get(&last).copied());
-        let latest = || self.drafts.iter().rposition(|draft| draft.who == step.name);
-        let of = before.filter(|_| shared || own).or_else(|| latest().filter(|_| own));
+        let last = self.last.get(&step.seat).copied();
+        let of = last.filter(|(at, _)| own || (shared && step.at.since(*at) <= SOON));
+        let of = of.map(|(_, at)| at);
         if let Some(at) = of
             && let Some(draft) = self.drafts.get_mut(at)
         {
@@ -205,7 +207,7 @@ impl Teller<'_> {
             "Dial" => (format!("dials {}", self.to(step, entry, detail)), Weight::Step),
             "Resolve" => ("asks what a name stands for".into(), Weight::Detail),
             "Finish" => (format!("ends its side (FIN) of {named}"), Weight::Turn),
-            "Close" => (format!("closes {named}{}", self.why(step, named)), Weight::Turn),
+            "Close" => (format!("closes {named}{}", self.why(step, entry, named)), Weight::Turn),
             "Letter" => (format!("says within its process: {}", letter(detail)), Weight::Step),
             "Done" => ("is done".into(), Weight::Turn),
             other => (format!("{other} {detail}"), Weight::Step),
@@ -217,6 +219,16 @@ impl Teller<'_> {
     fn data(&mut self, step: &Step, entry: &Entry, named: &'static str) {
         let Some(conn) = entry.conn else { return };
         let on = (step.seat, conn);
+        // Credits, ends and pings are too small to be told of, but something may follow from them.
+        let cause = entry.cause.and_then(|cause| self.told.get(&cause).copied());
+        if let Some(at) = cause.filter(|_| self.road.tunnels.contains_key(&on))
+            && entry.bytes < SMALL
+            && let Some(draft) = self.drafts.get_mut(at)
+        {
+            draft.turns.insert(step.serial);
+            self.told.entry(step.serial).or_insert(at);
+            return;
+        }
         let closes = Some(&entry.text).filter(|_| named.contains("tunnel"));
         let head = head(&entry.text).or_else(|| closes.and_then(|text| close_frame(text)));
         let last = self.drafts.iter().rposition(|draft| {
@@ -254,7 +266,20 @@ impl Teller<'_> {
     }
 
     /// Why a connection is closed, if people were told at that moment.
-    fn why(&self, step: &Step, named: &str) -> String {
+    fn why(&self, step: &Step, entry: &Entry, named: &str) -> String {
+        let life = self.run.cast.whose(step.seat);
+        if life.is_some_and(|life| life.member.role == Role::Balancer) {
+            let passages = self.run.world.host::<Balancer>(step.seat).passages().iter();
+            let mut mine = passages.filter(|passage| Some(passage.front) == entry.conn);
+            let why = match mine.next_back() {
+                Some(passage) if passage.dials.is_empty() => {
+                    ", for no node has told it yet that it is ready"
+                }
+                Some(passage) if !passage.made => ", for no node takes it",
+                Some(_) | None => "",
+            };
+            return why.to_owned();
+        }
         let notes = self.run.world.notes().iter();
         let now = notes.filter(|(at, seat, _)| *at == step.at && *seat == step.seat);
         let mut codes = now.filter_map(|(_, _, note)| match note {
@@ -301,7 +326,7 @@ impl Teller<'_> {
             let end = if life.told.is_some() { "has stopped" } else { "dies" };
             let ended = life.ended.map(|at| (at, end));
             let born = (life.number > 0).then_some((life.born, "is started again"));
-            let client = life.member.role == crate::case::Role::Client;
+            let client = life.member.role == Role::Client;
             for (at, what) in [told, ended, born].into_iter().flatten() {
                 if !client && (early..=to).contains(&at) {
                     self.aside(at, life.name.clone(), what.to_owned());
@@ -454,3 +479,7 @@ fn nanos(span: Duration) -> u64 {
 
 /// Who died so long before is still missed.
 const BEFORE: Duration = Duration::from_secs(30);
+/// So soon a machine writes what it has read.
+const SOON: Duration = Duration::from_micros(500);
+/// Bytes that no piece of a body or a head is short of, as a rule.
+const SMALL: usize = 20;

@@ -4,11 +4,12 @@ use super::road::{Road, through};
 use crate::case::Role;
 use crate::kernel::{Entry, SeatId, Step};
 use crate::run::{Life, Run};
+use core::time::Duration;
 use pico_core::Instant;
 use pico_core::id::ConnId;
 use pico_core::note::Note;
 use pico_core::routing::Place;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// A node gave a request to somebody.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -37,6 +38,8 @@ impl Road {
     pub(super) fn follow(&mut self, run: &Run, id: u64) {
         let target = format!(" /r/{id}?");
         let mut turns: BTreeSet<u64> = BTreeSet::new();
+        // When a worker last read of it, and of nothing else, and wrote nothing yet.
+        let mut read: BTreeMap<SeatId, Instant> = BTreeMap::new();
         for step in run.world.trace().steps() {
             if !(self.from..=self.to).contains(&step.at) {
                 continue;
@@ -46,7 +49,15 @@ impl Road {
                 continue;
             }
             self.asked(run, step, life, &target, &mut turns);
-            self.wrote(run, step, &mut turns);
+            let idle = !step.inputs.iter().any(|entry| is_read(entry) || is_letter(entry));
+            let soon = read.get(&step.seat).is_some_and(|at| step.at.since(*at) <= SOON);
+            if self.wrote(run, step, &mut turns) {
+                read.insert(step.seat, step.at);
+            } else if idle && soon {
+                self.write(run, step, &mut turns);
+            } else {
+                read.remove(&step.seat);
+            }
         }
         self.logged(run, id);
     }
@@ -84,7 +95,7 @@ impl Road {
             };
             self.calls.iter().any(is)
         };
-        let mut letters = step.inputs.iter().filter(|entry| entry.text.starts_with("Letter"));
+        let mut letters = step.inputs.iter().filter(|entry| is_letter(entry));
         let own = letters.clone().any(about);
         let all = letters.all(about) && !step.inputs.iter().any(is_read);
         if own {
@@ -97,11 +108,11 @@ impl Road {
     }
 
     /// A worker writes what it has read of the request, and of no other, to its own tunnel or
-    /// link.
-    fn wrote(&mut self, run: &Run, step: &Step, turns: &mut BTreeSet<u64>) {
+    /// link; whether it has read of it.
+    fn wrote(&mut self, run: &Run, step: &Step, turns: &mut BTreeSet<u64>) -> bool {
         let mut reads = step.inputs.iter().filter(|entry| is_read(entry)).peekable();
         if reads.peek().is_none() {
-            return;
+            return false;
         }
         let own = |entry: &Entry| {
             let Some(conn) = entry.conn else { return false };
@@ -109,10 +120,11 @@ impl Road {
             let came = entry.cause.is_some_and(|cause| turns.contains(&cause));
             self.conns.contains_key(&on) || (came && self.links.contains(&on))
         };
-        if !reads.all(own) {
-            return;
+        let own = reads.all(own);
+        if own {
+            self.write(run, step, turns);
         }
-        self.write(run, step, turns);
+        own
     }
 
     /// A worker writes what this turn is about to its own tunnel or link.
@@ -174,6 +186,10 @@ fn is_read(entry: &Entry) -> bool {
     entry.text.starts_with("Received")
 }
 
+fn is_letter(entry: &Entry) -> bool {
+    entry.text.starts_with("Letter")
+}
+
 /// What a machine is called.
 pub(super) fn name(run: &Run, seat: SeatId) -> String {
     let Some(life) = run.cast.whose(seat) else { return String::new() };
@@ -196,3 +212,6 @@ fn onward(run: &Run, on: (SeatId, ConnId)) -> Option<(SeatId, ConnId)> {
     });
     run.world.net().other_end(seat, mine.next()?.front)
 }
+
+/// So soon a worker writes what it has read.
+const SOON: Duration = Duration::from_micros(500);
