@@ -366,13 +366,9 @@ impl Fault {
     /// When it befalls the last of so many hosts.
     pub fn last_at(&self, hosts: usize) -> Option<Span> {
         let at = self.at()?;
-        Some(match self {
-            Self::Stop { apart: Some(apart), .. } => {
-                let more = u32::try_from(hosts.saturating_sub(1)).unwrap_or(u32::MAX);
-                Span(at.0.saturating_add(apart.0.saturating_mul(more)))
-            }
-            _ => at,
-        })
+        let Self::Stop { apart: Some(apart), .. } = self else { return Some(at) };
+        let more = u32::try_from(hosts.saturating_sub(1)).unwrap_or(u32::MAX);
+        Some(Span(at.0.saturating_add(apart.0.saturating_mul(more))))
     }
 
     /// After how long those whom it ends are started again, if they are.

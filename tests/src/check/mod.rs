@@ -50,7 +50,7 @@ pub trait Judge {
 
     /// The words for what does not hold now.
     fn broken(&self, run: &Run, detail: String) -> Broken {
-        let (seat, request, dump) = (None, None, String::new());
+        let (seat, request, dump) = (None, None, "".into());
         Broken { invariant: self.invariant(), at: run.world.now(), seat, request, detail, dump }
     }
 }
@@ -69,7 +69,7 @@ pub struct Broken {
     /// What does not hold.
     pub detail: String,
     /// What it was seen by, as those who found it show it: for whoever works on Pico.
-    pub dump: String,
+    pub dump: Box<str>,
 }
 
 impl Broken {
@@ -85,7 +85,7 @@ impl Broken {
 
     /// It was seen by this.
     fn seen(self, dump: fmt::Arguments<'_>) -> Self {
-        Self { dump: dump.to_string(), ..self }
+        Self { dump: dump.to_string().into(), ..self }
     }
 
     /// It happened to this request.

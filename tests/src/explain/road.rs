@@ -288,9 +288,9 @@ fn given_up(run: &Run, handed: &Handed) -> Option<String> {
     })?;
     let notes = run.world.notes().iter();
     let mut now = notes.filter(|(at, other, _)| *at == close.at && *other == seat);
-    let reason = now.find_map(|(_, _, note)| match note {
-        Note::Unregistered { reason, .. } => Some(reason.told().code),
-        _ => None,
+    let reason = now.find_map(|(_, _, note)| {
+        let Note::Unregistered { reason, .. } = note else { return None };
+        Some(reason.told().code)
     })?;
     if close.at >= run.census().at {
         return None;

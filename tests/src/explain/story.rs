@@ -282,14 +282,13 @@ impl Teller<'_> {
         }
         let notes = self.run.world.notes().iter();
         let now = notes.filter(|(at, seat, _)| *at == step.at && *seat == step.seat);
-        let mut codes = now.filter_map(|(_, _, note)| match note {
-            Note::Unregistered { reason, .. } if named.contains("tunnel") => {
-                Some(reason.told().code)
+        let mut codes = now.filter_map(|(_, _, note)| {
+            if let Note::Unregistered { reason, .. } = note {
+                return Some(reason.told().code).filter(|_| named.contains("tunnel"));
             }
-            Note::Request(request) if self.road.names.contains(&request.id) => {
-                request.reason.map(|reason| reason.told().code)
-            }
-            _ => None,
+            let Note::Request(request) = note else { return None };
+            let reason = request.reason.filter(|_| self.road.names.contains(&request.id))?;
+            Some(reason.told().code)
         });
         codes.next().map(|code| format!(", because of {code}")).unwrap_or_default()
     }

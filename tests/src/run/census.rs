@@ -54,6 +54,9 @@ pub struct Return {
     pub last: Option<Instant>,
 }
 
+/// From when on an agent had its tunnel at which node, or at none.
+type Stays = Vec<(Instant, Option<String>)>;
+
 impl Run {
     /// Who was there when the load had ended; or now, if it has not.
     pub fn census(&self) -> Census {
@@ -117,7 +120,8 @@ impl Run {
             for (agent, stays) in &agents {
                 let lived = agent.ended.is_none_or(|ended| ended > at);
                 let before = stays.iter().take_while(|(when, _)| *when <= at).last();
-                if !lived || !before.is_some_and(|(_, there)| there.as_ref() == Some(&life.name)) {
+                let there = before.and_then(|(_, there)| there.as_ref());
+                if !lived || there != Some(&life.name) {
                     continue;
                 }
                 of.agents += 1;
@@ -135,9 +139,9 @@ impl Run {
     }
 
     /// At which node each life of an agent had its tunnel from when on; at none in between.
-    fn agents_at(&self) -> Vec<(&Life, Vec<(Instant, Option<String>)>)> {
+    fn agents_at(&self) -> Vec<(&Life, Stays)> {
         let mut agents: BTreeMap<_, _> =
-            self.cast.of(Role::Agent).map(|life| (life.seats[0], (life, Vec::new()))).collect();
+            self.cast.of(Role::Agent).map(|life| (life.seats[0], (life, Stays::new()))).collect();
         for (at, seat, note) in self.world.notes() {
             let Some((_, stays)) = agents.get_mut(seat) else { continue };
             if let Note::Online { node, .. } = note {
