@@ -12,7 +12,7 @@ use core::time::Duration;
 use gossip::{ME, Node, named, packet, sent, standing};
 use pico_core::Machine as _;
 use pico_core::gossip::directory::{Op, Replica};
-use pico_core::gossip::wire::{Envelope, Head, Message, Scope, Standing};
+use pico_core::gossip::wire::{self, Envelope, Head, Message, Scope, Standing};
 use pico_core::gossip::{Action, Input, Member, State};
 use pico_core::id::{AskId, Boot};
 
@@ -50,6 +50,45 @@ fn only_a_member_itself_says_that_it_has_left() {
 }
 
 #[test]
+fn who_is_held_dead_by_one_whom_it_holds_dead_answers_that_it_lives() {
+    let friend = named(2);
+    let mut node = among(std::slice::from_ref(&friend));
+    node.hear(&named(3), &[standing(&friend, State::Dead)]);
+    let dead = |incarnation| {
+        let (boot, by) = (ME, friend.boot);
+        Message::Standing(Standing { boot, incarnation, state: State::Dead, by })
+    };
+    let ping = Message::Ping { seq: 1, target: ME };
+    // At once, and if what it is told is old: it has told it only to those whom it held alive.
+    for _ in 0..2 {
+        let actions = node.hear(&friend, &[ping.clone(), dead(0)]);
+        let said = sent(&actions, friend.addr);
+        let lives = |said: &Message| match said {
+            Message::Member(member) => member.boot == ME && member.incarnation == 1,
+            _ => false,
+        };
+        assert!(said.iter().any(lives), "{said:?}");
+    }
+}
+
+#[test]
+fn who_is_held_dead_by_one_whom_it_holds_alive_tells_it_again() {
+    let friends = [named(2), named(3)];
+    let mut node = among(&friends);
+    let stale = Standing { boot: ME, incarnation: 0, state: State::Dead, by: Boot(2) };
+    node.hear(&friends[0], &[Message::Standing(stale)]);
+    // Everybody has been told, and this one did not hear it.
+    node.pass_among(Duration::from_secs(60), &friends);
+    node.hear(&friends[0], &[Message::Standing(stale)]);
+    let actions = node.pass(Duration::from_secs(5));
+    let lives = |said: &Message| match said {
+        Message::Member(member) => member.boot == ME && member.incarnation == 1,
+        _ => false,
+    };
+    assert!(sent(&actions, friends[0].addr).iter().any(lives), "{actions:?}");
+}
+
+#[test]
 fn who_refutes_a_suspicion_does_not_die_of_it() {
     let [friend, one, other] = [named(2), named(3), named(4)];
     let friends = [friend.clone(), one.clone(), other.clone()];
@@ -64,6 +103,25 @@ fn who_refutes_a_suspicion_does_not_die_of_it() {
     assert_eq!(node.state(2), Some(State::Alive));
     node.pass_among(Duration::from_mins(1), &friends);
     assert_eq!((node.state(2), node.gossip.counts().deaths), (Some(State::Alive), 0));
+}
+
+#[test]
+fn however_many_tell_of_a_suspicion_it_is_one() {
+    let friends: Vec<Member> = (2..9).map(named).collect();
+    let [accused, others @ ..] = &friends[..] else { panic!() };
+    let [told, confirmed] = [false, true].map(|accuse| {
+        let mut node = among(&friends);
+        let suspect = Member { state: State::Suspect, ..accused.clone() };
+        for one in others {
+            let said = Standing { by: one.boot, ..accusation(accused) };
+            let said =
+                if accuse { Message::Standing(said) } else { Message::Member(suspect.clone()) };
+            node.hear(one, &[said]);
+        }
+        node.pass_among(Duration::from_secs(3), others);
+        node.state(2)
+    });
+    assert_eq!((told, confirmed), (Some(State::Suspect), Some(State::Dead)));
 }
 
 /// Somebody could not reach this one.
@@ -105,6 +163,73 @@ fn an_answer_about_a_snapshot_that_is_no_longer_wanted_is_not_taken_for_the_next
     };
     assert_eq!(answer(first, 10), Some(1));
     assert_eq!(answer(second, 20), Some(20));
+}
+
+#[test]
+fn a_snapshot_of_a_log_that_is_being_written_to_is_complete() {
+    let [owner, other] = [named(2), named(3)];
+    let mut node = among(&[owner.clone(), other.clone()]);
+    let boot = owner.boot;
+    let op = |at: u64| Op { endpoint: format!("e-{at}").parse().unwrap(), weight: 1 };
+    let ask = consulted(&node.hear(&other, &[Message::Behind { boot, head: 10 }]));
+    let mut answer = |ask, messages: &[Message]| {
+        let answer = Some(packet(other.boot, messages).freeze());
+        node.gossip.handle(node.now, Input::Answered { ask, answer });
+        node.actions()
+    };
+    let page = |head, last, entries| Message::Page { boot, head, last, entries };
+    let ask = consulted(&answer(ask, &[page(10, false, vec![op(1)])]));
+    // Meanwhile it is written to.
+    let ask = consulted(&answer(ask, &[page(12, true, vec![op(2)])]));
+    // And again: more has come than the snapshot needs.
+    let ops = |range: core::ops::RangeInclusive<u64>| Message::Ops {
+        boot,
+        first: *range.start(),
+        ops: range.map(op).collect(),
+    };
+    answer(ask, &[ops(11..=12), ops(13..=14)]);
+    assert!(node.gossip.directory(boot).map(Replica::head) >= Some(12));
+}
+
+#[test]
+fn snapshots_for_which_there_is_no_room_yet_are_fetched_when_there_is() {
+    let friends: Vec<Member> = (2..12).map(named).collect();
+    let mut node = among(&friends);
+    let other = &friends[0];
+    let behind = |one: &Member| Message::Behind { boot: one.boot, head: 10 };
+    let all: Vec<Message> = friends[1..].iter().map(behind).collect();
+    let mut asked = consultations(&node.hear(other, &all));
+    let mut fetched = 0;
+    // As answers come, with no time between: each snapshot is fetched when there is room.
+    while let Some((ask, to, boot)) = asked.pop() {
+        assert_eq!(to, other.boot);
+        let entries = vec![Op { endpoint: "web".parse().unwrap(), weight: 1 }];
+        let page = Message::Page { boot, head: 10, last: true, entries };
+        let answer = Some(packet(to, &[page]).freeze());
+        node.gossip.handle(node.now, Input::Answered { ask, answer });
+        asked.extend(consultations(&node.actions()));
+        fetched += 1;
+    }
+    assert_eq!(fetched, 9);
+    for friend in &friends[1..] {
+        assert_eq!(node.gossip.directory(friend.boot).map(Replica::head), Some(10));
+    }
+}
+
+/// What snapshots are asked for, and of whom.
+fn consultations(actions: &[Action]) -> Vec<(AskId, Boot, Boot)> {
+    let asked = actions.iter().filter_map(|action| match action {
+        Action::Consult { ask, to, bytes, .. } => {
+            let (_, mut messages) = wire::open(bytes).unwrap();
+            let boot = messages.find_map(|message| match message.unwrap() {
+                Message::PageWant { boot, .. } => Some(boot),
+                _ => None,
+            })?;
+            Some((*ask, *to, boot))
+        }
+        _ => None,
+    });
+    asked.collect()
 }
 
 /// The only consultation among these.

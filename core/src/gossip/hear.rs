@@ -184,7 +184,7 @@ impl Machine {
             Message::Heads { scope, heads } => self.heard_heads(from, scope, &heads, reply),
             Message::Ops { boot, first, ops } => self.heard_ops(from, boot, first, ops, reply),
             Message::Want { boot, after } => self.wanted(boot, after, reply),
-            Message::Behind { boot, head } => self.fetch(from, boot, head),
+            Message::Behind { boot, head } => self.fetch(from.boot, boot, head),
             Message::PageWant { boot, after } => self.page_wanted(boot, after.as_ref(), reply),
             // Only ever in the answer to a consultation of ours, where they are looked for.
             Message::Page { .. } | Message::Joining => {}

@@ -19,6 +19,8 @@ pub struct Held {
     pub replicas: usize,
     /// Snapshots of logs that are being fetched.
     pub fetches: usize,
+    /// Snapshots for which there is no room yet.
+    pub waiting: usize,
     /// Consultations under way.
     pub consults: usize,
     /// Probes under way.
@@ -50,6 +52,7 @@ impl Held {
         rumours: rumours::RUMOURS_MAX,
         replicas: members::MEMBERS_MAX,
         fetches: replicas::FETCHES,
+        waiting: members::MEMBERS_MAX,
         consults: consult::CONSULTS,
         probes: probe::PROBES_MAX,
         order: probe::ORDER_MAX,
@@ -68,7 +71,7 @@ impl Held {
     };
 
     /// Each kind, by its name in `spec/gossip.md`, and how many there are.
-    pub fn parts(&self) -> [(&'static str, usize); 16] {
+    pub fn parts(&self) -> [(&'static str, usize); 17] {
         [
             ("members", self.members),
             ("gone", self.gone),
@@ -76,6 +79,7 @@ impl Held {
             ("rumours", self.rumours),
             ("replicas", self.replicas),
             ("fetches", self.fetches),
+            ("waiting", self.waiting),
             ("consults", self.consults),
             ("probes", self.probes),
             ("order", self.order),
@@ -107,6 +111,7 @@ impl Machine {
             rumours: self.rumours.len(),
             replicas: self.replicas.all.len(),
             fetches: self.replicas.fetches.len(),
+            waiting: self.replicas.waiting.len(),
             consults: self.consults.len(),
             doubtful: self.join.doubtful(),
             news: self.spread.len(),

@@ -24,6 +24,8 @@ pub(super) struct Replicas {
     behind: BTreeSet<Boot>,
     /// Snapshots that are being fetched: whose, and how far.
     pub(super) fetches: BTreeMap<Boot, Fetching>,
+    /// Those for which there is no room yet: who has them, and how far.
+    pub(super) waiting: BTreeMap<Boot, (Boot, u64)>,
 }
 
 #[derive(Debug)]
@@ -52,7 +54,8 @@ impl Default for Replicas {
     fn default() -> Self {
         let entries_max = FetchLimits::ENTRIES;
         let behind = BTreeSet::new();
-        Self { entries_max, all: Table::default(), behind, fetches: BTreeMap::new() }
+        let (fetches, waiting) = (BTreeMap::new(), BTreeMap::new());
+        Self { entries_max, all: Table::default(), behind, fetches, waiting }
     }
 }
 
@@ -68,6 +71,7 @@ impl Replicas {
     /// Forgets a member's log. Says what has to be undone.
     pub(super) fn remove(&mut self, boot: Boot) -> Vec<Op> {
         self.fetches.remove(&boot);
+        self.waiting.remove(&boot);
         self.behind.remove(&boot);
         let Some(entry) = self.all.remove(boot) else { return Vec::new() };
         let state = entry.replica.into_state();
@@ -130,8 +134,8 @@ impl Machine {
             self.grown(boot, before, changes);
             // A snapshot that is on its way is no longer needed if this went on from before it.
             let fresh = self.replicas.fetches.get(&boot).is_some_and(|f| f.from == from.boot);
-            if !fresh {
-                self.replicas.fetches.remove(&boot);
+            if !fresh && self.replicas.fetches.remove(&boot).is_some() {
+                self.fetch_next();
             }
         }
     }
@@ -253,15 +257,26 @@ impl Machine {
     }
 
     /// Fetches a snapshot of a log from whoever said that ops are not enough.
-    pub(super) fn fetch(&mut self, from: Source, boot: Boot, head: u64) {
+    pub(super) fn fetch(&mut self, from: Boot, boot: Boot, head: u64) {
         let known = self.replicas.head(boot).is_some_and(|held| held < head);
-        let busy = self.replicas.fetches.len() >= FETCHES;
-        if !known || busy || self.replicas.fetches.contains_key(&boot) {
+        if !known || self.replicas.fetches.contains_key(&boot) {
+            return;
+        }
+        if self.replicas.fetches.len() >= FETCHES {
+            self.replicas.waiting.insert(boot, (from, head));
             return;
         }
         let fetch = Fetch::new(FetchLimits::default());
-        self.replicas.fetches.insert(boot, Fetching { fetch, from: from.boot, ask: None });
+        self.replicas.fetches.insert(boot, Fetching { fetch, from, ask: None });
         self.fetch_on(boot);
+    }
+
+    /// Fetches those that had to wait, if there is room.
+    pub(super) fn fetch_next(&mut self) {
+        while self.replicas.fetches.len() < FETCHES {
+            let Some((boot, (from, head))) = self.replicas.waiting.pop_first() else { return };
+            self.fetch(from, boot, head);
+        }
     }
 
     /// Asks for the next piece of a snapshot, or puts it in place.
@@ -322,7 +337,8 @@ impl Machine {
                 | Message::Joining => continue,
             };
             came = result.is_ok();
-            if !came {
+            // What is newer than the snapshot comes as everything new does.
+            if !came || fetching.fetch.next() == Ok(Step::Done) {
                 break;
             }
         }
@@ -331,6 +347,7 @@ impl Machine {
         } else {
             self.replicas.fetches.remove(&boot);
         }
+        self.fetch_next();
     }
 
     fn fetched(&mut self, boot: Boot) {

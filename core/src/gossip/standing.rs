@@ -14,7 +14,7 @@ use core::time::Duration;
 impl Machine {
     pub(super) fn heard_member(&mut self, from: Source, member: &Member, reply: &mut Letter) {
         if member.boot == self.me.boot {
-            return self.heard_of_myself(member.incarnation, member.state);
+            return self.heard_of_myself(from, member.incarnation, member.state, reply);
         }
         if member.id == self.me.id {
             return self.heard_of_namesake(from, member, reply);
@@ -23,7 +23,8 @@ impl Machine {
         if member.state == State::Suspect {
             let alive = Member { state: State::Alive, ..member.clone() };
             self.learn(&alive);
-            return self.accuse(member.boot, member.incarnation, from.boot);
+            // Who accuses it, nobody says: perhaps the same one whoever tells of it.
+            return self.accuse(member.boot, member.incarnation, member.boot);
         }
         self.learn(member);
     }
@@ -62,7 +63,7 @@ impl Machine {
 
     pub(super) fn heard_standing(&mut self, from: Source, said: Standing, reply: &mut Letter) {
         if said.boot == self.me.boot {
-            return self.heard_of_myself(said.incarnation, said.state);
+            return self.heard_of_myself(from, said.incarnation, said.state, reply);
         }
         if self.members.get(said.boot).is_none() {
             if said.state.is_live() && said.boot != from.boot {
@@ -117,6 +118,7 @@ impl Machine {
         self.agenda.forget(Key::Suspicion(boot));
         self.spread.forget(boot);
         let changes = self.replicas.remove(boot);
+        self.fetch_next();
         if !changes.is_empty() {
             self.act(Action::Serves { boot, changes });
         }
@@ -125,17 +127,31 @@ impl Machine {
     }
 
     /// Contradicts what others say, unless it is what this node says itself.
-    fn heard_of_myself(&mut self, incarnation: u64, state: State) {
-        let same = incarnation == self.me.incarnation && state <= self.me.state;
-        if incarnation < self.me.incarnation || same {
+    fn heard_of_myself(
+        &mut self,
+        from: Source,
+        incarnation: u64,
+        state: State,
+        reply: &mut Letter,
+    ) {
+        if incarnation <= self.me.incarnation && state <= self.me.state {
             return;
         }
-        if state == State::Suspect || state == State::Dead {
-            self.counts.refuted += 1;
-            self.worse();
+        if incarnation >= self.me.incarnation {
+            if state == State::Suspect || state == State::Dead {
+                self.counts.refuted += 1;
+                self.worse();
+            }
+            self.rise_above(incarnation);
+            self.tell_of_myself();
+        } else {
+            // Whoever says so has missed what was said since.
+            self.say_again();
         }
-        self.rise_above(incarnation);
-        self.tell_of_myself();
+        // News are for those who are held alive.
+        if self.members.get(from.boot).is_none_or(|known| !known.member.state.is_live()) {
+            self.say(reply, &Message::Member(self.me.clone()));
+        }
     }
 
     /// Whoever makes others believe in the highest of all incarnations has silenced this boot;
@@ -150,6 +166,13 @@ impl Machine {
         let now = self.now();
         self.rumours.put(now, self.me.boot, &Message::Member(self.me.clone()));
         self.hasten_round();
+    }
+
+    /// Tells everybody once more who this node is.
+    fn say_again(&mut self) {
+        let now = self.now();
+        self.rumours.put(now, self.me.boot, &Message::Member(self.me.clone()));
+        self.want_round();
     }
 
     /// This node could not reach another.
