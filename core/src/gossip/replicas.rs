@@ -482,16 +482,15 @@ mod tests {
         for number in [2, 3] {
             machine.learn(&member(number));
         }
-        let [second, third] =
-            [2, 3].map(|number| Source { boot: Boot(number), addr: None, ours: true });
-        machine.fetch(third, Boot(2), 100);
+        let second = Source { boot: Boot(2), addr: None, ours: true };
+        machine.fetch(Boot(3), Boot(2), 100);
         let first_page = asked(&mut machine);
         answer(&mut machine, first_page, &["a", "b"], false);
         let second_page = asked(&mut machine);
         // The writer itself says more, so the snapshot is not needed; and then it is, after all.
         let mut reply = machine.letter(Boot(2), None);
         machine.heard_ops(second, Boot(2), 1, alloc::vec![op("a")], &mut reply);
-        machine.fetch(third, Boot(2), 100);
+        machine.fetch(Boot(3), Boot(2), 100);
         let first_page = asked(&mut machine);
         answer(&mut machine, second_page, &["c"], true);
         let known = |machine: &Machine| machine.directory(Boot(2)).unwrap().len();
