@@ -1,8 +1,8 @@
 //! A tunnel on its bytes.
 
 use bytes::BytesMut;
-use http::Method;
-use pico_core::head::{Fields, RequestHead};
+use http::{Method, StatusCode};
+use pico_core::head::{Fields, RequestHead, ResponseHead};
 use pico_core::rpc::{self, Identity, Role, Word};
 use pico_core::tunnel::{Action, Input, Machine};
 use pico_core::{Instant, Limits, Machine as _, Outbox, Reason, Seed};
@@ -57,6 +57,55 @@ fn which_of_two_errors_counts_does_not_hang_on_where_the_bytes_are_cut() {
             assert_eq!(told(&bytes, size), whole, "{bytes:02x?} by {size}");
         }
     }
+}
+
+/// Carries what waits in one outbox to the other side.
+fn carry(from: &mut Machine<u32>, to: &mut Machine<u32>) {
+    while from.poll().is_some() {}
+    let count = from.outbox().len();
+    let bytes: Vec<u8> = from.outbox().pieces().flatten().copied().collect();
+    from.handle(T0, Input::Sent(count));
+    to.handle(T0, Input::Received(BytesMut::from(&bytes[..])));
+    while to.poll().is_some() {}
+}
+
+#[test]
+fn two_sides_with_many_heads_to_say_go_on_reading() {
+    let limits = Arc::new(Limits::default());
+    let me = Identity::default();
+    let [mut node, mut agent] = [Role::Acceptor, Role::Dialer].map(|role| {
+        let seed = Seed::from_u64(7);
+        Machine::<u32>::new(T0, role, &me, &seed, Arc::clone(&limits), Outbox::new())
+    });
+    carry(&mut node, &mut agent);
+    carry(&mut agent, &mut node);
+    let long = vec![b'x'; 30_000];
+    let mut fields = Fields::new();
+    fields.push(b"Cookie", &long);
+    let open = |node: &mut Machine<u32>| {
+        let stream = node.next_stream();
+        let head = RequestHead::new(Method::GET, b"/", fields.clone());
+        node.handle(T0, Input::Rpc(rpc::Input::Open { stream, tag: 1, head, end: true }));
+        stream
+    };
+    let streams: Vec<_> = (0..50).map(|_| open(&mut node)).collect();
+    carry(&mut node, &mut agent);
+    // Neither socket takes anything now.
+    for stream in streams {
+        let head = ResponseHead::new(StatusCode::OK, b"", fields.clone());
+        let word = Word::Response { head, end: true };
+        agent.handle(T0, Input::Rpc(rpc::Input::Say { stream, word }));
+    }
+    for _ in 0..50 {
+        open(&mut node);
+    }
+    while node.poll().is_some() || agent.poll().is_some() {}
+    for side in [&node, &agent] {
+        assert!(side.outbox().len() > 1 << 20, "{}", side.outbox().len());
+    }
+    // Whoever is asked by one who does not read its answers reads no more questions.
+    assert_eq!(agent.room(), 0);
+    assert!(node.room() > 0, "neither would ever be rid of what it has to say");
 }
 
 #[test]

@@ -148,6 +148,11 @@ impl<T: Copy> Machine<T> {
         self.streams.len()
     }
 
+    /// Calls under way that were opened here.
+    pub const fn opened(&self) -> usize {
+        self.local.open
+    }
+
     /// Whether there are frames to send as the next message.
     pub fn has_message(&self) -> bool {
         self.sender.has_message()

@@ -99,9 +99,12 @@ impl<T: Copy> Machine<T> {
     }
 
     /// How many bytes would be taken now. Data is bounded by credit; a peer that makes us answer
-    /// without reading the answers is not read from.
+    /// without reading the answers is not read from. What we ask it ourselves does not count: two
+    /// who both have much to say, and wait for each other to read it, would wait for ever.
     pub fn room(&self) -> usize {
-        let flooded = self.outbox().len() > self.limits.outbox_bytes.saturating_mul(4);
+        let asked = self.rpc.opened().saturating_mul(self.limits.head_bytes);
+        let most = self.limits.outbox_bytes.saturating_mul(4).saturating_add(asked);
+        let flooded = self.outbox().len() > most;
         if self.stage == Stage::Closed || flooded { 0 } else { self.limits.message_bytes }
     }
 
