@@ -78,7 +78,7 @@ fn who_is_held_dead_by_one_whom_it_holds_alive_tells_it_again() {
     let stale = Standing { boot: ME, incarnation: 0, state: State::Dead, by: Boot(2) };
     node.hear(&friends[0], &[Message::Standing(stale)]);
     // Everybody has been told, and this one did not hear it.
-    node.pass_among(Duration::from_secs(60), &friends);
+    node.pass_among(Duration::from_mins(1), &friends);
     node.hear(&friends[0], &[Message::Standing(stale)]);
     let actions = node.pass(Duration::from_secs(5));
     let lives = |said: &Message| match said {
