@@ -72,10 +72,12 @@ pub(super) fn watch(json: bool) {
         }
         if let Some(heir) = heir {
             heir(panic);
-            // Whoever panicked is never heard of again, and unwinds nothing.
-            loop {
+            // The process would end where panics do not unwind, so whoever panicked stays here. It
+            // holds the lock of the hook: nobody may set another one.
+            while cfg!(panic = "abort") {
                 thread::park();
             }
+            return;
         }
         // There is nobody left to tell that it cannot be told.
         let _ = if json {
@@ -92,8 +94,8 @@ pub(super) fn within<T>(failure: &Failure, play: impl FnOnce() -> T) -> T {
     playing(Played { failure: failure.clone(), heir: None }, play)
 }
 
-/// Plays something. If it panics the thread stays where it is for good, and `heir` is called on
-/// it, to have another thread go on.
+/// Plays something. If it panics the thread is not heard of again, and `heir` is called on it, to
+/// have another one go on.
 pub(super) fn survived<T>(
     failure: &Failure,
     heir: impl FnOnce(Panic) + 'static,
