@@ -40,6 +40,16 @@ fn every_link_within_the_tree_leads_somewhere() {
 }
 
 #[test]
+fn no_page_has_two_versions_of_itself() {
+    for page in pages() {
+        let text = read(&page);
+        let marks = ["<<<<<<<", "=======", ">>>>>>>"];
+        let marked = text.lines().find(|line| marks.iter().any(|mark| line.starts_with(mark)));
+        assert_eq!(marked, None, "{}", page.display());
+    }
+}
+
+#[test]
 fn every_dependency_has_its_reason() {
     let manifest = read(&root().join("Cargo.toml"));
     let architecture = read(&root().join("ARCHITECTURE.md"));
