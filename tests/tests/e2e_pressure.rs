@@ -83,6 +83,8 @@ fn a_node_that_lacks_descriptors_goes_on_with_those_it_has_and_recovers(on: Pair
     for _ in 0..100 {
         assert_eq!(client.call("GET", "/", "web", "").text(), "one");
     }
+    let said = |line: &str| line.contains("connections wait").then_some(());
+    server.wait_for("that descriptors are lacking", said);
     drop(crowd);
     assert_eq!(Client::connect(proxy).call("GET", "/", "web", "").text(), "one");
 }

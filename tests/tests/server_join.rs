@@ -242,3 +242,13 @@ fn a_node_that_is_to_end_without_others_ends() {
         assert_eq!(rig.parted, abort);
     }
 }
+
+#[test]
+fn a_node_that_is_told_to_stop_before_it_is_ready_does_not_say_that_it_is() {
+    let mut rig = Rig::new(&["name"], false);
+    rig.resolve(|_| Ok(vec![at("10.0.0.7")]));
+    rig.node.handle(rig.now, Input::Letter(Letter::Drain));
+    rig.pass(Pace::default().catch_up);
+    let ready = |note: &Note| matches!(note, Note::Joined { .. });
+    assert!(!rig.notes.iter().any(|(_, note)| ready(note)), "{:?}", rig.notes);
+}

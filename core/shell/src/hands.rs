@@ -5,6 +5,7 @@ use crate::datagrams::Datagrams;
 use crate::door::Door;
 use crate::driver::Notes;
 use crate::link::{Brought, Link, Look, Origin, fault};
+use crate::log;
 use crate::mail::{Post, place};
 use crate::names::Names;
 use crate::platform::Platform;
@@ -39,6 +40,8 @@ pub(crate) struct Hands<P: Platform, L> {
     doors: Vec<Option<Door<P>>>,
     /// Out of descriptors: nothing is accepted before one is free, or this time has come.
     closed_until: Option<Instant>,
+    /// When that was said last.
+    told: Option<Instant>,
     datagrams: Option<Datagrams<P>>,
     /// The system refused to receive: nothing is tried before this time.
     deaf_until: Option<Instant>,
@@ -85,6 +88,7 @@ impl<P: Platform, L> Hands<P, L> {
             post,
             doors: doors.into_iter().map(Some).collect(),
             closed_until: None,
+            told: None,
             datagrams,
             deaf_until: None,
             ids: ConnIds::new(Side::Accepted),
@@ -215,6 +219,10 @@ impl<P: Platform, L> Hands<P, L> {
             Token::Read(conn) | Token::Write(conn) => self.lose(conn, fault),
             Token::Accept(_) => {
                 self.closed_until = Some(self.now + PAUSE);
+                if self.told.is_none_or(|told| self.now.since(told) >= QUIET) {
+                    self.told = Some(self.now);
+                    log::crowded(fault);
+                }
                 None
             }
             Token::Datagram => {
@@ -487,3 +495,5 @@ impl<P: Platform, H: Host> Turn<H> for Hands<P, H::Letter> {
 /// How long accepting rests when there are no descriptors and none is freed meanwhile, and
 /// receiving when the system refuses it.
 const PAUSE: Duration = Duration::from_millis(100);
+/// How long nothing more is said of it.
+const QUIET: Duration = Duration::from_mins(1);

@@ -9,6 +9,7 @@ use crate::screen;
 use event::PROCESS;
 pub(crate) use event::event;
 use pending::Pending;
+use pico_core::host::Fault;
 use std::io::{self, IsTerminal as _, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -52,6 +53,12 @@ fn filter(level: Level) -> LevelFilter {
 /// Says that a port is open.
 pub(crate) fn listening(port: &str, address: SocketAddr) {
     tracing::info!(target: PROCESS, port, %address, "listening");
+}
+
+/// Says that connections have to wait to be accepted.
+pub(crate) fn crowded(fault: Fault) {
+    let what = "connections wait: more descriptors are needed (ulimit -n)";
+    tracing::warn!(target: PROCESS, why = %fault, "{what}");
 }
 
 /// Says that the process ends at once, whatever is under way.

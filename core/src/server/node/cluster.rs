@@ -302,8 +302,11 @@ impl Cluster {
             actions.extend(why.chain([Note::Deserted]).map(Action::Note));
             return Event::Deserted;
         }
-        let nodes = self.peers.len() + 1;
-        actions.push_back(Action::Note(Note::Joined { nodes, complete }));
+        // Whoever was told to stop meanwhile never will be.
+        if self.gossip.me().state == State::Alive {
+            let nodes = self.peers.len() + 1;
+            actions.push_back(Action::Note(Note::Joined { nodes, complete }));
+        }
         Event::Ready
     }
 
