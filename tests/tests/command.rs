@@ -14,7 +14,7 @@ pico_sim::on_each_runtime!(
     what_is_wrong_is_one_line_and_exit_code_2,
     what_is_wrong_with_a_key_is_one_line_that_does_not_show_it,
     a_key_is_made_that_a_server_takes,
-    a_port_in_use_is_one_line_and_exit_code_2,
+    each_port_in_use_is_one_line_and_they_are_exit_code_2,
     the_version_names_the_runtime_and_help_has_examples,
     a_log_that_nobody_reads_stops_nobody,
     a_node_that_lacks_descriptors_ends_and_says_so,
@@ -138,13 +138,22 @@ fn a_key_is_made_that_a_server_takes(on: &'static Runtime) {
     assert!(told.starts_with("pico: proxy.bind-addr: cannot listen at"), "{told}");
 }
 
-fn a_port_in_use_is_one_line_and_exit_code_2(on: &'static Runtime) {
-    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = taken.local_addr().unwrap().to_string();
-    let output = pico(on, &["server", "--proxy.bind-addr", &address]).output().unwrap();
+fn each_port_in_use_is_one_line_and_they_are_exit_code_2(on: &'static Runtime) {
+    let taken = ["proxy", "admin"].map(|name| (name, TcpListener::bind("127.0.0.1:0").unwrap()));
+    let taken = taken.map(|(name, port)| (name, port.local_addr().unwrap().to_string(), port));
+    let mut command = pico(on, &["server"]);
+    for port in ["proxy", "upstream", "admin", "gossip"] {
+        let used = taken.iter().find(|(name, ..)| *name == port);
+        let address = used.map_or("127.0.0.1:0", |(_, address, _)| address);
+        command.args([&format!("--{port}.bind-addr"), address]);
+    }
+    let output = command.output().unwrap();
     let told = String::from_utf8_lossy(&output.stderr);
-    assert!(told.starts_with(&format!("pico: proxy.bind-addr: cannot listen at {address}: ")));
-    assert_eq!((told.lines().count(), output.status.code()), (1, Some(2)));
+    assert_eq!((told.lines().count(), output.status.code()), (2, Some(2)), "{told}");
+    for (line, (name, address, _)) in told.lines().zip(&taken) {
+        let begin = format!("pico: {name}.bind-addr: cannot listen at {address}: ");
+        assert!(line.starts_with(&begin), "{told}");
+    }
 }
 
 fn the_version_names_the_runtime_and_help_has_examples(on: &'static Runtime) {

@@ -87,16 +87,27 @@ impl Plan {
     /// Binds all ports.
     pub fn bind(mut server: Server, notes: Notes) -> Result<Self, Failure> {
         let refuse = |port: &str, address: SocketAddr, error: io::Error| {
-            Refusal(format!("{port}.bind-addr: cannot listen at {address}: {error}"))
+            format!("{port}.bind-addr: cannot listen at {address}: {error}")
         };
         let bind = |port: &str, address: SocketAddr| {
             listen::bind(address).map_err(|error| refuse(port, address, error))
         };
-        let proxy = bind("proxy", server.proxy)?;
-        let upstream = bind("upstream", server.upstream)?;
-        let admin = bind("admin", server.admin)?;
         let gossip = listen::bind_both(server.gossip)
-            .map_err(|error| refuse("gossip", server.gossip, error))?;
+            .map_err(|error| refuse("gossip", server.gossip, error));
+        let all = (
+            bind("proxy", server.proxy),
+            bind("upstream", server.upstream),
+            bind("admin", server.admin),
+            gossip,
+        );
+        let (proxy, upstream, admin, gossip) = match all {
+            (Ok(proxy), Ok(upstream), Ok(admin), Ok(gossip)) => (proxy, upstream, admin, gossip),
+            (proxy, upstream, admin, gossip) => {
+                let mistakes = [proxy.err(), upstream.err(), admin.err(), gossip.err()];
+                let lines: Vec<String> = mistakes.into_iter().flatten().collect();
+                return Err(Refusal(lines.join("\n")).into());
+            }
+        };
         let (clock, post) = (Clock::start(), Post::new(server.workers));
         let seed = crew::seed()?;
         let boot = boot(&seed);
