@@ -4,6 +4,7 @@
 use super::{Listed, Shared, clean, millis, plain, refusal, size, told};
 use console::{Style, measure_text_width, truncate_str};
 use pico_core::Instant;
+use pico_core::Reason;
 use pico_core::note::{Note, Request};
 use std::time::Duration;
 
@@ -139,7 +140,9 @@ impl Block {
 
     fn request(&self, request: &Request, shape: Shape) -> String {
         let Request { endpoint, method, path, status, reason, bytes_out, took, .. } = request;
-        let end = reason.map_or_else(|| size(*bytes_out), |reason| reason.to_string());
+        let of = if self.rows.len() > 1 { format!("{endpoint}  ") } else { String::new() };
+        let most = shape.width.saturating_sub(PATH_ROOM - END_ROOM + PATH_LEAST + of.len());
+        let end = reason.map_or_else(|| size(*bytes_out), |reason| why(reason, most));
         let colour = match status {
             200..=399 => Style::new().green(),
             400..=499 => Style::new().yellow(),
@@ -148,8 +151,10 @@ impl Block {
         // One that nobody was answered has none.
         let status = if *status == 0 { "-  ".into() } else { status.to_string() };
         let status = paint(&colour, &status, shape);
-        let of = if self.rows.len() > 1 { format!("{endpoint}  ") } else { String::new() };
-        let room = shape.width.saturating_sub(PATH_ROOM + of.len()).clamp(8, 40);
+        // Why it failed matters more than all of its path.
+        let more = measure_text_width(&end).saturating_sub(END_ROOM);
+        let room = shape.width.saturating_sub(PATH_ROOM + of.len() + more);
+        let room = room.clamp(PATH_LEAST, 40);
         let path = truncate_str(path, room, "…");
         let pad = " ".repeat(room.saturating_sub(measure_text_width(&path)));
         format!("{of}{method:<6} {path}{pad}  {status}  {:>6} ms   {end}", millis(*took))
@@ -161,6 +166,12 @@ impl Block {
         let row = self.rows.iter_mut().find(|row| of(&row.listed))?;
         Some(std::mem::replace(&mut row.status, status))
     }
+}
+
+/// Why a request failed: in words, or by its code if there is no room for them.
+fn why(reason: Reason, most: usize) -> String {
+    let words = reason.to_string();
+    if measure_text_width(&words) <= most { words } else { reason.told().code.into() }
 }
 
 /// Those that are worst off come first if not all can be seen.
@@ -233,13 +244,16 @@ fn paint(style: &Style, text: &str, shape: Shape) -> String {
 
 /// Columns of a request's line besides its path and endpoint.
 const PATH_ROOM: usize = 50;
+/// So much of a path is shown in any case.
+const PATH_LEAST: usize = 8;
+/// Columns of those for how it ended.
+const END_ROOM: usize = 10;
 /// Lines of the block that say why.
 const REASONS_MAX: usize = 2;
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use pico_core::Reason;
     use pico_core::note::Why;
 
     const WIDE: Shape = Shape { width: 100, height: 24, colour: false };
@@ -273,6 +287,41 @@ mod tests {
         assert_eq!(lines[1], "  Status     online   node pico-1?[2J   rtt 12 ms");
         let hint = "  Try it     curl -H 'x-pico-endpoint: shop-0' http://localhost:8001/";
         assert_eq!(lines[2..], [hint, "  Requests   0"]);
+    }
+
+    #[test]
+    fn why_a_request_failed_is_told_whole_where_its_path_is_not() {
+        let mut block = Block::new(listed(1), None);
+        let shape = Shape { width: 80, ..WIDE };
+        let request = |path: &str, reason: Option<Reason>| Request {
+            id: String::new(),
+            endpoint: "shop-0".into(),
+            method: "GET".into(),
+            path: path.into(),
+            status: if reason.is_none() { 200 } else { 0 },
+            reason,
+            bytes_in: 0,
+            bytes_out: 2_048,
+            first: None,
+            took: Duration::from_millis(8),
+            upstream: None,
+            node: None,
+        };
+        let mut line = |path: &str, reason| {
+            let note = Note::Request(request(path, reason));
+            block.note(at(0), &note, shape).unwrap()
+        };
+        let path = "/a/path/that/is/longer/than/its/column";
+        let fine = line(path, None);
+        assert_eq!(fine, format!("GET    {}…  200       8 ms   2.0 KiB", &path[..29]));
+        let failed = line(path, Some(Reason::ServiceUnreachable));
+        assert!(failed.ends_with("   service_unreachable"), "{failed}");
+        // The time of day, and blanks on both sides of it, stand before it.
+        assert!(measure_text_width(&failed) + 13 <= 80, "{failed}");
+        let note = Note::Request(request(path, Some(Reason::ServiceUnreachable)));
+        let failed = block.note(at(0), &note, WIDE).unwrap();
+        assert!(failed.ends_with("   the agent cannot reach the local service"), "{failed}");
+        assert!(measure_text_width(&failed) + 13 <= 100, "{failed}");
     }
 
     #[test]
