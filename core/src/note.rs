@@ -192,7 +192,10 @@ pub enum Missing {
     #[error("a node of another cluster answers there: cluster.name {0:?}")]
     Stranger(String),
     /// Something else answers there.
-    #[error("what answers there is no node of this cluster")]
+    #[error(
+        "what answers there is no node of this cluster: \
+         it may have other cluster.keys or another cluster.name"
+    )]
     Other,
     /// It is this node.
     #[error("it is this node itself")]

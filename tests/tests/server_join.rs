@@ -150,11 +150,13 @@ fn a_name_that_cannot_be_looked_up_is_tried_again_soon_and_then_less_often() {
 
 #[test]
 fn a_node_that_finds_nobody_says_why_again_and_again() {
-    let mut rig = Rig::new(&["no-name", "10.0.0.7", "stranger", "myself", "::1"], false);
+    let join = ["no-name", "10.0.0.7", "stranger", "locked", "myself", "::1"];
+    let mut rig = Rig::new(&join, false);
     rig.resolve(|host| match host {
         "no-name" => Err(Fault::NoSuchHost),
         "10.0.0.7" => Ok(vec![at("10.0.0.7")]),
         "stranger" => Ok(vec![at("10.0.0.8")]),
+        "locked" => Ok(vec![at("10.0.0.9")]),
         "myself" => Ok(vec![at("10.0.0.1")]),
         "::1" => Ok(vec![at("[::1]")]),
         _ => panic!("{host}"),
@@ -167,6 +169,8 @@ fn a_node_that_finds_nobody_says_why_again_and_again() {
                 answer_as_stranger(&mut rig, conn, to);
             } else if to == at("10.0.0.7") {
                 rig.hear(Input::Unreachable { conn, fault: Fault::Refused });
+            } else if to == at("10.0.0.9") {
+                rig.hear(Input::Unreachable { conn, fault: Fault::Reset });
             }
         }
     }
@@ -181,13 +185,14 @@ fn a_node_that_finds_nobody_says_why_again_and_again() {
                 ("no-name:8004", &Missing::Name(Fault::NoSuchHost)),
                 ("10.0.0.7:8004", &Missing::Silent(Fault::Refused)),
                 ("stranger:8004", &Missing::Stranger("another".into())),
+                ("locked:8004", &Missing::Other),
                 ("myself:8004", &Missing::Oneself),
                 ("[::1]:8004", &Missing::Silent(Fault::TimedOut)),
             ],
             "{round}"
         );
     }
-    assert_eq!(all.len(), 5 * 5, "and at 5 s: {all:?}");
+    assert_eq!(all.len(), 6 * 5, "and at 5 s: {all:?}");
 }
 
 /// A node of another cluster answers a consultation.

@@ -203,7 +203,10 @@ impl Cluster {
         if let Some(errand) = self.errands.remove(conn) {
             self.ids.release(conn);
             if matches!(errand.purpose, Purpose::Gossip(..)) {
-                self.seeds.missed(errand.addr, Missing::Silent(fault));
+                // Where keys or clusters differ, the handshake is what ends.
+                let strange = fault == Fault::Reset;
+                let why = if strange { Missing::Other } else { Missing::Silent(fault) };
+                self.seeds.missed(errand.addr, why);
             }
             self.over(now, &errand.purpose, Err(Reason::NodeUnreachable));
         }
