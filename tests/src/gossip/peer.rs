@@ -2,7 +2,7 @@
 
 use bytes::{Buf as _, Bytes, BytesMut};
 use core::net::SocketAddr;
-use pico_core::gossip::{Action, CONSULT_MAX, Input, Machine as Gossip, State};
+use pico_core::gossip::{Action, CONSULT_MAX, Input, Machine as Gossip, Pace, State};
 use pico_core::host::{self, Host};
 use pico_core::id::{AskId, Boot, ConnId, ConnIds, ConnMap, Side};
 use pico_core::note::Note;
@@ -51,6 +51,8 @@ pub struct Peer {
     ids: ConnIds,
     asks: u64,
     asked: BTreeMap<AskId, ConnId>,
+    /// When whom we asked has had time enough, in that order.
+    due: VecDeque<(Instant, ConnId)>,
     actions: VecDeque<host::Action<Order>>,
     now: Instant,
 }
@@ -84,6 +86,7 @@ impl Peer {
             ids: ConnIds::new(Side::Dialed),
             asks: 0,
             asked: BTreeMap::new(),
+            due: VecDeque::new(),
             actions: VecDeque::new(),
             now: Instant::ZERO,
         }
@@ -149,6 +152,7 @@ impl Peer {
     fn ask(&mut self, ask: AskId, to: SocketAddr, bytes: &[u8]) {
         let conn = self.ids.issue();
         self.insert(conn, Role::Asks(ask));
+        self.due.push_back((self.now + Pace::default().consult, conn));
         self.actions.push_back(host::Action::Dial { conn, to, wire: host::Wire::Cluster });
         self.put(conn, bytes);
     }
@@ -196,6 +200,22 @@ impl Peer {
     fn close(&mut self, conn: ConnId) {
         if self.conns.remove(conn).is_some() {
             self.actions.push_back(host::Action::Close(conn));
+        }
+    }
+
+    /// Gives up whom it has asked for too long, as a node does: what it said then must not arrive
+    /// when nobody means it any more.
+    fn give_up(&mut self, now: Instant) {
+        while let Some((due, conn)) = self.due.front().copied() {
+            let open = self.conns.get(conn).is_some();
+            if open && due > now {
+                return;
+            }
+            self.due.pop_front();
+            if open {
+                self.lost(now, conn);
+                self.actions.push_back(host::Action::Close(conn));
+            }
         }
     }
 
@@ -254,6 +274,7 @@ impl Machine for Peer {
 
     fn tick(&mut self, now: Instant) {
         self.now = now;
+        self.give_up(now);
         self.gossip.tick(now);
         self.drain();
     }
@@ -263,7 +284,9 @@ impl Machine for Peer {
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.gossip.deadline()
+        let open = |(_, conn): &&(Instant, ConnId)| self.conns.get(*conn).is_some();
+        let due = self.due.iter().find(open).map(|(due, _)| *due);
+        self.gossip.deadline().into_iter().chain(due).min()
     }
 }
 
