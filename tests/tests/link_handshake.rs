@@ -100,6 +100,15 @@ fn dialing() -> (Cluster, (usize, At), At, String) {
     (c, client, at, asked)
 }
 
+/// The link that is dialled for the second try, and what is asked there.
+fn dialing_again(c: &mut Cluster) -> (At, String) {
+    c.settle();
+    let [_, (_, at)] = c.waiting[..] else { panic!("{:?}", c.waiting) };
+    c.nodes[0].dialed(at, true);
+    let asked = c.nodes[0].text(at);
+    (at, asked)
+}
+
 /// What agrees to that, but for the boot.
 fn agreed(asked: &str) -> String {
     let mut fields = Fields::new();
@@ -144,11 +153,14 @@ fn an_answer_that_is_not_that_of_the_node_closes_the_link_and_starts_no_call() {
     let refusals =
         ["HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 404 No\r\n\r\n", "what\r\n\r\n"];
     for refusal in refusals {
-        let (mut c, client, at, _) = dialing();
-        c.nodes[0].receive(at, refusal.as_bytes());
+        let (mut c, client, first, _) = dialing();
+        c.nodes[0].receive(first, refusal.as_bytes());
+        assert_eq!(c.text(client), "", "nobody else serves it, so the node is asked once more");
+        let (second, _) = dialing_again(&mut c);
+        c.nodes[0].receive(second, refusal.as_bytes());
         assert!(c.text(client).contains("\"no_upstream\""), "{refusal}");
-        assert!(c.nodes[0].closed.contains(&at));
-        assert_eq!(c.nodes[0].lost, [boot(1)]);
+        assert!([first, second].iter().all(|at| c.nodes[0].closed.contains(at)));
+        assert_eq!(c.dials, 2);
         c.rest();
     }
 }
@@ -160,8 +172,14 @@ fn a_node_that_agrees_and_then_says_nothing_has_as_long_as_one_that_says_nothing
     c.nodes[0].receive(at, format!("{}{named}", agreed(&asked)).as_bytes());
     assert!(!c.nodes[0].closed.contains(&at));
     c.pass(Limits::default().link_timeout);
-    assert!(c.text(client).contains("\"no_upstream\""));
     assert!(c.nodes[0].closed.contains(&at));
     assert_eq!(c.nodes[0].lost, [boot(1)]);
+    let (again, asked) = dialing_again(&mut c);
+    c.nodes[0].receive(again, format!("{}{named}", agreed(&asked)).as_bytes());
+    assert_eq!(c.text(client), "");
+    c.pass(Limits::default().link_timeout);
+    assert!(c.text(client).contains("\"no_upstream\""));
+    assert!(c.nodes[0].closed.contains(&again));
+    assert_eq!(c.dials, 2);
     c.rest();
 }
