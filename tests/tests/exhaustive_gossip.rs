@@ -107,11 +107,15 @@ fn of_a_member_that_is_known_its_state_alone_says_as_much_as_all_of_it() {
         hear(&mut node, &Message::Member(known.clone()));
         let mut highest = known;
         for left in (0..SAYINGS).rev() {
-            let said = saying(choices, 1);
+            let mut said = saying(choices, 1);
             let Member { boot, incarnation, state, .. } = said;
             let own = [State::Alive, State::Leaving, State::Left].contains(&state);
             let by = if own { boot } else { Boot(8) };
             let message = if choices.chance(1, 2) {
+                if state == State::Dead {
+                    // Of a third, that is one more accusation.
+                    said.state = State::Suspect;
+                }
                 Message::Standing(Standing { boot, incarnation, state, by })
             } else {
                 Message::Member(said.clone())

@@ -9,7 +9,7 @@ mod gossip;
 
 use bytes::Bytes;
 use core::time::Duration;
-use gossip::{ME, Node, TOP, addr, datagrams, member, named, packet, sent, standing};
+use gossip::{ME, Node, TOP, addr, datagrams, dead, member, named, packet, sent, standing};
 use pico_core::Machine as _;
 use pico_core::gossip::wire::{Head, Message, Scope, Standing};
 use pico_core::gossip::{Action, Held, Input, Member, NodeId, Pace, State};
@@ -145,7 +145,7 @@ fn members_who_come_and_go_do_not_lengthen_the_order_of_probes_for_ever() {
     node.hear(&friend, &[Message::Member(friend.clone())]);
     for incarnation in 0..2_000 {
         let alive = Member { incarnation, ..named(3) };
-        node.hear(&friend, &[Message::Member(alive.clone()), standing(&alive, State::Dead)]);
+        node.hear(&friend, &[Message::Member(alive.clone()), dead(&alive)]);
     }
     assert!(node.gossip.held().order < 10);
     for generation in 0..40_000 {
@@ -185,7 +185,7 @@ fn whoever_is_forgotten_as_dead_learns_of_it_and_comes_back() {
     let mut node = Node::new();
     let friend = named(2);
     node.hear(&friend, &[Message::Member(friend.clone())]);
-    node.hear(&named(3), &[standing(&friend, State::Dead)]);
+    node.hear(&named(3), &[dead(&friend)]);
     let day = Pace::default().gone + Duration::from_secs(1);
     node.now = node.now + day;
     node.pass(Duration::from_secs(2));
@@ -220,7 +220,7 @@ fn a_node_whose_clock_went_back_finds_out_though_its_earlier_run_is_dead() {
     // As the others see it: the new run is refused, and told why.
     let mut node = Node::new();
     let old = named(2);
-    node.hear(&old, &[Message::Member(old.clone()), standing(&old, State::Dead)]);
+    node.hear(&old, &[Message::Member(old.clone()), dead(&old)]);
     let new = Member { boot: Boot(50), generation: 3, ..old.clone() };
     let said = sent(&node.hear(&new, &[Message::Member(new.clone())]), new.addr);
     let held = Member { state: State::Dead, ..old };

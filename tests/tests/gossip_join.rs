@@ -8,7 +8,7 @@
 mod gossip;
 
 use core::time::Duration;
-use gossip::{ME, Node, addr, member, named, packet, sent, standing};
+use gossip::{ME, Node, addr, dead, member, named, packet, sent, standing};
 use pico_core::Machine as _;
 use pico_core::gossip::directory::Op;
 use pico_core::gossip::wire::{Head, Message, Scope};
@@ -105,7 +105,7 @@ fn nobody_waits_for_what_the_dead_served() {
     let other = if first.1 == Boot(2) { &seeds[1] } else { &seeds[0] };
     let actions = answer(&mut node, first, &[heads(other, 7)]);
     assert_eq!(ready(&actions), None, "its log is missing");
-    let actions = node.hear(&named(first.1.0), &[standing(other, State::Dead)]);
+    let actions = node.hear(&named(first.1.0), &[dead(other)]);
     assert_eq!(ready(&actions), Some(true));
 }
 
@@ -198,11 +198,11 @@ fn those_who_have_left_do_not_keep_the_dead_from_being_asked() {
         let other = named(boot);
         node.hear(&other, &[Message::Member(other.clone()), standing(&other, State::Left)]);
     }
-    let dead = named(2);
-    node.hear(&dead, &[Message::Member(dead.clone())]);
-    node.hear(&named(3), &[standing(&dead, State::Dead)]);
+    let gone = named(2);
+    node.hear(&gone, &[Message::Member(gone.clone())]);
+    node.hear(&named(3), &[dead(&gone)]);
     let actions = node.pass(2 * Pace::default().contact);
-    let said = sent(&actions, dead.addr);
+    let said = sent(&actions, gone.addr);
     assert!(said.iter().any(|said| matches!(said, Message::Ping { .. })), "{said:?}");
 }
 

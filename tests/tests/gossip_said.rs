@@ -9,7 +9,7 @@ mod gossip;
 
 use bytes::BytesMut;
 use core::time::Duration;
-use gossip::{ME, Node, named, packet, sent, standing};
+use gossip::{ME, Node, dead, named, packet, sent, standing};
 use pico_core::Machine as _;
 use pico_core::gossip::directory::{Op, Replica};
 use pico_core::gossip::wire::{self, Envelope, Head, Message, Scope, Standing};
@@ -53,7 +53,7 @@ fn only_a_member_itself_says_that_it_has_left() {
 fn who_is_held_dead_by_one_whom_it_holds_dead_answers_that_it_lives() {
     let friend = named(2);
     let mut node = among(std::slice::from_ref(&friend));
-    node.hear(&named(3), &[standing(&friend, State::Dead)]);
+    node.hear(&named(3), &[dead(&friend)]);
     let dead = |incarnation| {
         let (boot, by) = (ME, friend.boot);
         Message::Standing(Standing { boot, incarnation, state: State::Dead, by })
@@ -124,6 +124,62 @@ fn however_many_tell_of_a_suspicion_it_is_one() {
     assert_eq!((told, confirmed), (Some(State::Suspect), Some(State::Dead)));
 }
 
+#[test]
+fn who_suspects_one_that_is_gone_is_told_so_and_says_no_more() {
+    let [friend, other] = [named(2), named(3)];
+    let left = standing(&other, State::Left);
+    for (gone, state, by) in [(dead(&other), State::Dead, ME), (left, State::Left, other.boot)] {
+        let mut node = among(&[friend.clone(), other.clone()]);
+        node.hear(&friend, &[gone]);
+        let agreed = Standing { boot: other.boot, incarnation: 0, state, by };
+        let mut answered = |said: Message| {
+            let said = sent(&node.hear(&friend, &[said]), friend.addr);
+            let standing = |one| match one {
+                Message::Standing(one) => Some(one),
+                _ => None,
+            };
+            said.into_iter().filter_map(standing).collect::<Vec<_>>()
+        };
+        let suspect = Member { state: State::Suspect, ..other.clone() };
+        for said in [Message::Standing(accusation(&other)), Message::Member(suspect)] {
+            assert_eq!(answered(said), [agreed]);
+        }
+        // Both hold it so now: that is the end of it.
+        assert_eq!(answered(Message::Standing(agreed)), []);
+        // It has risen since.
+        let risen = Standing { incarnation: 1, ..accusation(&other) };
+        assert_eq!(answered(Message::Standing(risen)), []);
+    }
+}
+
+#[test]
+fn a_death_that_others_hold_is_an_accusation_and_may_be_refuted() {
+    let friends: Vec<Member> = (2..12).map(named).collect();
+    let suspect = named(12);
+    let agree = |node: &mut Node, by: &Member| {
+        let (boot, state) = (suspect.boot, State::Dead);
+        let said = Standing { boot, incarnation: 0, state, by: by.boot };
+        node.hear(by, &[Message::Standing(said)]);
+    };
+    for refuted in [false, true] {
+        let mut node = among(&friends);
+        node.hear(&suspect, &[Message::Member(suspect.clone())]);
+        agree(&mut node, &friends[0]);
+        node.pass_among(Duration::from_millis(1_900), &friends);
+        for by in &friends[1..4] {
+            assert_eq!(node.state(12), Some(State::Suspect));
+            agree(&mut node, by);
+        }
+        if refuted {
+            let risen = Member { incarnation: 1, ..suspect.clone() };
+            node.hear(&suspect, &[Message::Member(risen)]);
+        }
+        node.pass_among(Duration::from_millis(300), &friends);
+        let now = if refuted { State::Alive } else { State::Dead };
+        assert_eq!(node.state(12), Some(now));
+    }
+}
+
 /// Somebody could not reach this one.
 fn accusation(of: &Member) -> Standing {
     let Member { boot, incarnation, .. } = *of;
@@ -138,7 +194,7 @@ fn what_a_member_served_is_served_no_more_once_it_is_dead() {
     let ops = Message::Ops { boot: friend.boot, first: 1, ops: vec![op(1)] };
     let serves = |changes| Action::Serves { boot: Boot(2), changes };
     assert!(node.hear(&friend, &[ops]).contains(&serves(vec![op(1)])));
-    let told = node.hear(&named(3), &[standing(&friend, State::Dead)]);
+    let told = node.hear(&named(3), &[dead(&friend)]);
     assert!(told.contains(&serves(vec![op(0)])), "{told:?}");
 }
 
@@ -260,7 +316,7 @@ fn a_node_that_drains_says_so() {
 fn the_dead_are_asked_now_and_then_whether_they_live() {
     let friend = named(2);
     let mut node = among(std::slice::from_ref(&friend));
-    node.hear(&named(3), &[standing(&friend, State::Dead)]);
+    node.hear(&named(3), &[dead(&friend)]);
     assert_eq!(node.state(2), Some(State::Dead));
     let actions = node.pass(Duration::from_secs(200));
     let asked = |said: &&Message| matches!(said, Message::Ping { .. });

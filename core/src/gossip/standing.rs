@@ -21,6 +21,7 @@ impl Machine {
         }
         self.object(from, member, reply);
         if member.state == State::Suspect {
+            self.second(member.boot, member.incarnation, reply);
             let alive = Member { state: State::Alive, ..member.clone() };
             self.learn(&alive);
             // Who accuses it, nobody says: perhaps the same one whoever tells of it.
@@ -65,6 +66,9 @@ impl Machine {
         if said.boot == self.me.boot {
             return self.heard_of_myself(from, said.incarnation, said.state, reply);
         }
+        if said.state == State::Suspect {
+            self.second(said.boot, said.incarnation, reply);
+        }
         if self.members.get(said.boot).is_none() {
             if said.state.is_live() && said.boot != from.boot {
                 self.say(reply, &Message::Who(said.boot));
@@ -72,12 +76,25 @@ impl Machine {
             return;
         }
         match said.state {
-            State::Suspect => self.accuse(said.boot, said.incarnation, said.by),
+            // A death that one node holds is not yet one for others: who is dead can not contradict.
+            State::Suspect | State::Dead => self.accuse(said.boot, said.incarnation, said.by),
             // Only oneself says these.
             State::Alive | State::Leaving | State::Left if said.by != said.boot => {}
-            State::Alive | State::Leaving | State::Left | State::Dead => {
+            State::Alive | State::Leaving | State::Left => {
                 self.put(said.boot, said.incarnation, said.state);
             }
+        }
+    }
+
+    /// Whoever suspects one that is gone missed that: those who know it agree, so that it need not
+    /// find out alone. That itself is answered by nobody.
+    fn second(&mut self, boot: Boot, incarnation: u64, reply: &mut Letter) {
+        let known = self.members.get(boot).map(|known| &known.member);
+        let Some(held) = known.or_else(|| self.members.barred(boot)) else { return };
+        let (held, state) = (held.incarnation, held.state);
+        if !state.is_live() && held >= incarnation {
+            let by = if state == State::Left { boot } else { self.me.boot };
+            self.say(reply, &Message::Standing(Standing { boot, incarnation: held, state, by }));
         }
     }
 

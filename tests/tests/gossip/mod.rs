@@ -141,3 +141,8 @@ pub fn standing(of: &Member, state: State) -> Message {
     let Member { boot, incarnation, .. } = *of;
     Message::Standing(Standing { boot, incarnation, state, by: boot })
 }
+
+/// This one is dead, as those say who have just found out.
+pub fn dead(of: &Member) -> Message {
+    Message::Member(Member { state: State::Dead, ..of.clone() })
+}
