@@ -3,6 +3,7 @@
 mod judge;
 mod peer;
 mod text;
+mod words;
 
 use judge::{Outcomes, agree, judge};
 pub(crate) use peer::Peer;
