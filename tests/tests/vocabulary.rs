@@ -159,6 +159,33 @@ proptest! {
 }
 
 #[test]
+fn routes_of_many_endpoints_are_told_in_the_order_of_their_names_from_any_on() {
+    let upstream = Upstream { place: Place::Node(Boot(1)), weight: 1 };
+    let names = (0..10_000_u64).map(|at| format!("e-{}", at * 617_933 % 10_000));
+    let names: Vec<EndpointId> = names.map(|name| name.parse().unwrap()).collect();
+    let mut routes = Routes::new();
+    for name in &names {
+        routes.apply(&Change::Put(name.clone(), upstream));
+    }
+    let half = routes.clone();
+    for name in names.iter().take(5_000) {
+        routes.apply(&Change::Remove(name.clone(), upstream.place));
+    }
+    let told = |routes: &Routes, after: Option<&EndpointId>| -> Vec<EndpointId> {
+        routes.after(after).map(|(name, _)| name.clone()).collect()
+    };
+    for (routes, names) in [(&half, &names[..]), (&routes, &names[5_000..])] {
+        let mut names = names.to_vec();
+        names.sort();
+        assert_eq!(routes.len(), names.len());
+        assert_eq!(told(routes, None), names);
+        assert_eq!(told(routes, Some(&names[700])), names[701..]);
+        assert!(names.iter().all(|name| routes.get(name) == [upstream]));
+    }
+    assert!(names.iter().take(5_000).all(|name| routes.get(name).is_empty()));
+}
+
+#[test]
 fn a_slot_is_reused_but_an_identity_never() {
     let mut ids = ConnIds::new(Side::Accepted);
     let mut map = ConnMap::new();

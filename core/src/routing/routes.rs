@@ -54,33 +54,40 @@ pub enum Change {
 }
 
 type Shard = BTreeMap<EndpointId, Arc<[Upstream]>>;
+type Group = Vec<Arc<Shard>>;
 
-/// Parts that are replaced one by one, so that a change costs what it touches.
-const SHARDS: usize = 256;
+/// Groups, and shards in each. A change copies one pointer for each group, one for each shard of a
+/// group, and one shard, which holds a few of many endpoints.
+const FAN: usize = 64;
 
 /// Who serves which endpoint.
 ///
-/// Cloning shares everything; [`apply`](Self::apply) copies the shards that change.
+/// Cloning shares everything; [`apply`](Self::apply) copies the parts that change.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Routes {
-    shards: Vec<Arc<Shard>>,
+    groups: Vec<Arc<Group>>,
+    /// Endpoints in all shards.
+    count: usize,
 }
 
 impl Routes {
     /// Nobody serves anything.
     pub fn new() -> Self {
-        Self { shards: alloc::vec![Arc::default(); SHARDS] }
+        let group = Arc::new(alloc::vec![Arc::default(); FAN]);
+        Self { groups: alloc::vec![group; FAN], count: 0 }
     }
 
     /// Who serves `endpoint`.
     pub fn get(&self, endpoint: &EndpointId) -> &[Upstream] {
-        let shard = self.shards.get(shard_of(endpoint)).expect("a hash below the number of shards");
-        shard.get(endpoint).map_or(&[], |upstreams| upstreams)
+        let (group, shard) = place_of(endpoint);
+        let shard = self.groups.get(group).and_then(|group| group.get(shard));
+        let held = shard.expect("a place below the fan").get(endpoint);
+        held.map_or(&[], |upstreams| upstreams)
     }
 
     /// Every endpoint with its upstreams.
     pub fn iter(&self) -> impl Iterator<Item = (&EndpointId, &[Upstream])> {
-        self.shards.iter().flat_map(|shard| shard.iter()).map(|(id, ups)| (id, &ups[..]))
+        self.shards().flat_map(|shard| shard.iter()).map(|(id, ups)| (id, &ups[..]))
     }
 
     /// Every endpoint behind `after` with its upstreams, in the order of their names.
@@ -90,7 +97,7 @@ impl Routes {
     ) -> impl Iterator<Item = (&'a EndpointId, &'a [Upstream])> + use<'a> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let mut heads = BTreeMap::new();
-        for shard in &self.shards {
+        for shard in self.shards() {
             let mut rest = shard.range::<EndpointId, _>((from, Bound::Unbounded));
             if let Some((endpoint, upstreams)) = rest.next() {
                 heads.insert(endpoint, (upstreams, rest));
@@ -107,12 +114,12 @@ impl Routes {
 
     /// How many endpoints are served.
     pub fn len(&self) -> usize {
-        self.shards.iter().map(|shard| shard.len()).sum()
+        self.count
     }
 
     /// Whether nothing is served.
     pub fn is_empty(&self) -> bool {
-        self.shards.iter().all(|shard| shard.is_empty())
+        self.count == 0
     }
 
     /// Makes one change.
@@ -121,19 +128,27 @@ impl Routes {
             Change::Put(endpoint, upstream) => (endpoint, upstream.place),
             Change::Remove(endpoint, place) => (endpoint, *place),
         };
-        let shard = self.shards.get_mut(shard_of(endpoint)).expect("a hash below the number");
-        let held = shard.get(endpoint).map_or(&[][..], |upstreams| upstreams);
+        let held = self.get(endpoint);
         let others = held.iter().copied().filter(|held| held.place != place);
         let upstreams: Arc<[Upstream]> = match change {
             Change::Put(_, upstream) => others.chain([*upstream]).collect(),
             Change::Remove(..) => others.collect(),
         };
-        let shard = Arc::make_mut(shard);
+        let (group, shard) = place_of(endpoint);
+        let group = self.groups.get_mut(group).map(Arc::make_mut);
+        let shard = group.and_then(|group| group.get_mut(shard)).map(Arc::make_mut);
+        let shard = shard.expect("a place below the fan");
+        self.count -= shard.len();
         if upstreams.is_empty() {
             shard.remove(endpoint);
         } else {
             shard.insert(endpoint.clone(), upstreams);
         }
+        self.count += shard.len();
+    }
+
+    fn shards(&self) -> impl Iterator<Item = &Arc<Shard>> {
+        self.groups.iter().flat_map(|group| group.iter())
     }
 }
 
@@ -143,7 +158,10 @@ impl Default for Routes {
     }
 }
 
-fn shard_of(endpoint: &EndpointId) -> usize {
-    let shards = u64::try_from(SHARDS).expect("a small number");
-    usize::try_from(fnv1a(endpoint.as_str().as_bytes()) % shards).expect("below a small number")
+/// The group of an endpoint, and its shard there.
+fn place_of(endpoint: &EndpointId) -> (usize, usize) {
+    let fan = u64::try_from(FAN).expect("a small number");
+    let hash = fnv1a(endpoint.as_str().as_bytes());
+    let below = |number: u64| usize::try_from(number % fan).expect("below a small number");
+    (below(hash / fan), below(hash))
 }
