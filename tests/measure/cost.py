@@ -2,17 +2,23 @@
 """What a request costs: processor time of nodes and agents for each request, in one run.
 
 Run it by hand, on Linux, with `wrk` and `nginx` installed: ./cost.py PICO [--seconds S]
-[--rounds R] [--connections C] [--endpoints N]. Three cases take turns, so that what else the
+[--rounds R] [--connections C] [--endpoints N]. The cases take turns, so that what else the
 machine does meets them alike, and their ratios are what counts:
 
   local    the client's node holds the upstream
   remote   another node does, and the request crosses a link
-  crowded  as local, at a node of another cluster that knows N endpoints besides (0: left out)
+  peers    as local, at a node of a cluster that is as large as the next one (without N left out)
+  crowded  as local, at a node of a cluster in which N endpoints are served besides
 
+So what N endpoints change is the ratio of the last two: what a larger cluster costs is in both.
 Each node, and the agents at it, has one worker. No limits of the system are changed: for N
-endpoints there are as many nodes and agents as its limit on descriptors asks for.
+endpoints there are as many nodes and agents as its limit on descriptors asks for, and they hold
+equally many, so that none is asked to move. Heartbeats are rare, lest those of N tunnels take the
+processor. What the processes take without requests is measured too, each time, and is not in what
+a request costs. A ratio is the median of those of the rounds.
 """
-import argparse, http.client, os, resource, shutil, statistics, subprocess, sys, tempfile, time
+import argparse, http.client, operator, os, resource, shutil, statistics, subprocess, sys
+import tempfile, time
 
 ARGS = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 ARGS.add_argument("pico")
@@ -23,7 +29,8 @@ ARGS.add_argument("--endpoints", type=int, default=0)
 ARGS = ARGS.parse_args()
 PATIENCE = 600
 BODY = 1024
-IDLE = 5
+IDLE = 2
+HEARTBEAT = "10m"
 # Connections to one address for which Linux finds a port quickly, as it is usually set up.
 PORTS = 14_000
 PORT = 24_000
@@ -74,7 +81,7 @@ class Node:
         for name in ("proxy", "upstream", "admin"):
             command += [f"--{name}.bind-addr", f"127.0.0.1:{getattr(self, name)}"]
         command += ["--gossip.bind-addr", f"127.0.0.1:{self.gossip}"]
-        command += ["--cluster.node-id", f"node-{number}"]
+        command += ["--cluster.node-id", f"node-{number}", "--upstream.heartbeat", HEARTBEAT]
         if join:
             command += ["--cluster.join", f"127.0.0.1:{join.gossip}"]
         self.pid = start(*command)
@@ -87,7 +94,7 @@ class Node:
             for endpoint in endpoints:
                 file.write(f"  - {{endpoint: {endpoint}, addr: '127.0.0.1:{PORT}'}}\n")
         url = f"http://127.0.0.1:{self.upstream}"
-        rest = ["--connect.url", url, "--log.level", "error"]
+        rest = ["--connect.url", url, "--connect.heartbeat", HEARTBEAT, "--log.level", "error"]
         return start(ARGS.pico, "agent", "start", "--config", name, *rest)
 
     def endpoints(self):
@@ -107,65 +114,77 @@ def cpu(pids):
     return total
 
 
+def quiet(pids):
+    """Nanoseconds of a processor that they take in a second without requests."""
+    before, begun = cpu(pids), time.monotonic()
+    time.sleep(IDLE)
+    return (cpu(pids) - before) / (time.monotonic() - begun)
+
+
 def load(node, endpoint, pids):
-    """Microseconds of a processor for each request, and requests a second."""
+    """Nanoseconds of a processor, requests, and seconds."""
     command = ["wrk", "-t1", f"-c{ARGS.connections}", f"-d{ARGS.seconds}s"]
     command += ["-H", f"x-pico-endpoint: {endpoint}", f"http://127.0.0.1:{node.proxy}/"]
-    before = cpu(pids)
+    before, begun = cpu(pids), time.monotonic()
     out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-    spent = cpu(pids) - before
+    spent, took = cpu(pids) - before, time.monotonic() - begun
     count = next(int(line.split()[0]) for line in out.splitlines() if " requests in " in line)
     if "Non-2xx" in out or "Socket errors" in out:
         sys.exit(f"cost.py: some failed:\n{out}")
-    return spent / count / 1000, count / ARGS.seconds
+    return spent, count, took
 
 
-def crowd(first):
-    """A node with an upstream, in a cluster with as many endpoints as are asked for, at as many
-    nodes as they need."""
-    room = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200, PORTS)
+def crowd(first, nodes, endpoints):
+    """A node with an upstream, in a cluster with so many other nodes, at which so many endpoints
+    are served."""
     holder = Node(first)
-    agent, left, number = holder.agent("web"), ARGS.endpoints, first + 1
-    while left > 0:
-        some = min(left, room)
-        Node(number, holder).agent(*(f"crowd-{number}-{at}" for at in range(some)))
-        left, number = left - some, number + 1
+    agent = holder.agent("web")
+    for at in range(nodes):
+        some = endpoints * (at + 1) // nodes - endpoints * at // nodes
+        Node(first + 1 + at, holder).agent(*(f"crowd-{at}-{one}" for one in range(some)))
     begun = time.time()
-    wait("all endpoints are known", lambda: holder.endpoints() > ARGS.endpoints)
-    print(f"{ARGS.endpoints} endpoints are known after {time.time() - begun:.0f} s", flush=True)
+    wait("all endpoints are known", lambda: holder.endpoints() > endpoints)
+    print(f"{endpoints} endpoints are known after {time.time() - begun:.0f} s", flush=True)
     return holder, [holder.pid, agent]
+
+
+def cases():
+    holder = Node(0)
+    other = Node(1, holder)
+    agent = holder.agent("web")
+    made = {"local": (holder, [holder.pid, agent])}
+    made["remote"] = (other, [holder.pid, other.pid, agent])
+    if ARGS.endpoints:
+        room = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1] - 200, PORTS)
+        nodes = -(-ARGS.endpoints // room)
+        made["peers"] = crowd(2, nodes, nodes)
+        made["crowded"] = crowd(3 + nodes, nodes, ARGS.endpoints)
+    for node, _ in made.values():
+        wait("requests are answered", lambda: answers(node.proxy, "/", "web")[0] == 200)
+    return made
 
 
 def main():
     with open(f"{FOLDER}/nginx.conf", "w") as file:
         file.write(NGINX.format(folder=FOLDER, port=PORT, body="x" * BODY))
     start("nginx", "-e", "stderr", "-p", FOLDER, "-c", f"{FOLDER}/nginx.conf")
-    holder = Node(0)
-    other = Node(1, holder)
-    agent = holder.agent("web")
-    cases = {"local": (holder, [holder.pid, agent])}
-    cases["remote"] = (other, [holder.pid, other.pid, agent])
-    if ARGS.endpoints:
-        cases["crowded"] = crowd(2)
-    for node, _ in cases.values():
-        wait("requests are answered", lambda: answers(node.proxy, "/", "web")[0] == 200)
-    quiet = {}
-    for name, (_, pids) in cases.items():
-        before = cpu(pids)
-        time.sleep(IDLE)
-        quiet[name] = (cpu(pids) - before) / IDLE / 1e6
-    told = {name: [] for name in cases}
-    for _ in range(ARGS.rounds):
-        for name, (node, pids) in cases.items():
-            told[name].append(load(node, "web", pids))
-    base = statistics.median(cost for cost, _ in told["local"])
-    for name, samples in told.items():
-        costs, rates = [cost for cost, _ in samples], [rate for _, rate in samples]
-        cost = statistics.median(costs)
-        spread = " ".join(f"{cost:.1f}" for cost in sorted(costs))
-        rate = statistics.median(rates)
-        print(f"{name:8} {cost:7.1f} us a request, {cost / base:.2f} of local, "
-              f"{rate:7.0f} a second   ({spread}), and {quiet[name]:.1f} ms a second when idle")
+    made = cases()
+    idle, costs, rates = ({name: [] for name in made} for _ in range(3))
+    for at in range(ARGS.rounds):
+        # There and back: none is always the one behind another.
+        for name, (node, pids) in list(made.items())[:: -1 if at % 2 else 1]:
+            idle[name].append(quiet(pids))
+            spent, count, took = load(node, "web", pids)
+            costs[name].append((spent - idle[name][-1] * took) / count / 1000)
+            rates[name].append(count / took)
+    for name in made:
+        of = "peers" if name == "crowded" else "local"
+        ratio = statistics.median(map(operator.truediv, costs[name], costs[of]))
+        cost, rate = statistics.median(costs[name]), statistics.median(rates[name])
+        spread = " ".join(f"{cost:.1f}" for cost in costs[name])
+        rest = statistics.median(idle[name]) / 1e6
+        print(f"{name:8} {cost:6.1f} us a request, {ratio:.2f} of {of}, {rate:6.0f} a second, "
+              f"and {rest:.1f} ms a second without any   ({spread})")
 
 
 try:
