@@ -90,7 +90,8 @@ pub fn median(mut samples: Vec<Sample>) -> Option<Sample> {
 
 /// One cluster that has come to rest, and so many spans of its time.
 fn gossip(nodes: usize, lasts: Duration, runs: usize) -> Vec<Sample> {
-    let setting = Setting { nodes, loss: Chance::NEVER, seed: 0 };
+    let latency = Span::millis(1);
+    let setting = Setting { nodes, loss: Chance::NEVER, latency, seed: 0 };
     let mut cluster = Cluster::whole(&setting.case(), Pace::default());
     cluster.pass(SETTLE);
     let once = |_| {

@@ -62,7 +62,8 @@ fn a_quiet_cluster_suspects_nobody() {
 #[test]
 fn nobody_misses_a_death_among_a_few() {
     for seed in 40..60 {
-        let setting = Setting { nodes: 10, loss: Chance::NEVER, seed };
+        let latency = Span::millis(1);
+        let setting = Setting { nodes: 10, loss: Chance::NEVER, latency, seed };
         let sample = measure(Subject::Detection, &setting).expect("it is found dead");
         let soon = sample.spans.iter().all(|span| *span < Duration::from_millis(4_500));
         assert!(soon, "seed {seed}: {:?}", sample.spans);

@@ -56,6 +56,9 @@ pub(super) struct Bench {
     /// How much of what nodes that gossip send each other is lost, as a part of 1
     #[arg(long, value_delimiter = ',', default_value = "0", value_parser = chance)]
     loss: Vec<Chance>,
+    /// What a packet takes from node to node, where nodes gossip
+    #[arg(long, value_name = "SPAN", default_value = "1ms")]
+    latency: Span,
 }
 
 /// What endpoints are called, in 20 bytes.
@@ -80,7 +83,7 @@ impl Bench {
             let nodes = nodes(&[10, 100]);
             let runs = self.runs.get() as u64;
             let seeds: Vec<u64> = (0..runs).map(|run| self.seed.wrapping_add(run)).collect();
-            return gossip::carry_out(context, what, &nodes, &self.loss, &seeds);
+            return gossip::carry_out(context, what, &nodes, &self.loss, self.latency, &seeds);
         }
         let usual: &[usize] = if self.scenario == "gossip" { &[10, 100] } else { &[1] };
         let subjects = self.subjects(&nodes(usual))?;

@@ -63,15 +63,17 @@ pub struct Setting {
     pub nodes: usize,
     /// Datagrams that are lost, and segments of streams that are late.
     pub loss: Chance,
+    /// What a packet takes from node to node.
+    pub latency: Span,
     /// From which everything random is drawn.
     pub seed: u64,
 }
 
 impl Setting {
-    /// Links of a millisecond, and nothing else that goes wrong.
+    /// A world in which nothing goes wrong but what is measured.
     pub fn case(&self) -> Case {
         let link = Link {
-            latency: Span::millis(1),
+            latency: self.latency,
             jitter: Span::millis(0),
             loss: self.loss,
             ..Link::default()
@@ -217,6 +219,8 @@ fn join(setting: &Setting, endpoints: usize, names: Names) -> Option<Sample> {
     let smaller = Setting { nodes: last, ..*setting };
     let mut cluster = Cluster::whole(&smaller.case(), Pace::default());
     furnish(&mut cluster, last, endpoints, names)?;
+    // Who has just started itself cannot tell another how far logs go.
+    cluster.pass(SETTLE);
     cluster.start(last, &[0, 1, 2]);
     let took = cluster.until(PATIENCE, |cluster| cluster.peer(last).gossip.is_ready())?;
     let whole = Told::Ready(true);

@@ -2,7 +2,7 @@
 
 use super::super::progress::shown;
 use super::super::{Context, Refusal, Verdict};
-use crate::case::Chance;
+use crate::case::{Chance, Span};
 use crate::gossip::measure::{
     Names, Sample, Setting, Subject, false_deaths, idle, measure, slow_nodes,
 };
@@ -105,6 +105,7 @@ pub(super) fn carry_out(
     scenario: Scenario,
     nodes: &[usize],
     loss: &[Chance],
+    latency: Span,
     seeds: &[u64],
 ) -> Result<Verdict, Refusal> {
     if nodes.iter().any(|nodes| *nodes < 2) {
@@ -117,7 +118,7 @@ pub(super) fn carry_out(
     }
     for nodes in nodes {
         for loss in loss {
-            let setting = |seed| Setting { nodes: *nodes, loss: *loss, seed };
+            let setting = |seed| Setting { nodes: *nodes, loss: *loss, latency, seed };
             let settings: Vec<_> = seeds.iter().copied().map(setting).collect();
             match scenario {
                 Scenario::Spans(subject) => {
