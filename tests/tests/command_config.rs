@@ -17,6 +17,8 @@ pico_sim::on_each_runtime!(
     listeners_that_cannot_be_meant_are_mistakes,
     a_part_of_the_log_that_the_process_lacks_is_a_mistake,
     what_is_not_yaml_is_told_in_one_sentence_with_its_place,
+    a_cluster_s_name_is_no_longer_than_what_nodes_say_of_it,
+    a_password_in_a_url_is_repeated_to_nobody,
 );
 
 fn all_mistakes_of_a_file_are_told_at_once_each_with_its_place(on: &'static Runtime) {
@@ -247,11 +249,51 @@ fn what_is_not_yaml_is_told_in_one_sentence_with_its_place(on: &'static Runtime)
         assert_eq!(String::from_utf8_lossy(&output.stderr), format!("pico: {file}{told}\n"));
         assert_eq!(output.status.code(), Some(2));
     }
+    let long = file(on, "long.yaml", &format!("workers: [{}1]\n", "1, ".repeat(260_000)));
+    let output = pico(on, &["config", "check", &long]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(told.ends_with(": this nests too deep, or is too long\n"), "{told}");
+    assert_eq!((told.lines().count(), output.status.code()), (1, Some(2)));
     let file = file(on, "latin.yaml", "");
     std::fs::write(&file, b"workers: \xff\n").unwrap();
     let output = pico(on, &["config", "check", &file]);
     let told = format!("pico: cannot read {file}: it is not UTF-8\n");
     assert_eq!(String::from_utf8_lossy(&output.stderr), told);
+}
+
+fn a_cluster_s_name_is_no_longer_than_what_nodes_say_of_it(on: &'static Runtime) {
+    let (fits, long) = ("x".repeat(64), "x".repeat(65));
+    let output = pico(on, &["config", "show", "server", "--cluster.name", &fits]);
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    let file = file(on, "name.yaml", &format!("cluster.name: {long}\n"));
+    let told = format!(
+        "pico: {file}:1:15: cluster.name: expected 1 to 64 letters, digits, '-', '.', '_' or '~', \
+         not {long:?}\n"
+    );
+    for arguments in [&["config", "check", &*file][..], &["server", "--config", &file]] {
+        let output = pico(on, arguments);
+        assert_eq!(String::from_utf8_lossy(&output.stderr), told, "{arguments:?}");
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+fn a_password_in_a_url_is_repeated_to_nobody(on: &'static Runtime) {
+    for url in
+        ["https://u:hush@h", "wss://u:hush@h/x", "ftp://u:hush@h", "u:hush@h", "u:hush@h://x"]
+    {
+        for arguments in [
+            &["agent", "http", "shop", "3000", "--connect.url", url][..],
+            &["agent", "http", "shop", url],
+            &["status", "nodes", "--url", url],
+            &["bench", "http", url],
+            &["server", "--cluster.join", url],
+        ] {
+            let output = pico(on, arguments);
+            let told = String::from_utf8_lossy(&output.stderr).into_owned();
+            assert!(told.starts_with("pico: ") && !told.contains("hush"), "{arguments:?}: {told}");
+            assert_eq!(output.status.code(), Some(2), "{arguments:?}: {told}");
+        }
+    }
 }
 
 fn pico(on: &Runtime, arguments: &[&str]) -> Output {

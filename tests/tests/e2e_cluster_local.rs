@@ -4,8 +4,10 @@
 use pico_core::Instant;
 use pico_shell::clock::Clock;
 use pico_sim::e2e::{Agent, Client, Load, Local, PATIENCE, Pace, Pair, Runtime, Service, Tally};
+use std::fs;
 use std::io::Read as _;
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 
 pico_sim::on_each_pair!(
     a_rolling_restart_under_load_loses_no_request,
@@ -18,6 +20,7 @@ pico_sim::on_each_runtime!(
     of_ten_nodes_three_are_killed_and_the_rest_serves,
     what_is_typed_wrongly_is_one_line_and_changes_nothing,
     nodes_end_with_the_process_that_holds_them,
+    what_the_environment_says_to_the_cluster_is_not_for_its_nodes,
 );
 
 /// 500 requests a second, half of which must not be run twice.
@@ -219,4 +222,19 @@ fn nodes_end_with_the_process_that_holds_them(on: &'static Runtime) {
             let _ = stream.read(&mut [0]);
         }
     }
+}
+
+fn what_the_environment_says_to_the_cluster_is_not_for_its_nodes(on: &'static Runtime) {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let file = folder.join(format!("{}-cluster.yaml", on.name));
+    fs::write(&file, "nodes: 2\n").expect("the folder is there");
+    let mut command = on.command();
+    command.env("PICO_CONFIG", &file).env("PICO_GOSSIP_ADVERTISE_ADDR", "192.0.2.1:8004");
+    let mut local = Local::start_as(command, &[]);
+    // Each has heard of the other.
+    for node in 1..=2 {
+        assert_eq!(local.row(node).says, "ready");
+    }
+    local.tell("kill 2");
+    local.wait_for(1, "dead  node-2");
 }

@@ -2,6 +2,7 @@
 
 use super::{Process, Runtime};
 use std::net::SocketAddr;
+use std::process::Command;
 
 /// `pico cluster`, and its commands.
 #[derive(Debug)]
@@ -32,8 +33,12 @@ pub struct Row {
 impl Local {
     /// Starts so many nodes with a balancer, and waits until all of them are ready.
     pub fn start(runtime: &Runtime, nodes: usize) -> Self {
-        let mut command = runtime.command();
-        command.args(["cluster", "--nodes", &nodes.to_string(), "--drain-delay", "2s"]);
+        Self::start_as(runtime.command(), &["--nodes", &nodes.to_string()])
+    }
+
+    /// The same of a command that has its environment already, with these arguments.
+    pub fn start_as(mut command: Command, more: &[&str]) -> Self {
+        command.args(["cluster", "--drain-delay", "2s"]).args(more);
         command.args(["--proxy.bind-addr", "127.0.0.1:0", "--upstream.bind-addr", "127.0.0.1:0"]);
         let mut process = Process::start_with_input("cluster", &mut command);
         let address = |line: &str, what: &str| {

@@ -275,8 +275,10 @@ pub(crate) fn split<'a>(
     port: Option<u16>,
 ) -> Result<(Place, &'a str), String> {
     let (rest, port) = match text.split_once("://") {
-        Some(("https" | "wss", _)) => {
-            return Err(format!("{text:?} needs TLS, which is not available in this version"));
+        // Only the scheme is repeated: what follows may hold a password, and so may what is none.
+        Some((scheme, _)) if scheme.contains('@') => return Err(USER.into()),
+        Some((scheme @ ("https" | "wss"), _)) => {
+            return Err(format!("{scheme}:// needs TLS, which is not available in this version"));
         }
         Some((scheme, rest)) if schemes.contains(&scheme) => (rest, port),
         Some((scheme, _)) => {
@@ -292,8 +294,7 @@ pub(crate) fn split<'a>(
 /// Takes `host:port` apart; an IPv6 address stands in brackets.
 fn place(text: &str, default: Option<u16>) -> Result<Place, String> {
     if text.contains('@') {
-        // Not repeated: it may hold a password.
-        return Err("expected host:port, without user information".into());
+        return Err(USER.into());
     }
     let wrong = || format!("expected host:port, not {text:?}");
     let (host, port) = match text.strip_prefix('[') {
@@ -310,6 +311,9 @@ fn place(text: &str, default: Option<u16>) -> Result<Place, String> {
     }
     Ok((host.to_owned(), port))
 }
+
+/// It is not repeated: it may hold a password.
+const USER: &str = "expected host:port, without user information";
 
 #[cfg(test)]
 mod tests {

@@ -36,7 +36,7 @@ fn parsed(found: &str) -> String {
 }
 
 /// What the parser says, and what is said instead.
-const WORDS: [(&str, &str); 9] = [
+const WORDS: [(&str, &str); 10] = [
     ("unclosed bracket", "this bracket is never closed"),
     ("misplaced bracket", "this bracket closes nothing"),
     ("unclosed quote", "this quote is never closed"),
@@ -46,6 +46,7 @@ const WORDS: [(&str, &str); 9] = [
         "a second colon, or a key that is indented otherwise than those before it: quote a value \
          that holds ': '",
     ),
+    ("budget breached", "this nests too deep, or is too long"),
     ("recursion limit", "this nests too deep, or is too long"),
     (
         "unexpected character",

@@ -112,7 +112,26 @@ mod tests {
         assert_eq!(variable("proxy.bind-addr"), "PICO_PROXY_BIND_ADDR");
     }
 
-    /// What setting a default changes.
+    /// Values of this shape that nothing has by default.
+    fn others(value: &str) -> Vec<&str> {
+        match value {
+            "HOST:PORT" => vec!["127.0.0.1:9"],
+            "HOST:PORT..." => vec!["node-9:9"],
+            "DURATION" => vec!["7s", "7m"],
+            "NUMBER" => vec!["2"],
+            "SIZE" => vec!["2KiB"],
+            "PERCENT|off" => vec!["30%", "off"],
+            "PERCENT" => vec!["30%"],
+            "NETWORK..." => vec!["10.0.0.0/8"],
+            "NAME" | "FILE" | "TOKEN" => vec!["other"],
+            "KEY..." => vec!["c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2VjcmV0c2U="],
+            "URL" => vec!["http://other:9"],
+            "LEVEL" => vec!["error", "warn,process=debug"],
+            words => words.split('|').collect(),
+        }
+    }
+
+    /// What setting a default changes, alone and above a layer that says something else.
     fn hold<S: Default + Debug>(keys: &Keys<S>) {
         let untouched = format!("{:?}", S::default());
         for key in keys.rows {
@@ -122,6 +141,17 @@ mod tests {
             let mut settings = S::default();
             assert_eq!((key.set)(&mut settings, key.default), Ok(()), "{}", key.name);
             assert_eq!(format!("{settings:?}"), untouched, "{}", key.name);
+        }
+        for key in keys.rows.iter().filter(|key| !key.default.starts_with('(')) {
+            let mut changed = false;
+            for other in others(key.value) {
+                let mut settings = S::default();
+                assert_eq!((key.set)(&mut settings, other), Ok(()), "{} {other}", key.name);
+                changed |= format!("{settings:?}") != untouched;
+                assert_eq!((key.set)(&mut settings, key.default), Ok(()), "{}", key.name);
+                assert_eq!(format!("{settings:?}"), untouched, "{} after {other}", key.name);
+            }
+            assert!(changed, "{} changes nothing", key.name);
         }
         for secret in keys.secret {
             assert!(keys.rows.iter().any(|key| key.name == *secret), "{secret}");

@@ -150,7 +150,7 @@ pub(crate) static KEYS: Keys<Server> = Keys {
             name: "proxy.timeout.response",
             value: "DURATION",
             default: "30s",
-            help: "For a response to begin after the request was forwarded",
+            help: "For a response to begin after the last byte of the request was forwarded",
             set: |s, text| timeout(text).map(|found| s.limits.response_timeout = found),
         },
         Key {
@@ -180,7 +180,10 @@ pub(crate) static KEYS: Keys<Server> = Keys {
             default: "abort",
             help: "What becomes of a silent call whose client sent FIN",
             set: |s, text| match text {
-                "abort" => Ok(()),
+                "abort" => {
+                    s.limits.half_close_timeout = Limits::default().half_close_timeout;
+                    Ok(())
+                }
                 "keep" => {
                     s.limits.half_close_timeout = AGES;
                     Ok(())
@@ -317,11 +320,7 @@ pub(crate) static KEYS: Keys<Server> = Keys {
             default: "(pico- and 8 digits)",
             help: "What this node is called, at most 64 characters",
             set: |s, text| {
-                let found = name(text).ok().filter(|found| found.len() <= 64);
-                let wrong = || {
-                    format!("expected 1 to 64 letters, digits, '-', '.', '_' or '~', not {text:?}")
-                };
-                s.node.node_id = found.ok_or_else(wrong)?;
+                s.node.node_id = name(text)?;
                 s.named = true;
                 Ok(())
             },
@@ -330,7 +329,7 @@ pub(crate) static KEYS: Keys<Server> = Keys {
             name: "cluster.name",
             value: "NAME",
             default: "pico",
-            help: "What the cluster is called",
+            help: "What the cluster is called, at most 64 characters",
             set: |s, text| name(text).map(|found| s.cluster = found),
         },
         Key {
@@ -401,7 +400,7 @@ pub(crate) static KEYS: Keys<Server> = Keys {
             name: "grace-period",
             value: "DURATION",
             default: "1m",
-            help: "How long stopping may take in all",
+            help: "How long until what is under way is cut, drain-delay included; to close takes some seconds more",
             set: |s, text| duration(text).map(|found| s.node.grace_period = found),
         },
         Key {

@@ -131,6 +131,10 @@ pub(super) fn places(text: &str) -> Result<Vec<(String, u16)>, String> {
     let wrong = |text: &str| format!("expected HOST:PORT, such as node-1:8004, not {text:?}");
     let place = |text: &str| {
         let text = text.trim();
+        if text.contains('@') {
+            // Not repeated: it may hold a password.
+            return Err("expected HOST:PORT, without user information".into());
+        }
         if srv::is_service(text) && !text.contains([':', '/']) {
             return Ok((text.to_owned(), 0));
         }
@@ -169,18 +173,21 @@ pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     text.split(',').map(network).collect()
 }
 
-/// A name for people and peers: what a header field carries without quotes.
+/// A name for people and peers: what a header field carries without quotes, and short enough for
+/// what nodes say of themselves.
 pub(super) fn name(text: &str) -> Result<String, String> {
     let fine = |c: char| c.is_ascii_alphanumeric() || "-._~".contains(c);
-    if (1..=128).contains(&text.len()) && text.chars().all(fine) {
+    if (1..=NAME_MAX).contains(&text.len()) && text.chars().all(fine) {
         Ok(text.to_owned())
     } else {
-        Err(format!("expected 1 to 128 letters, digits, '-', '.', '_' or '~', not {text:?}"))
+        Err(format!("expected 1 to {NAME_MAX} letters, digits, '-', '.', '_' or '~', not {text:?}"))
     }
 }
 
 /// As good as for ever, and far from the end of any clock.
 pub(super) const AGES: Duration = Duration::from_hours(24 * 365 * 100);
+/// Bytes of a node's or a cluster's name (`spec/gossip.md`).
+const NAME_MAX: usize = 64;
 const GIB_64: usize = 64 << 30;
 
 #[cfg(test)]
