@@ -12,6 +12,7 @@ pico_sim::on_each_pair!(
     an_agent_dials_again_when_the_server_is_back,
     a_dead_local_port_is_a_502_and_not_the_end_of_the_agent,
     a_response_that_is_cut_does_not_look_complete,
+    what_a_drain_cuts_has_its_line_in_the_log,
 );
 
 pico_sim::on_each_runtime!(
@@ -83,6 +84,22 @@ fn an_agent_dials_again_when_the_server_is_back(on: Pair) {
     let told = |lines: &[String]| lines.iter().any(|line| line.contains("offline"));
     assert!(told(&ended.stdout), "{ended:?}");
     assert!(!told(&ended.stderr), "who sees both reads it once: {ended:?}");
+}
+
+fn what_a_drain_cuts_has_its_line_in_the_log(on: Pair) {
+    let service = Service::start("slow");
+    let server = Server::start(on.server, &["--drain-delay", "0s", "--grace-period", "1s"]);
+    let _agent = Agent::start(on.agent, &server, "slow", &service.target());
+    let mut client = server.client();
+    client.head("POST", "/hang/1", "slow", "content-length: 0\r\n");
+    service.arrival();
+    server.process.terminate();
+    let ended = server.process.wait();
+    let line = |words: [&str; 2]| {
+        ended.stderr.iter().filter(|line| words.iter().all(|word| line.contains(word))).count()
+    };
+    assert_eq!(line(["\"message\":\"request\"", "\"path\":\"/hang/1\""]), 1, "{ended:?}");
+    assert_eq!(line(["\"message\":\"drained\"", "\"cut\":1"]), 1, "{ended:?}");
 }
 
 fn a_dead_local_port_is_a_502_and_not_the_end_of_the_agent(on: Pair) {

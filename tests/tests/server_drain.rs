@@ -4,10 +4,10 @@
 
 mod server;
 
-use pico_core::Limits;
 use pico_core::host::Port;
 use pico_core::note::Note;
 use pico_core::server::Settings;
+use pico_core::{Limits, Reason};
 use server::{Agent, Rig};
 use std::time::Duration;
 
@@ -113,20 +113,31 @@ fn who_was_waiting_to_be_accepted_is_served() {
 
 #[test]
 fn what_does_not_end_is_cut_when_patience_is_over() {
-    let mut rig = Rig::new(2);
+    // Shorter than a service may take to answer.
+    let patience = Limits::default().response_timeout / 2;
+    let mut rig = Rig::with(2, Settings { grace_period: patience, ..Settings::default() });
     let mut agent = Agent::online(&mut rig, 0, "a");
     let client = rig.ask(1, GET);
     let (stream, _) = agent.called(&mut rig);
     agent.respond(&mut rig, stream, &[], false);
+    rig.ask(1, GET);
+    agent.called(&mut rig);
     rig.drain();
-    let patience = Settings::default().grace_period;
     pass(&mut rig, &mut agent, just_before(patience));
     assert!(!rig.is_done());
     assert_eq!(agent.closed, None);
     assert!(!rig.closed.contains(&client));
     pass(&mut rig, &mut agent, Duration::from_secs(10));
     assert!(rig.is_done());
-    assert!(rig.notes.contains(&Note::Drained { cut: 1 }), "{:?}", rig.notes);
+    assert!(rig.notes.contains(&Note::Drained { cut: 2 }), "{:?}", rig.notes);
+    let told = rig.notes.iter().filter_map(|note| {
+        let Note::Request(request) = note else { return None };
+        Some((request.status, request.reason))
+    });
+    let mut told: Vec<_> = told.collect();
+    told.sort_unstable_by_key(|(status, _)| *status);
+    let cut = [(200, Some(Reason::UpstreamLost)), (503, Some(Reason::Draining))];
+    assert_eq!(told, cut, "each has its line");
 }
 
 #[test]

@@ -107,6 +107,11 @@ impl Flow {
         !matches!(self.end, End::Open)
     }
 
+    /// Whether the taker would take more than there is.
+    pub(super) fn is_ahead(&self) -> bool {
+        self.allowed > 0 && self.queue.is_empty()
+    }
+
     /// Times that the credit was used up before the body was over.
     pub(super) fn stalls(&self) -> u64 {
         self.stalls

@@ -189,15 +189,6 @@ impl Tally {
         self.calls.stalls += outcome.stalls;
     }
 
-    /// So many requests ended with the connection that they came by.
-    pub(super) fn give_up(&mut self, requests: u64, reason: Reason) {
-        self.requests.in_flight = self.requests.in_flight.saturating_sub(requests);
-        self.requests.failed.add(reason, requests);
-        for _ in 0..requests {
-            self.requests.statuses.add(reason.told().status);
-        }
-    }
-
     /// Adds what another worker counted.
     pub fn add(&mut self, other: &Self) {
         self.requests.sum(&other.requests);
@@ -487,13 +478,13 @@ mod tests {
         two.begin();
         two.begin();
         two.end(&end(Some(Reason::NoUpstream), 502));
-        two.give_up(1, Reason::Closed);
+        two.end(&end(Some(Reason::Closed), 502));
         one.add(&two);
         let Requests { accepted, answered, failed, in_flight, statuses, .. } = &one.requests;
         assert_eq!((*accepted, *answered, failed.total(), *in_flight), (4, 1, 2, 1));
         assert_eq!(failed.get(Reason::NoUpstream) + failed.get(Reason::Closed), 2);
         assert_eq!(statuses.total(), 3);
-        assert_eq!((one.requests.body_in, one.requests.body_out, one.calls.stalls), (2, 4, 2));
-        assert_eq!((one.requests.first.count(), one.requests.whole.count()), (2, 2));
+        assert_eq!((one.requests.body_in, one.requests.body_out, one.calls.stalls), (3, 6, 3));
+        assert_eq!((one.requests.first.count(), one.requests.whole.count()), (3, 3));
     }
 }

@@ -137,8 +137,12 @@ impl Killers {
         match self {
             Self::Tests(tests) if tests.is_empty() => vec!["no test is named".into()],
             Self::Tests(tests) => {
-                let file = |tests: &Tests| root.join(format!("tests/tests/{}.rs", tests.file));
-                let missing = tests.iter().filter(|tests| !file(tests).is_file());
+                let is_there = |tests: &&Tests| {
+                    let folder = root.join("tests/tests");
+                    folder.join(format!("{}.rs", tests.file)).is_file()
+                        || folder.join(&tests.file).join("main.rs").is_file()
+                };
+                let missing = tests.iter().filter(|tests| !is_there(tests));
                 missing.map(|tests| format!("there is no test file {}", tests.file)).collect()
             }
             Self::Seeds(seeds) if seeds.count == 0 => vec!["no seed is played".into()],

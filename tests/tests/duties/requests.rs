@@ -1,8 +1,12 @@
 //! What is taken of clients, and what of it reaches the service.
 
 use super::way::{OK, TOLD, Told, Way, code, is_whole, lawful, request, status, tell};
+use pico_core::note::Note;
 use pico_core::server::Settings;
 use pico_core::{Limits, Reason};
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
 
 /// What becomes of this, however it is cut.
 fn told(text: &str) -> Told {
@@ -255,4 +259,87 @@ fn who_asks_to_close_is_answered_and_closed_and_the_service_keeps_its_connection
     assert_eq!(bare(&told.service), request("GET /1 HTTP/1.1", ""), "the second is not read");
     assert_eq!(told.client, TOLD.replace("\r\n\r\n", "\r\nConnection: close\r\n\r\n"));
     assert!(told.over);
+}
+
+#[test]
+fn a_client_may_pause_in_its_body_for_longer_than_the_service_may_take_to_answer() {
+    let (response_timeout, body_timeout) = (Duration::from_secs(2), Duration::from_mins(1));
+    let limits = Limits { response_timeout, body_timeout, ..Limits::default() };
+    let settings = Settings { limits: Arc::new(limits), ..Settings::default() };
+    for fields in ["Content-Length: 10\r\n", "Transfer-Encoding: chunked\r\n"] {
+        let piece = |last: bool| match (fields.contains("chunked"), last) {
+            (false, _) => "hello",
+            (true, false) => "5\r\nhello\r\n",
+            (true, true) => "5\r\nhello\r\n0\r\n\r\n",
+        };
+        let begin = || {
+            let mut way = Way::with(settings.clone());
+            let client = way.client();
+            way.say(client, (request(POST, fields) + piece(false)).as_bytes());
+            let service = way.service();
+            assert!(way.asked(service).contains("hello"));
+            way.pass(body_timeout / 2);
+            assert_eq!(way.heard(client), "", "it is the client's turn");
+            (way, client, service)
+        };
+        let (mut way, client, service) = begin();
+        way.say(client, piece(true).as_bytes());
+        way.pass(response_timeout / 2);
+        way.answer(service, OK);
+        assert_eq!(way.heard(client), TOLD, "{fields}");
+
+        // From the last byte on it is the service's.
+        let (mut way, client, _) = begin();
+        way.say(client, piece(true).as_bytes());
+        way.pass(response_timeout);
+        assert_eq!(code(&way.heard(client)), "upstream_timeout", "{fields}");
+
+        // And a client that stays away is told that it is late.
+        let (mut way, client, service) = begin();
+        way.pass(body_timeout / 2);
+        assert_eq!(code(&way.heard(client)), "body_timeout", "{fields}");
+        assert!(way.agent.closed.contains(&service), "the service is not kept for it");
+    }
+}
+
+#[test]
+fn a_service_that_reads_no_more_of_a_body_is_late_itself() {
+    let limits = Limits::default();
+    let mut way = Way::new();
+    let client = way.client();
+    way.say(client, request(POST, "Content-Length: 1000000\r\n").as_bytes());
+    let service = way.service();
+    way.agent.stuck.push(service);
+    for _ in 0..20 {
+        way.say(client, &[b'x'; 10_000]);
+    }
+    way.pass(limits.response_timeout);
+    let heard = way.heard(client);
+    assert_eq!((status(&heard), code(&heard)), (504, "upstream_timeout"));
+}
+
+#[test]
+fn every_request_of_a_connection_has_an_id_of_its_own() {
+    let (good, nameless) = (request("GET / HTTP/1.1", ""), "GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+    let mut way = Way::new();
+    let client = way.client();
+    way.say(client, good.as_bytes());
+    let mut service = way.service();
+    way.answer(service, OK);
+    assert_eq!(way.heard(client), TOLD);
+    for text in [nameless, &good, nameless, nameless, "GET /\r\n\r\n"] {
+        way.say(client, text.as_bytes());
+        service = way.dialled().unwrap_or(service);
+        if !way.asked(service).is_empty() {
+            way.answer(service, OK);
+        }
+        assert_ne!(status(&way.heard(client)), 0, "{text}");
+    }
+    way.node().eof(client);
+    let ids: Vec<String> = std::mem::take(&mut way.node().notes)
+        .into_iter()
+        .filter_map(|note| if let Note::Request(request) = note { Some(request.id) } else { None })
+        .collect();
+    let distinct: BTreeSet<&String> = ids.iter().collect();
+    assert_eq!((ids.len(), distinct.len()), (6, 6), "{ids:?}");
 }

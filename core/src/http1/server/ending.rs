@@ -159,8 +159,7 @@ impl Machine {
         if self.life == Life::Closed {
             return;
         }
-        let body = matches!(self.reading, Reading::Body(_)) && self.credit > 0 && !self.eof;
-        self.time(Timer::Body, body, moved == Moved::In, self.patience());
+        self.time(Timer::Body, self.wants_body(), moved == Moved::In, self.patience());
         let write = !self.outbox.is_empty();
         self.time(Timer::Write, write, moved == Moved::Out, self.limits.write_timeout);
         // Behind the end of the response nothing is to be given up: who is slow to take it has
@@ -168,6 +167,11 @@ impl Machine {
         let half = self.eof && matches!(self.writing, Writing::Awaiting | Writing::Body(_));
         let any = matches!(moved, Moved::Out | Moved::Said);
         self.time(Timer::HalfClose, half, any, self.limits.half_close_timeout);
+    }
+
+    /// Whether it is the client's turn to send some of its body.
+    pub(super) fn wants_body(&self) -> bool {
+        matches!(self.reading, Reading::Body(_)) && self.credit > 0 && !self.eof
     }
 
     /// How long a body may take to go on. Whoever waits to be asked for it is not late before the

@@ -276,6 +276,12 @@ impl Machine {
         }
     }
 
+    /// Whether the client is the one that has to go on: with its body, for which it waits for no
+    /// permission (`Expect`). It has `body_timeout` for that.
+    pub fn owes_body(&self) -> bool {
+        self.wants_body() && !self.exchange.expects
+    }
+
     /// Whether no exchange is under way and nothing waits.
     pub fn is_idle(&self) -> bool {
         let waits = matches!(&self.reading, Reading::Head(start) if !start.begun);

@@ -1,6 +1,6 @@
 //! How requests fail.
 
-use super::{Action, Proxy, count};
+use super::{Action, Proxy};
 use crate::http1::server as http1;
 use crate::reason::Reason;
 use crate::routing::Place;
@@ -9,6 +9,7 @@ use crate::server::answer::{self, Reply};
 use crate::server::exchange::{Call, Exchange, Response, told_to_client};
 use crate::server::flow::Flow;
 use crate::server::forward;
+use crate::varint::wide;
 use alloc::boxed::Box;
 
 impl Proxy {
@@ -33,6 +34,17 @@ impl Proxy {
         }
     }
 
+    /// No response has begun in time: the service is late, unless all waits for the client to go on
+    /// with its body, whose next piece begins the wait anew.
+    pub(super) fn late(&mut self) {
+        self.response_due = None;
+        let ahead = self.exchange.as_ref().is_some_and(|e| e.upload.is_ahead());
+        if !(ahead && self.http.owes_body()) {
+            self.cancel(Reason::UpstreamTimeout);
+            self.fail(Reason::UpstreamTimeout);
+        }
+    }
+
     /// Tells the client that its request failed: by an answer if none has begun, else by a
     /// response that is visibly cut.
     pub(super) fn fail(&mut self, reason: Reason) {
@@ -47,7 +59,7 @@ impl Proxy {
     /// Answers in the service's stead. What was malformed before it was a request is noted too.
     pub(super) fn refuse(&mut self, reason: Reason) {
         self.cancel(Reason::Canceled);
-        let salt = self.salt.wrapping_add(self.serial);
+        let salt = self.fresh();
         let since = self.clock.now();
         if self.exchange.is_none() {
             self.begun();
@@ -74,7 +86,7 @@ impl Proxy {
         exchange.log.reason = reason;
         exchange.log.status = head.status.as_u16();
         exchange.log.first = Some(since - exchange.log.since);
-        exchange.log.bytes_out = count(bytes.len());
+        exchange.log.bytes_out = wide(bytes.len());
         self.response_due = None;
         let end = bytes.is_empty();
         self.tell(http1::Input::Respond { head, end });
@@ -98,8 +110,8 @@ impl Proxy {
         self.actions.push_back(Action::Over(place));
     }
 
-    /// The client is gone, or too slow.
-    pub(super) fn abandon(&mut self, reason: Reason) {
+    /// The client is gone, or too slow, or the node is about to be.
+    pub(in crate::server) fn abandon(&mut self, reason: Reason) {
         if let Some(exchange) = &mut self.exchange
             && exchange.log.reason.is_none()
         {

@@ -21,6 +21,7 @@ use crate::reason::Reason;
 use crate::routing::{EndpointId, Place, Tried, endpoint_of};
 use crate::rpc::Word;
 use crate::time::{Instant, Monotonic};
+use crate::varint::wide;
 use crate::wall::Wall;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
@@ -86,7 +87,7 @@ pub(super) enum Action {
 pub(super) struct Proxy {
     http: http1::Machine,
     exchange: Option<Box<Exchange>>,
-    /// When the response's head must have come.
+    /// When the response's head must have come, unless it is the client's turn then.
     response_due: Option<Instant>,
     actions: VecDeque<Action>,
     clock: Monotonic,
@@ -191,7 +192,7 @@ impl Proxy {
     fn begin(&mut self, request: http1::Request) {
         let http1::Request { mut head, version, end, upgrade } = request;
         let limits = &self.settings.limits;
-        let id = forward::request_id(&head.fields, self.salt.wrapping_add(self.serial));
+        let id = forward::request_id(&head.fields, self.fresh());
         let upload = Flow::new(end, limits.replay_bytes);
         let mut exchange = Box::new(Exchange::new(id, Some(head.method.clone()), upload, upgrade));
         exchange.log.since = self.clock.now();
@@ -228,6 +229,11 @@ impl Proxy {
                 self.refuse(reason);
             }
         }
+    }
+
+    /// Makes an ID for the next request.
+    fn fresh(&self) -> u64 {
+        self.salt.wrapping_add(self.counts.begun)
     }
 
     fn begun(&mut self) {
@@ -283,7 +289,7 @@ impl Proxy {
 
     fn body(&mut self, bytes: BytesMut, end: bool) {
         if let Some(exchange) = &mut self.exchange {
-            exchange.log.bytes_in = exchange.log.bytes_in.saturating_add(count(bytes.len()));
+            exchange.log.bytes_in = exchange.log.bytes_in.saturating_add(wide(bytes.len()));
             exchange.upload.push(bytes, end);
         }
         self.forward_body();
@@ -329,7 +335,7 @@ impl Proxy {
             Word::Response { head, end } => self.respond(head, end),
             Word::Data { bytes, end } => {
                 let out = &mut exchange.log.bytes_out;
-                *out = out.saturating_add(count(bytes.len()));
+                *out = out.saturating_add(wide(bytes.len()));
                 self.tell(http1::Input::Data { bytes, end });
                 if end {
                     self.response_ended();
@@ -471,9 +477,7 @@ impl crate::Machine for Proxy {
         self.http.tick(now);
         self.pump();
         if self.response_due.is_some_and(|due| due <= now) {
-            self.response_due = None;
-            self.cancel(Reason::UpstreamTimeout);
-            self.fail(Reason::UpstreamTimeout);
+            self.late();
             self.pump();
         }
     }
@@ -488,8 +492,4 @@ impl crate::Machine for Proxy {
         }
         self.response_due.into_iter().chain(self.http.deadline()).min()
     }
-}
-
-fn count(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }

@@ -12,6 +12,7 @@ use crate::server::entry::{Counted, Entry, Event, Kind};
 use crate::server::link::relay::Relay;
 use crate::server::proxy::{self, Proxy};
 use crate::server::tally::{LinkState, PortTally, Tally};
+use crate::varint::wide;
 
 impl Tally {
     /// Something happened on a socket.
@@ -188,18 +189,27 @@ impl Worker {
         }
     }
 
-    /// A client's connection is gone, and with it whatever it was about.
+    /// A client's connection is gone, and with it whatever it was about, which is told and counted
+    /// like anything else.
     pub(super) fn give_up(&mut self, proxy: &mut Proxy) {
+        proxy.abandon(Reason::Draining);
         while let Some(action) = proxy.poll() {
-            if let proxy::Action::Ended(outcome) = action {
-                self.tally.end(&outcome);
-            } else if let proxy::Action::Begun = action {
-                self.tally.begin();
+            match action {
+                proxy::Action::Begun => self.tally.begin(),
+                proxy::Action::Ended(outcome) => self.tally.end(&outcome),
+                proxy::Action::Note(note) => self.note(note),
+                // Its callees hear of it from their own connections, which end as well.
+                proxy::Action::Begin(_)
+                | proxy::Action::Say(..)
+                | proxy::Action::Over(_)
+                | proxy::Action::Ask(_)
+                | proxy::Action::Inquire(_)
+                | proxy::Action::Relayed { .. }
+                | proxy::Action::Finish
+                | proxy::Action::Closed => {}
             }
         }
-        let counts = proxy.counts();
-        self.tally.give_up(counts.under_way, Reason::Draining);
-        self.counts.add(counts.given_up());
+        self.counts.add(proxy.counts());
     }
 
     /// The same of another node's link.
@@ -215,8 +225,4 @@ impl Worker {
         (0..counts.under_way).for_each(|_| self.tally.end_relayed(false, 0));
         self.relayed.add(counts.given_up());
     }
-}
-
-fn wide(bytes: usize) -> u64 {
-    u64::try_from(bytes).unwrap_or(u64::MAX)
 }
