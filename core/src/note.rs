@@ -2,7 +2,7 @@
 //! as JSON.
 
 use crate::gossip;
-use crate::host::Fault;
+use crate::host::{Fault, Port};
 use crate::reason::Reason;
 use crate::routing::Place;
 use alloc::string::String;
@@ -30,10 +30,14 @@ pub enum Note {
     },
     /// A peer was refused before it became a tunnel or a request.
     Refused {
+        /// Where it came.
+        port: Port,
         /// Who.
         peer: SocketAddr,
         /// Why.
         reason: Reason,
+        /// How often that was done at this port and not told since the last time: to anybody.
+        suppressed: u64,
     },
     /// An agent's tunnel is up: a ping has crossed it.
     Online {

@@ -6,13 +6,16 @@ mod server;
 
 use pico_core::host::Port;
 use pico_core::id::Boot;
+use pico_core::note::Note;
 use pico_core::rpc::Word;
 use pico_core::server::Settings;
-use pico_core::{Limits, Machine as _};
+use pico_core::{Limits, Machine as _, Reason};
 use pico_sim::scrape;
 use serde_json::Value;
 use server::{Agent, Rig, data};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 fn rig(workers: u16) -> Rig {
     let write = Some(pico_shell::admin::write as pico_core::server::status::Write);
@@ -287,4 +290,43 @@ fn a_second_try_and_used_up_credit_are_counted() {
     assert_eq!(seen["pico_retries_total"], 1);
     assert_eq!(seen["pico_requests_answered_total"], 1);
     assert_eq!(seen["pico_credit_stalls_total"], 1);
+}
+
+#[test]
+fn a_flood_of_strangers_is_a_line_for_each_port_and_what_is_not_told_is_counted() {
+    let limits = Limits { connections: 100, ..Limits::default() };
+    let settings = Settings { limits: Arc::new(limits), ..Settings::default() };
+    let mut rig = Rig::with(1, settings);
+    let flood = |rig: &mut Rig| {
+        for port in [Port::Upstream, Port::Gossip] {
+            for _ in 0..20 {
+                let at = rig.accept(0, port);
+                rig.receive(at, b"GET / HTTP/1.1\r\nHost: x\r\n\r\n");
+                rig.eof(at);
+            }
+        }
+        for _ in 0..170 {
+            rig.accept(0, Port::Proxy);
+        }
+    };
+    let told = |rig: &mut Rig| -> Vec<(Port, Reason, u64)> {
+        let refused = |note| {
+            let Note::Refused { port, reason, suppressed, .. } = note else { return None };
+            Some((port, reason, suppressed))
+        };
+        std::mem::take(&mut rig.notes).into_iter().filter_map(refused).collect()
+    };
+    flood(&mut rig);
+    let first = told(&mut rig);
+    let expected = [
+        (Port::Upstream, Reason::NotFound, 0),
+        (Port::Gossip, Reason::NotFound, 0),
+        (Port::Proxy, Reason::Overloaded, 0),
+    ];
+    assert_eq!(first, expected);
+    rig.pass(Duration::from_secs(10));
+    flood(&mut rig);
+    let second: Vec<u64> = told(&mut rig).into_iter().map(|(_, _, untold)| untold).collect();
+    assert_eq!(second[..2], [19, 19]);
+    assert!(second.len() == 3 && second[2] > 0, "{second:?}");
 }

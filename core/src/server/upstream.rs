@@ -7,6 +7,7 @@ use super::porch::{Porch, Visit};
 use super::settings::Settings;
 use super::status::TunnelRow;
 use crate::head::{RequestHead, ResponseHead};
+use crate::host::Port;
 use crate::id::WorkerId;
 use crate::machine::Machine as _;
 use crate::note::Note;
@@ -179,7 +180,8 @@ impl Upstream {
             match porch.poll(now, self.refusal, endpoint_at, |_| None) {
                 Some(Visit::Admitted(endpoint, answer)) => return self.open(endpoint, answer),
                 Some(Visit::Refused(reason)) => {
-                    let note = Note::Refused { peer: self.peer, reason };
+                    let (port, peer) = (Port::Upstream, self.peer);
+                    let note = Note::Refused { port, peer, reason, suppressed: 0 };
                     self.actions.push_back(Action::Note(note));
                 }
                 // Agents ask nothing.

@@ -2,8 +2,11 @@
 
 use crate::config::Part;
 use crate::screen::{millis, refusal, told};
+use pico_core::Reason;
+use pico_core::host::Port;
 use pico_core::note::{Gone, Note, Request, Why};
 use pico_core::routing::Place;
+use std::net::SocketAddr;
 use tracing::{error, info, warn};
 
 /// An event of the log. Nothing is formatted that is not logged.
@@ -16,8 +19,9 @@ pub(crate) fn event(note: &Note) {
         Note::Unregistered { endpoint, reason } => {
             info!(target: UPSTREAM, %endpoint, code = reason.told().code, %reason, "upstream gone");
         }
-        Note::Refused { peer, reason } => {
-            warn!(target: UPSTREAM, %peer, code = reason.told().code, %reason, "refused");
+        Note::Refused { port, peer, reason, suppressed } => {
+            let suppressed = Some(*suppressed).filter(|count| *count > 0);
+            refused(*port, *peer, *reason, suppressed);
         }
         Note::Online { endpoint, service, node, rtt } => {
             let rtt_ms = millis(*rtt);
@@ -69,6 +73,25 @@ pub(crate) fn event(note: &Note) {
         }
         Note::Draining { calls } => info!(target: PROCESS, calls, "draining"),
         Note::Drained { cut } => info!(target: PROCESS, cut, "drained"),
+    }
+}
+
+/// A refusal, as a matter of the part that its port is of. A target is a constant to `tracing`.
+fn refused(port: Port, peer: SocketAddr, reason: Reason, suppressed: Option<u64>) {
+    let code = reason.told().code;
+    match port {
+        Port::Proxy => {
+            warn!(target: PROCESS, port = "proxy", %peer, code, %reason, suppressed, "refused");
+        }
+        Port::Upstream => {
+            warn!(target: UPSTREAM, port = "upstream", %peer, code, %reason, suppressed, "refused");
+        }
+        Port::Admin => {
+            warn!(target: PROCESS, port = "admin", %peer, code, %reason, suppressed, "refused");
+        }
+        Port::Gossip => {
+            warn!(target: CLUSTER, port = "gossip", %peer, code, %reason, suppressed, "refused");
+        }
     }
 }
 

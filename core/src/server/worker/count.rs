@@ -155,7 +155,11 @@ impl Worker {
                     Some(Place::Tunnel { .. }) | None => None,
                 };
             }
-            Note::Refused { reason, .. } => self.tally.refused.add(*reason, 1),
+            Note::Refused { port, reason, suppressed, .. } => {
+                self.tally.refused.add(*reason, 1);
+                let Some(untold) = self.refusals.tell(*port, self.clock.now()) else { return };
+                *suppressed = untold;
+            }
             Note::Unregistered { reason, .. } => self.tally.tunnels.closed.add(*reason, 1),
             Note::Registered { .. }
             | Note::Online { .. }

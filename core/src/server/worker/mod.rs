@@ -4,6 +4,7 @@ mod count;
 mod drain;
 mod gather;
 mod links;
+mod refusals;
 
 use super::admin::{self, Admin};
 use super::answer;
@@ -34,6 +35,7 @@ use alloc::sync::Arc;
 use drain::Life;
 use gather::Gathers;
 use links::Links;
+use refusals::Refusals;
 
 /// One thread's share of a node: its connections, and the calls between them.
 ///
@@ -70,6 +72,7 @@ pub struct Worker {
     counts: Counts,
     relayed: Counts,
     tally: Tally,
+    refusals: Refusals,
     gathers: Gathers,
     ready: bool,
     /// Whether clients may still come.
@@ -106,6 +109,7 @@ impl Worker {
             counts: Counts::default(),
             relayed: Counts::default(),
             tally: Tally::default(),
+            refusals: Refusals::default(),
             gathers: Gathers::default(),
             ready: false,
             listening: true,
@@ -121,7 +125,7 @@ impl Worker {
         let reserve = limit.saturating_add(RESERVE);
         if self.conns.len() >= reserve && port != Port::Admin {
             self.tally.ports.of(port).dropped += 1;
-            self.note(Note::Refused { peer, reason: Reason::Overloaded });
+            self.note(Note::Refused { port, peer, reason: Reason::Overloaded, suppressed: 0 });
             return self.actions.push_back(Action::Close(conn));
         }
         self.accepted += 1;

@@ -5,6 +5,7 @@ mod carry;
 use super::call::{Again, Attempt, Call};
 use super::{CONSULT_PATH, NODE, PATH, read, written};
 use crate::head::{RequestHead, ResponseHead};
+use crate::host::Port;
 use crate::http1::rules;
 use crate::id::{Boot, ConnId, StreamId, WorkerId};
 use crate::machine::Machine as _;
@@ -193,7 +194,8 @@ impl Relay {
                 }
                 Some(Visit::Admitted((), answer)) => return self.open(answer),
                 Some(Visit::Refused(reason)) => {
-                    let note = Note::Refused { peer: self.peer, reason };
+                    let (port, peer) = (Port::Gossip, self.peer);
+                    let note = Note::Refused { port, peer, reason, suppressed: 0 };
                     self.actions.push_back(Action::Note(note));
                 }
                 Some(Visit::Finish) => self.actions.push_back(Action::Finish),
