@@ -20,6 +20,7 @@ pico_sim::on_each_runtime!(
     a_terminal_that_moves_no_cursor_gets_plain_lines,
     as_json_each_thing_that_happens_is_an_object,
     a_quiet_agent_prints_nothing_but_its_log,
+    a_table_is_as_wide_as_the_terminal_is_at_the_moment,
 );
 
 fn on_a_terminal_a_screen_says_how_things_are(on: &'static Runtime) {
@@ -110,7 +111,20 @@ fn a_quiet_agent_prints_nothing_but_its_log(on: &'static Runtime) {
     assert_eq!((ended.stdout, ended.status.code()), (Vec::new(), Some(0)));
 }
 
-/// An agent on a terminal of its own.
+fn a_table_is_as_wide_as_the_terminal_is_at_the_moment(on: &'static Runtime) {
+    let name = "n".repeat(64);
+    let server = Server::start(on, &["--cluster.node-id", &name]);
+    let url = format!("http://{}", server.admin);
+    let mut command = on.command();
+    command.args(["status", "nodes", "--watch", "--url", &url]).env_remove("COLUMNS");
+    let mut screen = Screen::run(command);
+    screen.wait_for("nnn…");
+    assert!(!String::from_utf8_lossy(&screen.seen).contains(&name), "100 columns are too few");
+    screen.resize(200);
+    screen.wait_for(&name);
+}
+
+/// An agent, or another command, on a terminal of its own.
 struct Screen {
     child: Child,
     terminal: OwnedFd,
@@ -120,6 +134,13 @@ struct Screen {
 
 impl Screen {
     fn open(on: &Runtime, variables: &[(&str, &str)], arguments: &[&str]) -> Self {
+        let mut command = on.command();
+        command.env_remove("NO_COLOR").env("TERM", "xterm").envs(variables.iter().copied());
+        command.args(["agent", "http"]).args(arguments);
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
         let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&terminal).unwrap();
         unlockpt(&terminal).unwrap();
@@ -128,12 +149,10 @@ impl Screen {
             let mut options = File::options();
             options.read(true).write(true).open(name.to_str().unwrap()).unwrap()
         };
-        let mut command: Command = on.command();
-        command.env_remove("NO_COLOR").env("TERM", "xterm").envs(variables.iter().copied());
-        command.args(["agent", "http"]).args(arguments);
         command.stdin(open()).stdout(open()).stderr(open());
         let mut output = File::from(terminal.try_clone().unwrap());
-        let screen = Self {
+        resize(&terminal, 100);
+        Self {
             pieces: {
                 let (sender, pieces) = channel();
                 thread::spawn(move || {
@@ -148,14 +167,11 @@ impl Screen {
             child: command.spawn().unwrap(),
             terminal,
             seen: Vec::new(),
-        };
-        screen.resize(100);
-        screen
+        }
     }
 
     fn resize(&self, columns: u16) {
-        let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
-        tcsetwinsize(&self.terminal, size).unwrap();
+        resize(&self.terminal, columns);
     }
 
     fn wait_for(&mut self, word: &str) {
@@ -183,6 +199,11 @@ impl Drop for Screen {
         // It has ended already, unless the test failed.
         let _ = self.child.kill();
     }
+}
+
+fn resize(terminal: &OwnedFd, columns: u16) {
+    let size = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
+    tcsetwinsize(terminal, size).unwrap();
 }
 
 /// Columns that a line takes, without what moves the cursor and sets colours.

@@ -108,8 +108,9 @@ fn places(service: &str, servers: &[SocketAddr]) -> io::Result<Vec<(String, u16)
     let mut failed = io::Error::from(ErrorKind::NotFound);
     for _ in 0..TRIES {
         for server in servers {
-            match ask(service, *server) {
-                Ok(answer) => return read(&answer),
+            // One that cannot say hides no other.
+            match ask(service, *server).and_then(|answer| read(&answer)) {
+                Ok(found) => return found.ok_or_else(|| ErrorKind::NotFound.into()),
                 Err(error) => failed = error,
             }
         }
@@ -162,12 +163,13 @@ fn ask_by_stream(query: &[u8], server: SocketAddr) -> io::Result<Vec<u8>> {
     Ok(answer)
 }
 
-/// The places in an answer. A target of the root says that there is no such service.
-fn read(answer: &[u8]) -> io::Result<Vec<(String, u16)>> {
+/// The places in an answer; nothing, if it is that there is no such name. A target of the root says
+/// that there is no such service.
+fn read(answer: &[u8]) -> io::Result<Option<Vec<(String, u16)>>> {
     let answer = Packet::parse(answer).map_err(|error| strange(&error))?;
     let code = answer.rcode();
     if code == RCODE::NameError {
-        return Err(ErrorKind::NotFound.into());
+        return Ok(None);
     }
     if code != RCODE::NoError {
         return Err(io::Error::other(format!("the name server said {code:?}")));
@@ -178,7 +180,7 @@ fn read(answer: &[u8]) -> io::Result<Vec<(String, u16)>> {
         there.then(|| (srv.target.to_string(), srv.port))
     };
     let places = answer.answers.iter().filter_map(|record| place(&record.rdata));
-    Ok(places.take(PLACES).collect())
+    Ok(Some(places.take(PLACES).collect()))
 }
 
 fn strange(error: &simple_dns::SimpleDnsError) -> io::Error {
@@ -256,6 +258,41 @@ mod tests {
         // The root as a target says so too, in another way.
         let at = server("", &[7001], PacketFlag::empty());
         assert_eq!(find(SERVICE, &[at]).expect("nothing"), []);
+    }
+
+    /// A name server that answers so much to each question.
+    fn broken(code: RCODE) -> SocketAddr {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("loopback");
+        let at = socket.local_addr().expect("it is bound");
+        thread::spawn(move || {
+            let mut buffer = [0; 512];
+            while let Ok((count, from)) = socket.recv_from(&mut buffer) {
+                let query = Packet::parse(&buffer[..count]).expect("a query");
+                let mut reply = Packet::new_reply(query.id());
+                reply.set_flags(PacketFlag::RESPONSE);
+                *reply.rcode_mut() = code;
+                let reply = reply.build_bytes_vec().expect("a reply");
+                socket.send_to(&reply, from).expect("it is sent");
+            }
+        });
+        at
+    }
+
+    #[test]
+    fn a_name_server_that_cannot_say_hides_no_other() {
+        for code in [RCODE::ServerFailure, RCODE::Refused] {
+            let servers = [broken(code), server("localhost", &[7001], PacketFlag::empty())];
+            let found = find(SERVICE, &servers).expect("it is found");
+            assert!(found.iter().any(|found| found.port() == 7001), "{found:?}");
+            let error = find(SERVICE, &[broken(code)]).expect_err("nobody can say");
+            assert!(error.to_string().contains(&format!("{code:?}")), "{error}");
+        }
+        // That there is none is an answer.
+        let servers = [
+            server("localhost", &[], PacketFlag::empty()),
+            server("localhost", &[7001], PacketFlag::empty()),
+        ];
+        assert_eq!(find(SERVICE, &servers).expect_err("none").kind(), ErrorKind::NotFound);
     }
 
     #[test]

@@ -57,7 +57,15 @@ pub(crate) fn listening(port: &str, address: SocketAddr) {
 
 /// Says that connections have to wait to be accepted.
 pub(crate) fn crowded(fault: Fault) {
-    let what = "connections wait: more descriptors are needed (ulimit -n)";
+    let what = match fault {
+        Fault::Exhausted => "connections wait: more descriptors are needed (ulimit -n)",
+        Fault::Refused
+        | Fault::Unreachable
+        | Fault::Reset
+        | Fault::TimedOut
+        | Fault::NoSuchHost
+        | Fault::Other => "connections wait: they cannot be accepted",
+    };
     tracing::warn!(target: PROCESS, why = %fault, "{what}");
 }
 

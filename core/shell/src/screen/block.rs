@@ -106,13 +106,15 @@ impl Block {
         self.rows.iter().any(|row| matches!(row.status, Status::Offline { .. }))
     }
 
-    /// The lines of the block, none wider than the terminal, and leaving half of it free.
+    /// The lines of the block, none wider than the terminal, and fewer than it has rows: what is
+    /// drawn anew must not have scrolled away. Where there is room, half of it is left free.
     pub(super) fn lines(&self, now: Instant, shape: Shape) -> Vec<String> {
         let mut lines = match self.rows.as_slice() {
             [row] => self.one(row, now, shape),
             rows => many(rows, now, shape),
         };
         lines.extend(reasons(&self.rows));
+        lines.truncate(shape.height.saturating_sub(2));
         let failed = match self.failed {
             0 => String::new(),
             failed => format!(", {failed} failed"),
@@ -176,7 +178,8 @@ fn why(reason: Reason, most: usize) -> String {
 
 /// Those that are worst off come first if not all can be seen.
 fn many(rows: &[Row], now: Instant, shape: Shape) -> Vec<String> {
-    let room = (shape.height / 2).max(3);
+    // Below them stand how many more there are, the requests, and the cursor.
+    let room = (shape.height / 2).max(3).min(shape.height.saturating_sub(3)).max(1);
     let mut seen: Vec<&Row> = rows.iter().collect();
     if seen.len() > room {
         seen.sort_by(|a, b| a.status.cmp(&b.status));
@@ -410,6 +413,30 @@ mod tests {
         block.note(at(0), &online(0), narrow);
         for line in block.lines(at(0), narrow) {
             assert!(measure_text_width(&line) <= 20, "{line:?}");
+        }
+    }
+
+    #[test]
+    fn the_block_is_lower_than_the_terminal() {
+        for count in [1, 3, 8] {
+            let mut block = Block::new(listed(count), Some("http://localhost:8001/".into()));
+            for number in 0..count {
+                let [endpoint, service] = [format!("shop-{number}"), "localhost:3000".into()];
+                let server = format!("10.0.0.{number}:8002");
+                let (why, retry) = (Why::Reason(Reason::ConnectionLost), Duration::from_secs(1));
+                let note = Note::Offline { endpoint, service, server, why, retry };
+                block.note(at(0), &note, WIDE);
+            }
+            for height in 2..30 {
+                let lines = block.lines(at(0), Shape { height, ..WIDE });
+                assert!(lines.len() < height, "{count} on {height}: {lines:?}");
+                assert!(lines.last().unwrap().contains("Requests"), "{lines:?}");
+                let told = lines.iter().any(|line| line.contains(" more, "));
+                assert!(
+                    height < 4 || told || lines.len() > count,
+                    "{count} on {height}: {lines:?}"
+                );
+            }
         }
     }
 

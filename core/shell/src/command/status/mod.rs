@@ -9,6 +9,7 @@ use crate::log::{self, Reader};
 use crate::platform::Platform;
 use ask::Session;
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use console::Term;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::sync::mpsc::channel;
@@ -78,8 +79,8 @@ pub(super) fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
     let orders = orders(matches)?;
     let mut session = Session::open::<P>(&orders.host, orders.port)?;
     let terminal = io::stdout().is_terminal();
-    let width = terminal.then(width);
-    let text = orders.look(&mut session, width)?;
+    let width = || terminal.then(width);
+    let text = orders.look(&mut session, width())?;
     if !orders.watch {
         log::say(&text)?;
         return Ok(());
@@ -97,7 +98,8 @@ pub(super) fn run<P: Platform>(matches: &ArgMatches) -> Result<(), Failure> {
             return Ok(());
         }
         let _ = clock.recv_timeout(EVERY);
-        text = orders.look(&mut session, width);
+        // The window may have another size by now.
+        text = orders.look(&mut session, width());
     }
 }
 
@@ -195,10 +197,10 @@ impl Orders {
     }
 }
 
-/// Columns of the terminal, as far as it says so.
+/// Columns of the terminal; 80, if it does not say.
 fn width() -> usize {
-    let said = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok());
-    said.unwrap_or(80).max(40)
+    let (_, columns) = Term::stdout().size();
+    usize::from(columns).max(40)
 }
 
 const USUAL: &str = "http://127.0.0.1:8003";
