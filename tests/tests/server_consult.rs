@@ -93,6 +93,61 @@ fn a_node_that_drains_is_consulted_until_it_has_left() {
     assert!(rig.is_done());
 }
 
+/// Another node says that it is there.
+fn meet(rig: &mut Rig, boot: u64, id: &str, there: SocketAddr) {
+    let member = Member {
+        boot: Boot(boot),
+        generation: u64::from(u32::MAX),
+        incarnation: 0,
+        state: State::Alive,
+        addr: there,
+        versions: (1, 1),
+        id: NodeId::parse(id.as_bytes()).unwrap(),
+        notes: Vec::new(),
+    };
+    rig.datagram(there, packet(boot, &[Message::Member(member)]));
+}
+
+/// It answers every Ping that was sent there.
+fn acknowledge(rig: &mut Rig, boot: u64, there: SocketAddr) {
+    let all = rig.datagrams.iter().filter(|(to, _)| *to == there);
+    let acks = all.flat_map(|(_, bytes)| {
+        let (_, messages) = wire::open(bytes).unwrap();
+        messages.filter_map(|said| match said.unwrap() {
+            Message::Ping { seq, .. } => Some(Message::Ack { seq }),
+            _ => None,
+        })
+    });
+    let acks: Vec<Message> = acks.collect();
+    rig.datagram(there, packet(boot, &acks));
+}
+
+#[test]
+fn a_node_that_leaves_is_consulted_until_others_know_it() {
+    let settings = Settings { drain_delay: Duration::ZERO, ..limited(Limits::default()) };
+    let mut rig = Rig::among(2, settings);
+    let there: SocketAddr = "10.0.0.7:8004".parse().unwrap();
+    meet(&mut rig, 7, "other", there);
+    let slow = begin(&mut rig);
+    rig.drain();
+    // It has no clients and closes its tunnels. What it says of that gets lost.
+    rig.pass(Duration::from_millis(100));
+    assert!(rig.unlistened.contains(&(0, Port::Proxy)) && !rig.is_done());
+    assert!(!rig.unlistened.iter().any(|(_, port)| *port == Port::Gossip), "it is a member");
+    let (_, text) = consult(&mut rig);
+    assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    let (_, body) = question();
+    rig.receive(slow, &body[5..]);
+    let text = rig.text(slow);
+    assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    acknowledge(&mut rig, 7, there);
+    for worker in 0..2 {
+        assert!(rig.unlistened.contains(&(worker, Port::Gossip)), "now it is none");
+    }
+    rig.pass(Limits::default().linger_timeout);
+    assert!(rig.is_done());
+}
+
 #[test]
 fn consultations_are_so_many_at_once_and_no_more() {
     let limits = Limits { consults: 3, ..Limits::default() };
@@ -140,25 +195,8 @@ fn a_namesake_does_not_cut_a_drain() {
     let (stream, _) = agent.called(&mut rig);
     rig.drain();
     let there: SocketAddr = "10.0.0.7:8004".parse().unwrap();
-    let namesake = Member {
-        boot: Boot(7),
-        generation: u64::from(u32::MAX),
-        incarnation: 0,
-        state: State::Alive,
-        addr: there,
-        versions: (1, 1),
-        id: NodeId::parse(b"pico").unwrap(),
-        notes: Vec::new(),
-    };
-    rig.datagram(there, packet(7, &[Message::Member(namesake)]));
-    let asked = rig.datagrams.iter().filter(|(to, _)| *to == there).find_map(|(_, bytes)| {
-        let (_, mut messages) = wire::open(bytes).unwrap();
-        messages.find_map(|said| match said.unwrap() {
-            Message::Ping { seq, .. } => Some(seq),
-            _ => None,
-        })
-    });
-    rig.datagram(there, packet(7, &[Message::Ack { seq: asked.unwrap() }]));
+    meet(&mut rig, 7, "pico", there);
+    acknowledge(&mut rig, 7, there);
     let told =
         |note: &pico_core::note::Note| matches!(note, pico_core::note::Note::Namesake { .. });
     assert!(rig.notes.iter().any(told), "{:?}", rig.notes);

@@ -101,4 +101,7 @@ pub enum Letter {
     Part,
     /// So many calls were cut off by that: for the node.
     Parted(u64),
+    /// The other nodes know that this one is gone, so none of them is answered any more: for the
+    /// workers, after `Part`.
+    Left,
 }

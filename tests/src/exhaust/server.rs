@@ -167,7 +167,8 @@ impl Server {
                     | Letter::Draining(_)
                     | Letter::Quiet(_)
                     | Letter::Part
-                    | Letter::Parted(_) => {}
+                    | Letter::Parted(_)
+                    | Letter::Left => {}
                 }
                 self.node.handle(now, Input::Letter(letter));
             }

@@ -182,7 +182,8 @@ impl Node {
             | Letter::LinkLost(_)
             | Letter::Ready(_)
             | Letter::Drain
-            | Letter::Part => {}
+            | Letter::Part
+            | Letter::Left => {}
             Letter::Ask { .. }
             | Letter::Answer { .. }
             | Letter::Seek(_)

@@ -188,7 +188,8 @@ impl Worker {
             | Letter::Ready(_)
             | Letter::Shed(_)
             | Letter::Drain
-            | Letter::Part => panic!("{letter:?} by a worker"),
+            | Letter::Part
+            | Letter::Left => panic!("{letter:?} by a worker"),
         }
     }
 
@@ -313,6 +314,7 @@ impl Subject for Worker {
                 Said::Shed(count) => Letter::Shed(*count),
                 Said::Drain => Letter::Drain,
                 Said::Part => Letter::Part,
+                Said::Left => Letter::Left,
             })),
         };
         events.extend(event);

@@ -236,7 +236,8 @@ impl Spoken for server::Letter {
             | Self::Ready(_)
             | Self::Drain
             | Self::Shed(_)
-            | Self::Part => view.event(lane, self),
+            | Self::Part
+            | Self::Left => view.event(lane, self),
         }
     }
 }

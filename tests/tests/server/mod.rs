@@ -44,6 +44,8 @@ pub struct Rig {
     /// Whether those who wait to be accepted are still waiting: no listener is closed yet.
     pub crowded: bool,
     unlistening: Vec<(usize, Port)>,
+    /// Listeners that were closed.
+    pub unlistened: Vec<(usize, Port)>,
     /// Connections that were asked for and are not there.
     pub dials: Vec<(At, SocketAddr)>,
     /// Datagrams that the node sent.
@@ -102,6 +104,7 @@ impl Rig {
             notes: Vec::new(),
             crowded: false,
             unlistening: Vec::new(),
+            unlistened: Vec::new(),
             dials: Vec::new(),
             datagrams: Vec::new(),
             lost: Vec::new(),
@@ -293,6 +296,7 @@ impl Rig {
             Action::Close(conn) => drop(self.closed.insert((who, conn))),
             Action::Unlisten(port) if self.crowded => self.unlistening.push((who, port)),
             Action::Unlisten(port) => {
+                self.unlistened.push((who, port));
                 self.workers[who].handle(self.now, Input::Unlistened(port));
             }
             Action::Letter { to, letter } => {

@@ -268,7 +268,7 @@ impl Node {
         }
     }
 
-    /// All that is left is to tell the others.
+    /// All that is left is to tell the others, who consult this node until they know it.
     fn end(&mut self, cut: u64) {
         if self.cluster.is_some() {
             self.life = Life::Leaving(cut);
@@ -279,6 +279,7 @@ impl Node {
     }
 
     fn over(&mut self, cut: u64) {
+        self.tell_all(&Letter::Left);
         let cut = usize::try_from(cut).unwrap_or(usize::MAX);
         self.actions.push_back(Action::Note(Note::Drained { cut }));
         self.actions.push_back(Action::Done);
@@ -354,7 +355,8 @@ impl Machine for Node {
             | Letter::Reported(..)
             | Letter::Ready(_)
             | Letter::Shed(_)
-            | Letter::Part => {}
+            | Letter::Part
+            | Letter::Left => {}
         }
     }
 

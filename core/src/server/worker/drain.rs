@@ -22,8 +22,12 @@ pub(super) enum Life {
     Draining,
     /// Whoever called is gone, and the node knows.
     Quiet,
-    /// Tunnels are being closed; what is left at the time is dropped.
+    /// Tunnels are being closed; what is left of them at the time is dropped.
     Parting(Instant),
+    /// They are gone. Other nodes consult this one until they know that it is, too.
+    Parted,
+    /// They know it; what is left at the time is dropped.
+    Leaving(Instant),
     Over,
 }
 
@@ -92,8 +96,7 @@ impl Worker {
         }
     }
 
-    /// The second step: clients and other nodes finish what is under way. Until the node has left
-    /// it is a member, so that others consult it.
+    /// The second step: clients and other nodes finish what is under way.
     fn drain(&mut self) {
         self.life = Life::Draining;
         self.actions.push_back(Action::Unlisten(Port::Proxy));
@@ -105,13 +108,14 @@ impl Worker {
         });
     }
 
-    /// The last step: no worker has clients that need the tunnels.
+    /// The third step: no worker has clients that need the tunnels. Until the node has left it is
+    /// a member, so that others consult it.
     pub(super) fn part(&mut self) {
-        if matches!(self.life, Life::Parting(_) | Life::Over) {
+        if matches!(self.life, Life::Parting(_) | Life::Parted | Life::Leaving(_) | Life::Over) {
             return;
         }
         self.life = Life::Parting(self.clock.now() + self.settings.limits.linger_timeout);
-        for port in [Port::Proxy, Port::Upstream, Port::Admin, Port::Gossip] {
+        for port in [Port::Proxy, Port::Upstream, Port::Admin] {
             self.actions.push_back(Action::Unlisten(port));
         }
         self.write_node(Letter::Parted(self.loads.total()));
@@ -120,7 +124,30 @@ impl Worker {
             Kind::Upstream(up) => up.handle(now, upstream::Input::Part(Reason::Draining)),
             Kind::Admin(admin) => admin.handle(now, admin::Input::Drain),
             Kind::Link(link) => link.handle(now, link::Input::Part(Reason::Draining)),
-            Kind::Relay(relay) => relay.handle(now, relay::Input::Part(Reason::Draining)),
+            Kind::Relay(relay) if relay.is_link() => {
+                relay.handle(now, relay::Input::Part(Reason::Draining));
+            }
+            Kind::Relay(relay) => relay.handle(now, relay::Input::Drain),
+        });
+    }
+
+    /// The last step: the others know that the node has left.
+    pub(super) fn leave(&mut self) {
+        if matches!(self.life, Life::Leaving(_) | Life::Over) {
+            return;
+        }
+        self.part();
+        self.life = Life::Leaving(self.clock.now() + self.settings.limits.linger_timeout);
+        self.actions.push_back(Action::Unlisten(Port::Gossip));
+        self.each(|kind, now| match kind {
+            Kind::Relay(relay) if !relay.is_link() => {
+                relay.handle(now, relay::Input::Part(Reason::Draining));
+            }
+            Kind::Proxy(_)
+            | Kind::Upstream(_)
+            | Kind::Admin(_)
+            | Kind::Link(_)
+            | Kind::Relay(_) => {}
         });
     }
 
@@ -131,7 +158,7 @@ impl Worker {
                 self.life = Life::Quiet;
                 self.write_node(Letter::Quiet(self.id));
             }
-            Life::Parting(_) if self.conns.is_empty() => {
+            Life::Leaving(_) if self.conns.is_empty() => {
                 self.life = Life::Over;
                 self.actions.push_back(Action::Done);
             }
@@ -140,14 +167,16 @@ impl Worker {
             | Life::Draining
             | Life::Quiet
             | Life::Parting(_)
+            | Life::Parted
+            | Life::Leaving(_)
             | Life::Over => {}
         }
     }
 
     pub(super) fn due(&self) -> Option<Instant> {
         match self.life {
-            Life::Lingering(until) | Life::Parting(until) => Some(until),
-            Life::Serving | Life::Draining | Life::Quiet | Life::Over => None,
+            Life::Lingering(until) | Life::Parting(until) | Life::Leaving(until) => Some(until),
+            Life::Serving | Life::Draining | Life::Quiet | Life::Parted | Life::Over => None,
         }
     }
 
@@ -156,10 +185,11 @@ impl Worker {
         match self.life {
             Life::Lingering(until) if until <= now => self.drain(),
             Life::Parting(until) if until <= now => {
-                let ids: Vec<ConnId> = self.conns.ids().collect();
-                for conn in ids {
-                    self.remove(conn);
-                }
+                self.life = Life::Parted;
+                self.drop_all(|kind| !matches!(kind, Kind::Relay(relay) if !relay.is_link()));
+            }
+            Life::Leaving(until) if until <= now => {
+                self.drop_all(|_| true);
                 self.settle_life();
             }
             Life::Serving
@@ -167,7 +197,18 @@ impl Worker {
             | Life::Draining
             | Life::Quiet
             | Life::Parting(_)
+            | Life::Parted
+            | Life::Leaving(_)
             | Life::Over => {}
+        }
+    }
+
+    /// Drops connections that others have not closed.
+    fn drop_all(&mut self, late: impl Fn(&Kind) -> bool) {
+        let late = self.conns.iter().filter(|(_, entry)| late(&entry.kind));
+        let late: Vec<ConnId> = late.map(|(conn, _)| conn).collect();
+        for conn in late {
+            self.remove(conn);
         }
     }
 }

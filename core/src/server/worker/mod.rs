@@ -412,6 +412,7 @@ impl Worker {
             Letter::Shed(count) => self.shed(count),
             Letter::Drain => self.linger(),
             Letter::Part => self.part(),
+            Letter::Left => self.leave(),
             Letter::Sought(sought) => self.begin(*sought, true),
             Letter::LinkLost(boot) => self.shun(boot),
             Letter::Changed(_)

@@ -61,6 +61,8 @@ pub enum Said {
     Drain,
     /// Stop.
     Part,
+    /// Nobody needs this node any more.
+    Left,
 }
 
 impl Step {
@@ -89,6 +91,7 @@ impl Step {
             27..=30 => Self::Say(which, draw_act(choices)),
             _ => match choices.below(8) {
                 7 => Self::Node(Said::Drain),
+                6 if choices.chance(1, 2) => Self::Node(Said::Left),
                 6 => Self::Node(Said::Part),
                 5 => Self::Node(Said::Shed(1)),
                 2 => Self::Report(which, draw_said(choices)),
