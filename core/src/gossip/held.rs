@@ -2,7 +2,7 @@
 
 use super::machine::Machine;
 use super::seal::{SENDERS_MAX, Seal};
-use super::{consult, join, members, probe, replicas, rumours};
+use super::{consult, join, members, probe, rumours, snapshots};
 
 /// Things that gossip holds, by kind. Whatever comes in, none is above [`MOST`](Self::MOST).
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -51,7 +51,7 @@ impl Held {
         floors: members::FLOORS_MAX,
         rumours: rumours::RUMOURS_MAX,
         replicas: members::MEMBERS_MAX,
-        fetches: replicas::FETCHES,
+        fetches: snapshots::FETCHES,
         waiting: members::MEMBERS_MAX,
         consults: consult::CONSULTS,
         probes: probe::PROBES_MAX,

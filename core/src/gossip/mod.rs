@@ -6,7 +6,7 @@
 //!
 //! [`Machine`] is the gossip of one node. Its files are what a node does: `hear` what others say,
 //! `probe` them, `standing` (suspect and refute), `spread` what is new, `compare` what is known,
-//! `replicas` (catch up with a log), `join` and leave.
+//! `replicas` and `snapshots` (catch up with a log), `join` and leave.
 
 mod catch_up;
 mod compare;
@@ -27,6 +27,7 @@ mod rumours;
 mod scale;
 pub mod seal;
 mod settings;
+mod snapshots;
 mod spread;
 mod standing;
 mod suspicion;
