@@ -455,3 +455,51 @@ fn news_of_a_member_that_comes_when_it_is_quiet_goes_out_at_once_and_then_in_rou
     assert_eq!(told(79), 0, "but no more often than ever");
     assert_eq!(told(21), 3);
 }
+
+#[test]
+fn what_was_asked_for_in_vain_is_missing_until_its_writer_says_otherwise() {
+    let friends = [named(2), named(3)];
+    let [writer, other] = &friends;
+    let heads = |head| {
+        let heads = vec![Head { boot: writer.boot, incarnation: 0, head }];
+        Message::Heads { scope: Scope::Some, heads }
+    };
+    let lag = |node: &Node| {
+        let lag = node.gossip.lag();
+        (lag.logs, lag.ops)
+    };
+    let wants = |actions: &[Action]| {
+        let said = friends.iter().flat_map(|friend| sent(actions, friend.addr));
+        said.filter(|said| matches!(said, Message::Want { .. })).count()
+    };
+    let mut node = among(&friends);
+    node.hear(other, &[heads(5)]);
+    assert!(wants(&node.pass_among(Duration::from_secs(10), &friends)) > 10);
+    let later = node.pass_among(Duration::from_secs(10), &friends);
+    assert_eq!((wants(&later), lag(&node)), (0, (1, 5)), "it has given up, and says what it lacks");
+    // What another says of the log proves nothing; what its writer says does.
+    node.hear(other, &[heads(0)]);
+    assert_eq!(lag(&node), (1, 5));
+    node.hear(writer, &[heads(0)]);
+    assert_eq!(lag(&node), (0, 0));
+    // So does a writer that knows all that is known here, and nothing else.
+    node.hear(other, &[heads(5)]);
+    let all = node.pass_among(Duration::from_secs(10), &friends);
+    let said = friends.iter().flat_map(|friend| sent(&all, friend.addr));
+    let roots = said.filter_map(|said| match said {
+        Message::Root(hash) => Some(hash),
+        _ => None,
+    });
+    let root = Message::Root(roots.last().unwrap());
+    node.hear(other, std::slice::from_ref(&root));
+    assert_eq!(lag(&node), (1, 5));
+    node.hear(writer, &[root]);
+    assert_eq!(lag(&node), (0, 0));
+    // And what comes after all.
+    node.hear(other, &[heads(5)]);
+    node.pass_among(Duration::from_secs(10), &friends);
+    assert_eq!(lag(&node), (1, 5));
+    let ops = (0..5).map(|at| Op { endpoint: format!("e{at}").parse().unwrap(), weight: 1 });
+    node.hear(writer, &[Message::Ops { boot: writer.boot, first: 1, ops: ops.collect() }]);
+    assert_eq!(lag(&node), (0, 0));
+}

@@ -61,6 +61,9 @@ impl Machine {
     /// Another knows something that has this hash.
     pub(super) fn compared(&mut self, from: Source, hash: u64, reply: &mut Letter) {
         let known = self.members.get(from.boot).is_some();
+        if hash == self.root() {
+            return self.replicas.settle(from.boot);
+        }
         if hash == self.root() || !known || !reply.take_dear() {
             return;
         }
@@ -186,6 +189,9 @@ impl Machine {
             self.say(reply, &Message::Heads { scope: Scope::Some, heads });
         }
         theirs.head != mine
+        if head.boot == from.boot && head.head <= mine {
+            self.replicas.settle(head.boot);
+        }
     }
 }
 

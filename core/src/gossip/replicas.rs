@@ -20,8 +20,11 @@ pub(super) struct Replicas {
     /// Endpoints of one member: of more it is not heard.
     entries_max: usize,
     pub(super) all: Table<Entry>,
-    /// Those whose goal is ahead.
+    /// Those whose goal is ahead, and that are asked for.
     behind: BTreeSet<Boot>,
+    /// Those whose goal is ahead, and that were asked for in vain: not again before somebody says
+    /// anew that there is more.
+    vain: BTreeSet<Boot>,
     /// Snapshots that are being fetched: whose, and how far.
     pub(super) fetches: BTreeMap<Boot, Fetching>,
     /// Those for which there is no room yet: who has them, and how far.
@@ -44,9 +47,9 @@ pub(super) struct Entry {
 impl Default for Replicas {
     fn default() -> Self {
         let entries_max = FetchLimits::ENTRIES;
-        let behind = BTreeSet::new();
+        let (behind, vain) = (BTreeSet::new(), BTreeSet::new());
         let (fetches, waiting) = (BTreeMap::new(), BTreeMap::new());
-        Self { entries_max, all: Table::default(), behind, fetches, waiting }
+        Self { entries_max, all: Table::default(), behind, vain, fetches, waiting }
     }
 }
 
@@ -63,7 +66,7 @@ impl Replicas {
     pub(super) fn remove(&mut self, boot: Boot) -> Vec<Op> {
         self.fetches.remove(&boot);
         self.waiting.remove(&boot);
-        self.behind.remove(&boot);
+        self.reached(boot);
         let Some(entry) = self.all.remove(boot) else { return Vec::new() };
         let state = entry.replica.into_state();
         state.into_keys().map(|endpoint| Op { endpoint, weight: 0 }).collect()
@@ -73,9 +76,26 @@ impl Replicas {
         self.all.get(boot).map(|entry| &entry.replica)
     }
 
+    /// Nothing of a log is missing.
+    fn reached(&mut self, boot: Boot) {
+        self.behind.remove(&boot);
+        self.vain.remove(&boot);
+    }
+
+    /// Its writer itself says that a log has not come further: whoever said otherwise, and could
+    /// not show it, was wrong.
+    pub(super) fn settle(&mut self, boot: Boot) {
+        if self.vain.remove(&boot)
+            && let Some(entry) = self.all.get_mut(boot)
+        {
+            entry.goal = entry.replica.head();
+        }
+    }
+
     /// How far this node knows to be behind.
     pub(super) fn lag(&self) -> Lag {
-        let behind = self.behind.iter().filter_map(|boot| self.all.get(*boot));
+        let behind = self.behind.iter().chain(&self.vain);
+        let behind = behind.filter_map(|boot| self.all.get(*boot));
         let missing = behind.map(|entry| entry.goal.saturating_sub(entry.replica.head()));
         missing.filter(|ops| *ops > 0).fold(Lag::default(), |lag, ops| Lag {
             logs: lag.logs + 1,
@@ -137,7 +157,7 @@ impl Machine {
             && entry.replica.head() >= entry.goal
         {
             entry.asked = 0;
-            self.replicas.behind.remove(&boot);
+            self.replicas.reached(boot);
         }
         self.root = None;
         self.spread_ops(boot, before);
@@ -153,6 +173,7 @@ impl Machine {
         let within = self.wait_for_ops(reply.to);
         let Some(entry) = self.replicas.all.get_mut(boot) else { return };
         entry.goal = entry.goal.max(goal);
+        self.replicas.vain.remove(&boot);
         self.replicas.behind.insert(boot);
         if let Some(message) = entry.ask(now, boot, within) {
             self.say(reply, &message);
@@ -181,8 +202,9 @@ impl Machine {
             if entry.vain > VAIN_MAX || entry.asked > ASKED_MAX {
                 // Whoever said so may have been wrong, and will say it again if not. That the log
                 // grows meanwhile does not make it right.
-                (entry.vain, entry.asked, entry.goal) = (0, 0, entry.replica.head());
+                (entry.vain, entry.asked) = (0, 0);
                 self.replicas.behind.remove(&boot);
+                self.replicas.vain.insert(boot);
             }
             wants.extend(want);
         }
