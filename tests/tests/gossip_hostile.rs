@@ -234,6 +234,21 @@ fn a_node_whose_clock_went_back_finds_out_though_its_earlier_run_is_dead() {
 }
 
 #[test]
+fn those_who_compare_too_often_are_not_answered() {
+    let (mut node, friend) = (Node::new(), named(2));
+    node.hear(&friend, &[Message::Member(friend.clone())]);
+    let mut answered = || {
+        let heads = |said: &Message| matches!(said, Message::Heads { .. });
+        let root = Message::Root(7);
+        let answers = (0..100).map(|_| node.hear(&friend, slice::from_ref(&root)));
+        let answers: Vec<_> = answers.map(|actions| sent(&actions, friend.addr)).collect();
+        node.pass_among(Duration::from_secs(1), slice::from_ref(&friend));
+        answers.iter().filter(|said| said.iter().any(heads)).count()
+    };
+    assert_eq!([answered(), answered()], [32, 32], "in a second each");
+}
+
+#[test]
 fn the_longest_member_is_passed_on_with_other_packets() {
     let mut node = Node::new();
     let friend = named(2);

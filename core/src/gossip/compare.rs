@@ -14,6 +14,7 @@ impl Machine {
     /// Compares with one member.
     pub(super) fn compare(&mut self) {
         self.after(Key::Compare, self.settings.pace.compare);
+        self.answered_dearly = 0;
         let Some(boot) = self.members.some(&mut self.dice, 1, |_| true).pop() else { return };
         let Some(known) = self.members.get(boot) else { return };
         let addr = known.member.addr;
@@ -60,11 +61,11 @@ impl Machine {
 
     /// Another knows something that has this hash.
     pub(super) fn compared(&mut self, from: Source, hash: u64, reply: &mut Letter) {
-        let known = self.members.get(from.boot).is_some();
         if hash == self.root() {
             return self.replicas.settle(from.boot);
         }
-        if hash == self.root() || !known || !reply.take_dear() {
+        let known = self.members.get(from.boot).is_some();
+        if !known || !self.takes_dear(reply) {
             return;
         }
         let heads = self.heads();
@@ -115,9 +116,20 @@ impl Machine {
         }
     }
 
+    /// Whether an answer that goes through all members may be given: a packet can be answered by
+    /// few of them, and so can those who send many, whoever they say they are. A consultation
+    /// costs whoever asks more than that.
+    fn takes_dear(&mut self, reply: &mut Letter) -> bool {
+        if reply.is_datagram() && self.answered_dearly >= DEAR_ANSWERS {
+            return false;
+        }
+        self.answered_dearly += u32::from(reply.is_datagram());
+        reply.take_dear()
+    }
+
     /// Another knows these members and no others.
     fn heard_all(&mut self, heads: &[Head], reply: &mut Letter) {
-        if !reply.take_dear() {
+        if !self.takes_dear(reply) {
             return;
         }
         let told: BTreeSet<Boot> = heads.iter().map(|head| head.boot).collect();
@@ -177,6 +189,9 @@ impl Machine {
             self.say(reply, &Message::Member(member));
         }
         let mine = self.replicas.head(head.boot).unwrap_or(head.head);
+        if head.boot == from.boot && head.head <= mine {
+            self.replicas.settle(head.boot);
+        }
         self.compare_heads(head, mine, reply) || head.incarnation != incarnation
     }
 
@@ -189,9 +204,6 @@ impl Machine {
             self.say(reply, &Message::Heads { scope: Scope::Some, heads });
         }
         theirs.head != mine
-        if head.boot == from.boot && head.head <= mine {
-            self.replicas.settle(head.boot);
-        }
     }
 }
 
@@ -210,5 +222,8 @@ const fn mix(number: u64) -> u64 {
 
 /// Messages of heads that answer a Root.
 const COMPARED_MESSAGES: usize = 4;
+/// Answers that go through all members, to datagrams, between two comparisons of a node's own. Each
+/// node begins one in that time, with whom chance will: so many at one node are no accident.
+const DEAR_ANSWERS: u32 = 32;
 /// How often a node compares everything with another, if what changed last is not it.
 const COMPARE_ALL_EVERY: core::time::Duration = core::time::Duration::from_secs(5);

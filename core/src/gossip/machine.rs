@@ -224,6 +224,8 @@ pub struct Machine {
     pub(super) root: Option<u64>,
     /// When it compared everything with another last.
     pub(super) compared: Instant,
+    /// Answers to datagrams that went through all members, since it compared last.
+    pub(super) answered_dearly: u32,
 }
 
 impl Machine {
@@ -273,6 +275,7 @@ impl Machine {
             join: super::join::Join::default(),
             root: None,
             compared: now,
+            answered_dearly: 0,
             settings,
         };
         machine.begin();
