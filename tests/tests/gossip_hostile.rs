@@ -12,7 +12,7 @@ use core::time::Duration;
 use gossip::{ME, Node, TOP, addr, datagrams, dead, member, named, packet, sent, standing};
 use pico_core::Machine as _;
 use pico_core::gossip::wire::{Head, Message, Scope, Standing};
-use pico_core::gossip::{Action, Held, Input, Member, NodeId, Pace, State};
+use pico_core::gossip::{Action, GENERATION_MAX, Held, Input, Member, NodeId, Pace, State};
 use pico_core::id::{AskId, Boot};
 use std::slice;
 
@@ -76,7 +76,8 @@ fn the_highest_numbers_do_not_make_a_node_unreadable() {
     node.hear(&friend, &[Message::Member(friend.clone())]);
     let myself = Member { incarnation: TOP, ..named(ME.0) };
     let suspect = Standing { boot: ME, incarnation: TOP, state: State::Suspect, by: friend.boot };
-    let namesake = Member { generation: TOP, boot: Boot(101), ..named(ME.0) };
+    let highest = GENERATION_MAX;
+    let namesake = Member { generation: highest, boot: Boot(101), ..named(ME.0) };
     node.hear(
         &friend,
         &[Message::Standing(suspect), standing(&myself, State::Dead), Message::Member(namesake)],
@@ -93,7 +94,8 @@ fn the_highest_numbers_do_not_make_a_node_unreadable() {
         _ => None,
     });
     let last = last.unwrap();
-    assert_eq!((last.generation, last.incarnation, last.state), (TOP, TOP, State::Left));
+    let risen = (highest + 1, TOP, State::Left);
+    assert_eq!((last.generation, last.incarnation, last.state), risen);
 }
 
 #[test]
@@ -234,6 +236,68 @@ fn a_node_whose_clock_went_back_finds_out_though_its_earlier_run_is_dead() {
 }
 
 #[test]
+fn a_generation_that_no_clock_says_is_not_believed() {
+    let (mut node, friend) = (Node::new(), named(2));
+    node.hear(&friend, &[Message::Member(friend.clone())]);
+    for generation in [GENERATION_MAX + 1, TOP] {
+        let forged = Member { generation, ..named(3) };
+        let said = [Message::Member(forged), Message::Ping { seq: 7, target: ME }];
+        let answer = sent(&node.hear(&friend, &said), friend.addr);
+        assert!(answer.contains(&Message::Ack { seq: 7 }), "what follows counts");
+    }
+    assert_eq!((node.state(3), node.gossip.counts().malformed), (None, 2));
+    let highest = Member { generation: GENERATION_MAX, ..named(3) };
+    node.hear(&friend, &[Message::Member(highest)]);
+    assert_eq!(node.state(3), Some(State::Alive));
+    // So far ahead is no clock that is right, and a node that has such a one is believed.
+    let settings = pico_core::gossip::Settings {
+        cluster: "pico".into(),
+        keys: pico_core::gossip::Ring::default(),
+        boot: ME,
+        generation: TOP,
+        id: named(ME.0).id,
+        addr: addr(1),
+        notes: Vec::new(),
+        pace: Pace::default(),
+    };
+    let seed = pico_core::Seed::from_u64(1);
+    let ahead = pico_core::gossip::Machine::new(node.now, settings, &seed);
+    assert_eq!(ahead.me().generation, GENERATION_MAX);
+}
+
+#[test]
+fn nobody_takes_a_name_for_ever() {
+    let (mut node, friend) = (Node::new(), named(2));
+    let mut other = Node::new();
+    for node in [&mut node, &mut other] {
+        node.hear(&friend, &[Message::Member(friend.clone())]);
+    }
+    // Somebody says that the node is another, with all that is believed, again and again.
+    for round in 0..3 {
+        let ahead = u64::try_from(node.now.since(Node::new().now).as_millis()).unwrap();
+        let (boot, generation) = (Boot(u64::MAX - round), GENERATION_MAX + ahead);
+        let forged = Member { boot, generation, addr: addr(9), ..named(ME.0) };
+        node.hear(&friend, &[Message::Member(forged.clone())]);
+        // For another node it is the highest too.
+        let mut forged = forged;
+        forged.id = NodeId::parse(b"victim").unwrap();
+        other.hear(&friend, &[Message::Member(forged.clone())]);
+        let known = |node: &Node, boot: Boot| {
+            node.gossip.members().any(|member| member.boot == boot && member.state.is_live())
+        };
+        assert!(known(&other, forged.boot));
+        for node in [&mut node, &mut other] {
+            node.pass_among(Duration::from_secs(4), slice::from_ref(&friend));
+        }
+        let me = node.gossip.me().clone();
+        assert_eq!(me.generation, generation + 1);
+        let victim = Member { boot: Boot(77), id: forged.id.clone(), ..me };
+        other.hear(&victim, &[Message::Member(victim.clone())]);
+        assert!(known(&other, victim.boot) && !known(&other, forged.boot));
+    }
+}
+
+#[test]
 fn those_who_compare_too_often_are_not_answered() {
     let (mut node, friend) = (Node::new(), named(2));
     node.hear(&friend, &[Message::Member(friend.clone())]);
@@ -255,7 +319,7 @@ fn the_longest_member_is_passed_on_with_other_packets() {
     let notes = (0..8).map(|key| (key, "x".repeat(64).into())).collect();
     let longest = Member {
         id: NodeId::parse(&[b'n'; 64]).unwrap(),
-        generation: TOP,
+        generation: GENERATION_MAX,
         incarnation: TOP,
         addr: "[2001:db8::7]:8003".parse().unwrap(),
         notes,

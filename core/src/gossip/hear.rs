@@ -3,7 +3,7 @@
 use super::machine::{Action, Machine};
 use super::member::State;
 use super::seal::{self, Opened, Unopened};
-use super::wire::{self, Envelope, Message, Messages, Standing};
+use super::wire::{self, Envelope, Message, Messages, RISING_MAX, Standing};
 use crate::host::DATAGRAM_MAX;
 use crate::id::Boot;
 use bytes::{Bytes, BytesMut};
@@ -177,6 +177,9 @@ impl Machine {
             Message::Ack { seq } => self.acked(from, seq),
             Message::Relay { seq, target, addr } => self.relay(from, seq, target, addr),
             Message::Nack { seq } => self.nacked(from, seq),
+            Message::Member(member) if member.generation > self.horizon() => {
+                self.counts.malformed += 1;
+            }
             Message::Member(member) => self.heard_member(from, &member, reply),
             Message::Standing(standing) => self.heard_standing(from, standing, reply),
             Message::Who(boot) => self.tell_who(boot, reply),
@@ -189,6 +192,16 @@ impl Machine {
             // Only ever in the answer to a consultation of ours, where they are looked for.
             Message::Page { .. } | Message::Joining => {}
         }
+    }
+
+    /// The highest generation that is believed. It rises as time passes, so that whoever finds a
+    /// higher one than its own believed, and takes the next, is believed too by those who believed
+    /// that one.
+    pub(super) fn horizon(&self) -> u64 {
+        let up = self.now().since(self.booted).as_millis();
+        let up = u64::try_from(up).unwrap_or(u64::MAX);
+        let now = self.settings.generation.max(PRESENT).saturating_add(up);
+        now.saturating_add(LEAD).min(RISING_MAX - 2)
     }
 
     /// What may be said to whoever is at an address: who are you, and what is held of you. Nothing
@@ -336,6 +349,12 @@ impl Machine {
     }
 }
 
+/// The beginning of 2026, in milliseconds since 1970: a clock that is behind this is wrong.
+const PRESENT: u64 = 1_767_225_600_000;
+/// Thirty years in milliseconds: so far may another's clock be ahead.
+const LEAD: u64 = 946_728_000_000;
+/// The highest generation with which a node boots, whatever its clock says: it is believed by all.
+pub const GENERATION_MAX: u64 = PRESENT + LEAD;
 /// How long nothing is said of what does not open, after something was.
 pub const QUIET: Duration = Duration::from_mins(1);
 /// Bytes for which a letter has room at first: those of a ping or its answer, and a little more.

@@ -4,7 +4,7 @@ use super::catch_up::Stage;
 use super::hear::{Letter, Source};
 use super::machine::{Action, Key, Machine};
 use super::member::{Member, State};
-use super::wire::{Message, RISING_MAX};
+use super::wire::Message;
 use crate::id::Boot;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -176,7 +176,8 @@ impl Machine {
         let generation = doubt.generation;
         self.join.doubt = None;
         if generation >= self.me.generation {
-            self.me.generation = generation.saturating_add(1).min(RISING_MAX - 1);
+            // Whoever believed that one believes this one by now.
+            self.me.generation = generation.saturating_add(1);
             self.tell_of_myself();
         }
     }

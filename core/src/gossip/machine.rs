@@ -1,6 +1,7 @@
 //! The gossip of one node.
 
 use super::directory::{Op, Own};
+use super::hear::GENERATION_MAX;
 use super::member::{Member, NOTE_BYTES_MAX, NOTES_MAX, State};
 use super::members::Members;
 use super::probe::Probes;
@@ -9,7 +10,7 @@ use super::rumours::Rumours;
 use super::seal::Seal;
 use super::settings::Settings;
 use super::spread::Spread;
-use super::wire::{CLUSTER_MAX, RISING_MAX, VERSION};
+use super::wire::{CLUSTER_MAX, VERSION};
 use crate::id::{AskId, Boot};
 use crate::routing::EndpointId;
 use crate::seed::{Dice, Seed};
@@ -150,7 +151,7 @@ pub struct Counts {
     pub received_bytes: u64,
     /// What came from another cluster.
     pub strange: u64,
-    /// What could not be read, or not to its end.
+    /// What could not be read, or not to its end, and members with a generation that no clock says.
     pub malformed: u64,
     /// Datagrams that did not open: of another cluster or key, changed, or for an earlier boot.
     pub unopened: u64,
@@ -226,15 +227,18 @@ pub struct Machine {
     pub(super) compared: Instant,
     /// Answers to datagrams that went through all members, since it compared last.
     pub(super) answered_dearly: u32,
+    /// Since when it runs.
+    pub(super) booted: Instant,
 }
 
 impl Machine {
     /// A node that knows nobody yet.
-    pub fn new(now: Instant, settings: Settings, seed: &Seed) -> Self {
+    pub fn new(now: Instant, mut settings: Settings, seed: &Seed) -> Self {
+        // A clock that is so far ahead is wrong, and nobody would believe it.
+        settings.generation = settings.generation.min(GENERATION_MAX);
         assert!(settings.boot != Boot(0), "a boot is never 0");
         let fits = (1..=CLUSTER_MAX).contains(&settings.cluster.len());
         assert!(fits, "a cluster's name has 1 to 64 bytes");
-        assert!(settings.generation < RISING_MAX, "a generation is below 2^60");
         let short = |(_, note): &(u8, Arc<str>)| note.len() <= NOTE_BYTES_MAX;
         let few = settings.notes.len() <= NOTES_MAX && settings.notes.iter().all(short);
         assert!(few, "notes are at most 8 of at most 64 bytes");
@@ -276,6 +280,7 @@ impl Machine {
             root: None,
             compared: now,
             answered_dearly: 0,
+            booted: now,
             settings,
         };
         machine.begin();

@@ -35,7 +35,7 @@ mod table;
 mod view;
 pub mod wire;
 
-pub use hear::QUIET;
+pub use hear::{GENERATION_MAX, QUIET};
 pub use held::Held;
 pub use keys::{KEYS_MAX, Key, NoKey, Ring};
 pub use machine::{Action, CONSULT_MAX, Counts, HEALTH_MAX, Input, Machine, Missed};

@@ -17,7 +17,8 @@ pub struct Settings {
     pub keys: Ring,
     /// This run of the node.
     pub boot: Boot,
-    /// When it booted, in milliseconds since 1970.
+    /// When it booted, in milliseconds since 1970; more than
+    /// [`GENERATION_MAX`](super::GENERATION_MAX) is taken for that.
     pub generation: u64,
     /// The node's name.
     pub id: NodeId,

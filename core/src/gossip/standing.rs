@@ -171,8 +171,9 @@ impl Machine {
         }
     }
 
-    /// Whoever makes others believe in the highest of all incarnations has silenced this boot;
-    /// its next one is heard again.
+    /// Whoever makes others believe in the highest of all incarnations has silenced this boot. Its
+    /// next one is heard again: it has a higher generation, and there is always one that is still
+    /// believed.
     pub(super) fn rise_above(&mut self, incarnation: u64) {
         self.me.incarnation = incarnation.saturating_add(1).min(RISING_MAX - 1);
     }

@@ -9,7 +9,8 @@ use core::time::Duration;
 use pico_core::gossip::directory::{Op, Replica};
 use pico_core::gossip::wire::{self, Envelope, Head, Message, Scope, Standing};
 use pico_core::gossip::{
-    Action, CONSULT_MAX, Held, Input, Machine, Member, NodeId, Pace, Ring, Settings, State,
+    Action, CONSULT_MAX, GENERATION_MAX, Held, Input, Machine, Member, NodeId, Pace, Ring,
+    Settings, State,
 };
 use pico_core::host::DATAGRAM_MAX;
 use pico_core::id::{AskId, Boot};
@@ -169,7 +170,7 @@ fn draw_member(choices: &mut Choices, boot: Boot) -> Member {
         _ => "me",
     };
     let id = if choices.chance(1, 16) { choices.pick(&["me", "two", "three"]) } else { usual };
-    let generation = *choices.pick(&[GENERATION, 1, GENERATION + 1, (1 << 60) - 1]);
+    let generation = *choices.pick(&[GENERATION, 1, GENERATION + 1, GENERATION_MAX, ABSURD]);
     let notes = (0..choices.below(3)).map(|key| (u8::try_from(key).expect("few"), "x".into()));
     Member {
         boot,
@@ -391,7 +392,13 @@ impl Subject for Gossip {
         if let Some((what, count)) = machine.held().beyond(&MOST) {
             return Err(format!("{count} of {what}"));
         }
+        if machine.me().generation == ABSURD {
+            return Err("it says a generation that nobody believes".into());
+        }
         for member in machine.members() {
+            if member.generation == ABSURD {
+                return Err(format!("{member:?} is believed"));
+            }
             let told = self.told.get(&member.boot).copied();
             let gone = !member.state.is_live() && told.is_some_and(|told| !told.is_live());
             if told != Some(member.state) && !gone {
@@ -413,6 +420,8 @@ impl Subject for Gossip {
 pub(super) const CLUSTER: &str = "pico";
 pub(super) const ME: Boot = Boot(5);
 pub(super) const GENERATION: u64 = 10;
+/// A generation that no clock says.
+const ABSURD: u64 = (1 << 60) - 1;
 const NAMES: [&str; 6] = ["a", "ab", "abc", "b", "web-1", "web-2"];
 
 /// What gossip about so few holds at most; raw bytes may bring in a few boots more.
