@@ -42,7 +42,8 @@ pub enum Input<L> {
         /// Who connected.
         peer: SocketAddr,
     },
-    /// An [`Action::Dial`] succeeded.
+    /// An [`Action::Dial`] succeeded: the other system has answered. What is said now waits until
+    /// its [`Wire`] is open.
     Connected {
         /// The connection.
         conn: ConnId,

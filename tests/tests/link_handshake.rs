@@ -9,9 +9,12 @@ use pico_core::Limits;
 use pico_core::head::{Fields, RequestHead};
 use pico_core::host::Port;
 use pico_core::id::Boot;
+use pico_core::note::{Note, Why};
+use pico_core::reason::Reason;
 use pico_core::server::Settings;
 use pico_core::ws;
 use server::{Agent, At, Cluster, Rig, boot};
+use std::time::Duration;
 
 const WS: &str = "Host: n\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
@@ -181,5 +184,38 @@ fn a_node_that_agrees_and_then_says_nothing_has_as_long_as_one_that_says_nothing
     assert!(c.text(client).contains("\"no_upstream\""));
     assert!(c.nodes[0].closed.contains(&again));
     assert_eq!(c.dials, 2);
+    c.rest();
+}
+
+#[test]
+fn a_node_that_is_far_away_has_as_long_as_it_is_far() {
+    let limit = Limits::default().link_timeout;
+    let mut c = Cluster::new(&[1, 1]);
+    c.route(0, "a", 1);
+    c.mute.insert(1);
+    let get = "GET /p HTTP/1.1\r\nHost: x\r\nX-Pico-Endpoint: a\r\n\r\n";
+    let client = c.ask(0, 0, get);
+    let (_, at) = c.waiting[0];
+    // A round trip, after which its system has answered.
+    let trip = limit * 4 / 10;
+    c.pass(trip);
+    c.nodes[0].dialed(at, true);
+    let asked = c.nodes[0].text(at);
+    c.pass(trip * 5);
+    assert!(!c.nodes[0].closed.contains(&at), "that may be a packet that got lost");
+    let named = "X-Pico-Node: 0000000000000002\r\n\r\n";
+    c.nodes[0].receive(at, format!("{}{named}", agreed(&asked)).as_bytes());
+    c.pass(trip.saturating_sub(Duration::from_millis(1)));
+    assert!(!c.nodes[0].closed.contains(&at));
+    c.pass(Duration::from_millis(1));
+    assert!(c.nodes[0].closed.contains(&at), "there is an end to it");
+    assert_eq!(c.text(client), "", "nobody else serves it, so it is tried once more");
+    let told = |note: &&Note| matches!(note, Note::LinkDown { .. });
+    let why = Some(Why::Reason(Reason::NodeTimeout));
+    let told: Vec<&Note> = c.nodes[0].notes.iter().filter(told).collect();
+    assert_eq!(told, [&Note::LinkDown { node: "n1".into(), why }]);
+    // One that has not answered is not waited for so long.
+    c.pass(limit);
+    assert!(c.text(client).contains("\"no_upstream\""));
     c.rest();
 }

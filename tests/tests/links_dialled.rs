@@ -1,8 +1,9 @@
 //! What a packet that is lost while a link is dialled costs those who wait for the link.
 
+use pico_core::note::Note;
 use pico_core::{Instant, Limits};
 use pico_sim::actors::{Client, Outcome, Record};
-use pico_sim::case::{Case, Fault, Load, Role, Shape, Span, Traffic};
+use pico_sim::case::{Case, Fault, Link, Load, Role, Shape, Span, Traffic};
 use pico_sim::kernel::Trace;
 use pico_sim::run::Run;
 use std::collections::BTreeSet;
@@ -65,4 +66,37 @@ fn a_node_that_cannot_be_dialled_for_long_costs_an_error_after_the_second_try() 
     // The first of them came at once, and the dials end one behind the other.
     let after = broken.at.since(Instant::ZERO + run.case.warm_up.0);
     assert!(after >= limit * 2 && after < limit * 5 / 2, "{after:?}");
+}
+
+#[test]
+fn links_under_keys_open_between_nodes_that_are_far_apart() {
+    let shape =
+        Shape { nodes: 2, agents: 1, endpoints: 1, clients: 4, keys: true, ..Shape::default() };
+    let load = Load {
+        requests: 20,
+        late: 0,
+        every: Span::millis(200),
+        body_bytes: 1_000,
+        kinds: BTreeSet::new(),
+        ..Load::default()
+    };
+    // Of the round trip of 400 ms a link takes three.
+    let link = Link { latency: Span::millis(200), ..Link::default() };
+    let case = Case {
+        shape,
+        load,
+        link,
+        faults: Vec::new(),
+        warm_up: Span::secs(20),
+        heal: Span::secs(30),
+        ..Case::default()
+    };
+    let mut run = Run::new(case, Trace::default());
+    run.live();
+    assert!(run.broken().is_none(), "{}", run.broken().expect("it broke"));
+    let all = records(&run);
+    assert_eq!(all.len(), 20);
+    assert!(all.iter().all(|record| matches!(record.outcome, Outcome::Complete { .. })));
+    let mut notes = run.world.notes().iter();
+    assert!(!notes.any(|(.., note)| matches!(note, Note::LinkDown { why: Some(_), .. })));
 }

@@ -300,11 +300,12 @@ impl<P: Platform, L> Hands<P, L> {
 
     fn read(&mut self, conn: ConnId, room: usize) -> Look<Input<L>> {
         let Some(link) = self.links.get_mut(conn) else { return Look::Nothing };
+        let open = link.is_open();
         let found = link.look(self.turn, room, &mut self.buffer);
         if link.is_paused() {
             self.stopped.push(conn);
         }
-        if link.has_sealed() {
+        if link.has_sealed() || link.is_open() != open {
             self.soil(conn);
         }
         match found {

@@ -157,12 +157,13 @@ impl<P: Platform> Link<P> {
                 }
             }
         }
-        if let Wire::Noise(_) = self.wire {
-            return self.listen(turn, room, buffer);
-        }
-        if !self.known {
+        // Whoever dialled hears of it at once: how long it took says how far away the other is.
+        if !self.known && matches!(self.origin, Origin::Dialled(_)) {
             self.known = true;
             return Look::Some(Brought::Open(self.origin));
+        }
+        if let Wire::Noise(_) = self.wire {
+            return self.listen(turn, room, buffer);
         }
         self.read(turn, room, buffer)
     }
@@ -170,14 +171,17 @@ impl<P: Platform> Link<P> {
     /// Reads on a wire that is sealed. A handshake is no concern of the machine's, nor of its
     /// room.
     fn listen(&mut self, turn: u64, room: usize, buffer: &mut BytesMut) -> Look<Brought> {
-        let room = if self.known { room } else { READ_MAX };
         loop {
             let Wire::Noise(noise) = &mut self.wire else { return Look::Nothing };
+            let room = if noise.is_open() { room } else { READ_MAX };
             match if room > 0 { noise.poll() } else { Ok(None) } {
-                Ok(Some(Heard::Open)) => {
-                    self.known = true;
-                    return Look::Some(Brought::Open(self.origin));
-                }
+                Ok(Some(Heard::Open)) => match self.origin {
+                    Origin::Dialled(_) => continue,
+                    Origin::Accepted(..) => {
+                        self.known = true;
+                        return Look::Some(Brought::Open(self.origin));
+                    }
+                },
                 Ok(Some(Heard::Bytes(bytes))) => return Look::Some(Brought::Bytes(bytes)),
                 Ok(Some(Heard::End)) => {
                     self.reading = Reading::Over;
@@ -199,6 +203,11 @@ impl<P: Platform> Link<P> {
                 }
             }
         }
+    }
+
+    /// Whether what the machine says can go.
+    pub(crate) fn is_open(&self) -> bool {
+        self.wire.is_open()
     }
 
     /// Whether the machine was told of it.
@@ -343,7 +352,7 @@ impl<P: Platform> Link<P> {
                 Some(_) | None => Look::Nothing,
             };
         }
-        if self.finish != Finish::Asked {
+        if self.finish != Finish::Asked || !noise.is_open() {
             return Look::Nothing;
         }
         noise.finish();

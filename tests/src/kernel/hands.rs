@@ -222,6 +222,9 @@ impl<L: Debug + 'static> Hands<'_, L> {
         let Some(held) = self.desk.conns.get_mut(conn) else { return };
         let Some(socket) = held.socket().filter(|_| held.finishing) else { return };
         if let Wire::Noise(noise) = &mut held.wire {
+            if !noise.is_open() {
+                return;
+            }
             noise.finish();
             if self.flush(conn) != Flushed::All {
                 return;

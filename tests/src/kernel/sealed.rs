@@ -45,20 +45,29 @@ impl<L: Debug + 'static> Hands<'_, L> {
         host: &impl Host<Letter = L>,
         conn: ConnId,
     ) -> Option<(Input<L>, u64)> {
+        let mut opened = false;
         loop {
             let held = self.desk.conns.get_mut(conn)?;
             let (socket, cause) = (held.socket()?, held.cause);
-            let room = if held.known { host.room(conn) } else { READ_MAX };
+            let open = held.wire.is_open();
+            let room = if open { host.room(conn) } else { READ_MAX };
             if held.ended || room == 0 {
                 let fault = held.cut?;
                 return self.lost(conn, socket, fault, 0);
             }
             let Wire::Noise(noise) = &mut held.wire else { return None };
             match noise.poll() {
-                Ok(Some(Heard::Open)) => {
-                    held.known = true;
-                    return Some((self.open(conn), cause));
-                }
+                Ok(Some(Heard::Open)) => match held.origin {
+                    Origin::Dialled(_) => {
+                        opened = true;
+                        continue;
+                    }
+                    Origin::Accepted(port, peer) => {
+                        held.known = true;
+                        self.desk.trust.forget(conn);
+                        return Some((Input::Accepted { conn, port, peer }, cause));
+                    }
+                },
                 Ok(Some(Heard::Bytes(bytes))) => {
                     self.bytes += bytes.len() as u64;
                     return Some((Input::Received { conn, bytes }, cause));
@@ -80,21 +89,13 @@ impl<L: Debug + 'static> Hands<'_, L> {
                         noise.hear(bytes);
                     }
                 }
+                // What the machine has said since it was told can go.
+                Read::Later if opened => return self.write_sealed(host, conn),
                 Read::Later => return None,
                 // A FIN that was not announced under the keys.
                 Read::Eof(cause) => return self.lost(conn, socket, Fault::Reset, cause),
                 Read::Lost(fault, cause) => return self.lost(conn, socket, fault, cause),
             }
-        }
-    }
-
-    /// What a machine hears of a connection that has the keys.
-    fn open(&mut self, conn: ConnId) -> Input<L> {
-        self.desk.trust.forget(conn);
-        let held = self.desk.conns.get(conn).expect("it was just heard on");
-        match held.origin {
-            Origin::Dialled(peer) => Input::Connected { conn, peer },
-            Origin::Accepted(port, peer) => Input::Accepted { conn, port, peer },
         }
     }
 

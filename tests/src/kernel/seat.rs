@@ -179,9 +179,8 @@ where
             Delivery::Knocked(Knocked::Connected { conn, socket, peer, cause, .. }) => {
                 if let Some(held) = desk.conns.get_mut(conn) {
                     held.line = Line::Open(socket);
-                    if held.known {
-                        desk.inbox.push_back((Input::Connected { conn, peer }, cause));
-                    }
+                    held.known = true;
+                    desk.inbox.push_back((Input::Connected { conn, peer }, cause));
                     desk.soil(conn);
                 }
             }

@@ -38,6 +38,11 @@ pub(super) const CONSULT_PATH: &str = "/pico/v1/gossip";
 /// The field by which each end says which run of its node it is.
 const NODE: &str = "x-pico-node";
 
+/// Round trips that a link may take to open, if that is longer than `link_timeout`: those of TCP,
+/// of the keys and of the hello, the three for which TCP waits before it sends a lost packet again
+/// (RFC 6298, section 2.2), and one to spare.
+const TRIPS: u32 = 7;
+
 /// What a link is told.
 #[derive(Debug)]
 pub(super) enum Input {
@@ -77,7 +82,7 @@ pub(super) struct Link {
     boot: Boot,
     host: String,
     stage: Stage,
-    /// When the wait for the node's hello ends.
+    /// When the wait for the node's hello ends, which is for the connection at first.
     due: Option<Instant>,
     /// Calls that wait for it, oldest first.
     waiting: VecDeque<Waiting>,
@@ -96,7 +101,8 @@ pub(super) struct Link {
 
 #[derive(Debug)]
 enum Stage {
-    Dialing,
+    /// Since when.
+    Dialing(Instant),
     Shaking(Box<Shake>),
     Tunnel(Box<tunnel::Machine<CallId>>),
     Closed,
@@ -125,7 +131,7 @@ impl Link {
         Self {
             boot,
             host: format!("{addr}"),
-            stage: Stage::Dialing,
+            stage: Stage::Dialing(now),
             due: Some(now + settings.limits.link_timeout),
             waiting: VecDeque::new(),
             calls: Calls::default(),
@@ -154,7 +160,7 @@ impl Link {
         match &self.stage {
             Stage::Shaking(shake) => Some(shake.outbox()),
             Stage::Tunnel(tunnel) => Some(tunnel.outbox()),
-            Stage::Dialing | Stage::Closed => None,
+            Stage::Dialing(_) | Stage::Closed => None,
         }
     }
 
@@ -163,7 +169,7 @@ impl Link {
         match &self.stage {
             Stage::Shaking(shake) => shake.room(),
             Stage::Tunnel(tunnel) => tunnel.room(),
-            Stage::Dialing | Stage::Closed => 0,
+            Stage::Dialing(_) | Stage::Closed => 0,
         }
     }
 
@@ -174,7 +180,10 @@ impl Link {
     }
 
     fn connected(&mut self) {
-        let Stage::Dialing = self.stage else { return };
+        let Stage::Dialing(since) = self.stage else { return };
+        // That took a round trip, of which there are more to come. Who is far is not dead.
+        let trips = self.clock.now().since(since).saturating_mul(TRIPS);
+        self.due = Some(since + trips.max(self.settings.limits.link_timeout));
         let mut more = Fields::with_capacity(1, 32);
         more.push(NODE.as_bytes(), written(self.settings.boot).as_bytes());
         let limits = Arc::clone(&self.settings.limits);
@@ -198,7 +207,7 @@ impl Link {
                 };
                 shake.handle(self.clock.now(), input);
             }
-            Stage::Dialing => {
+            Stage::Dialing(_) => {
                 if matches!(event, Event::Lost(_)) {
                     self.fail(Reason::UpstreamLost);
                 }
@@ -211,7 +220,7 @@ impl Link {
     fn pump(&mut self) -> bool {
         let now = self.clock.now();
         match &mut self.stage {
-            Stage::Dialing | Stage::Closed => false,
+            Stage::Dialing(_) | Stage::Closed => false,
             Stage::Shaking(shake) => {
                 let Some(shaken) = shake.poll(now) else { return false };
                 match shaken {
@@ -346,7 +355,7 @@ impl Link {
     fn is_ending(&mut self) -> bool {
         let (ending, reason) = match &self.stage {
             Stage::Tunnel(tunnel) => (!tunnel.is_open(), tunnel.ending()),
-            Stage::Dialing | Stage::Shaking(_) => (false, None),
+            Stage::Dialing(_) | Stage::Shaking(_) => (false, None),
             Stage::Closed => (true, None),
         };
         if !ending || self.down {
@@ -392,7 +401,7 @@ impl crate::Machine for Link {
                 self.meant = true;
                 match self.stage {
                     Stage::Tunnel(_) => self.tell(tunnel::Input::Close(reason)),
-                    Stage::Dialing | Stage::Shaking(_) => self.fail(reason),
+                    Stage::Dialing(_) | Stage::Shaking(_) => self.fail(reason),
                     Stage::Closed => {}
                 }
             }
@@ -402,12 +411,18 @@ impl crate::Machine for Link {
     fn tick(&mut self, now: Instant) {
         let now = self.clock.advance(now);
         if self.due.is_some_and(|due| due <= now) {
-            return self.broken(Why::Fault(Fault::TimedOut), Reason::UpstreamLost);
+            let why = match &self.stage {
+                Stage::Dialing(_) => Why::Fault(Fault::TimedOut),
+                Stage::Shaking(_) | Stage::Tunnel(_) | Stage::Closed => {
+                    Why::Reason(Reason::NodeTimeout)
+                }
+            };
+            return self.broken(why, Reason::UpstreamLost);
         }
         match &mut self.stage {
             Stage::Shaking(shake) => shake.tick(now),
             Stage::Tunnel(tunnel) => tunnel.tick(now),
-            Stage::Dialing | Stage::Closed => {}
+            Stage::Dialing(_) | Stage::Closed => {}
         }
     }
 
@@ -422,7 +437,7 @@ impl crate::Machine for Link {
         let child = match &self.stage {
             Stage::Shaking(shake) => shake.deadline(),
             Stage::Tunnel(tunnel) => tunnel.deadline(),
-            Stage::Dialing | Stage::Closed => None,
+            Stage::Dialing(_) | Stage::Closed => None,
         };
         self.due.into_iter().chain(child).min()
     }
