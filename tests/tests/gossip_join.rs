@@ -10,8 +10,8 @@ mod gossip;
 use core::time::Duration;
 use gossip::{ME, Node, addr, dead, member, named, packet, sent, standing};
 use pico_core::Machine as _;
-use pico_core::gossip::directory::Op;
-use pico_core::gossip::wire::{Head, Message, Scope};
+use pico_core::gossip::directory::{Op, Replica};
+use pico_core::gossip::wire::{self, Head, Message, Scope};
 use pico_core::gossip::{Action, Input, Member, Pace, State};
 use pico_core::id::{AskId, Boot};
 use std::collections::BTreeSet;
@@ -136,6 +136,65 @@ fn whoever_has_yet_to_catch_up_does_not_say_when_others_are_ready() {
     let op = Op { endpoint: "web".parse().unwrap(), weight: 1 };
     let actions = node.hear(&known, &[Message::Ops { boot: known.boot, first: 1, ops: vec![op] }]);
     assert_eq!(ready(&actions), Some(true));
+}
+
+#[test]
+fn what_an_answer_has_no_room_for_is_wanted_at_once_of_who_gave_it() {
+    let seeds = [named(2), named(3), named(4)];
+    let (mut node, actions) = joining(&seeds);
+    let first = consults(&actions)[0];
+    let told: Vec<Message> = seeds.iter().map(|seed| heads(seed, 20)).collect();
+    let mut actions = answer(&mut node, first, &told);
+    // Each time there is room for five ops, of the first log that is wanted.
+    let mut rounds = 0;
+    while ready(&actions).is_none() {
+        let (open, wants) = wanted(&actions);
+        assert_eq!(open.1, first.1);
+        let of = node.gossip.directory(wants[0].0).map(Replica::head);
+        assert_eq!(of, Some(wants[0].1), "from where it is known on");
+        let op = |at| Op { endpoint: format!("e-{at}").parse().unwrap(), weight: 1 };
+        let (boot, after) = wants[0];
+        let ops = (after + 1..=after + 5).map(op).collect();
+        actions = answer(&mut node, open, &[Message::Ops { boot, first: after + 1, ops }]);
+        rounds += 1;
+    }
+    assert_eq!((ready(&actions), rounds), (Some(true), 12));
+}
+
+#[test]
+fn who_answers_without_bringing_anything_is_not_asked_on_and_on() {
+    let seeds = [named(2), named(3)];
+    let (mut node, actions) = joining(&seeds);
+    let first = consults(&actions)[0];
+    let mut actions = answer(&mut node, first, &[heads(&seeds[0], 20), heads(&seeds[1], 20)]);
+    let mut rounds = 0;
+    while !consults(&actions).is_empty() {
+        let (open, _) = wanted(&actions);
+        actions = answer(&mut node, open, &[heads(&seeds[0], 20)]);
+        rounds += 1;
+    }
+    assert!(rounds < 5);
+}
+
+/// The only consultation, and behind which numbers it wants which logs.
+fn wanted(actions: &[Action]) -> ((AskId, Boot), Vec<(Boot, u64)>) {
+    let asked = actions.iter().filter_map(|action| match action {
+        Action::Consult { ask, to, bytes, .. } => {
+            let (_, messages) = wire::open(bytes).unwrap();
+            let wants = messages.filter_map(|message| match message.unwrap() {
+                Message::Want { boot, after } => Some((boot, after)),
+                _ => None,
+            });
+            Some(((*ask, *to), wants.collect()))
+        }
+        _ => None,
+    });
+    let all: Vec<((AskId, Boot), Vec<(Boot, u64)>)> = asked.collect();
+    assert_eq!(all.len(), 1, "{actions:?}");
+    let (open, wants) = all.into_iter().next().unwrap();
+    let logs: BTreeSet<Boot> = wants.iter().map(|(boot, _)| *boot).collect();
+    assert_eq!(logs.len(), wants.len(), "each log once");
+    (open, wants)
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! as when all nodes start at once.
 
 use super::consult::Consult;
-use super::hear::Source;
+use super::hear::{Letter, Source};
 use super::machine::{Action, Key, Machine};
 use crate::id::Boot;
 use crate::time::Instant;
@@ -130,6 +130,30 @@ impl Machine {
         if !self.ask_another() {
             self.look_whether_together();
         }
+    }
+
+    /// Whoever was consulted has answered: while this node catches up, what it was asked for, or
+    /// others were, and is not in the answer may be asked for anew. Says how much is missing.
+    pub(super) fn begin_to_catch_up(&mut self, why: Consult) -> Option<u64> {
+        let joins = matches!(why, Consult::Join | Consult::More(_));
+        if !joins || self.join.is_ready() {
+            return None;
+        }
+        self.replicas.ask_anew();
+        // Before the first answer nobody knows how much that is.
+        Some(if why == Consult::Join { u64::MAX } else { self.replicas.lag().ops })
+    }
+
+    /// Asks whoever has answered for all that is still missing, which it had no room for, if
+    /// less is missing than before. Says whether that is so.
+    pub(super) fn want_the_rest(&mut self, before: Option<u64>, reply: &mut Letter) -> bool {
+        let came = before.is_some_and(|before| self.replicas.lag().ops < before);
+        if came && !self.join.is_ready() {
+            for want in self.replicas.missing(self.now(), self.wait_for_ops(reply.to)) {
+                self.say(reply, &want);
+            }
+        }
+        came
     }
 
     /// Whether all who can be asked have just started too, for long enough that others would

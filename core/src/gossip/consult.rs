@@ -125,6 +125,7 @@ impl Machine {
         let known = (why == Consult::Join).then(|| known(messages.clone()));
         let source = Source { boot: of, addr: None, ours: true };
         let mut reply = self.letter(of, None);
+        let missing = self.begin_to_catch_up(why);
         self.hear(source, messages, &mut reply);
         if let Some(known) = known {
             self.told(of, known);
@@ -132,7 +133,8 @@ impl Machine {
         if why == Consult::Knock {
             self.found(source);
         }
-        self.go_on(reply, why);
+        let came = self.want_the_rest(missing, &mut reply);
+        self.go_on(reply, why, came);
     }
 
     /// Says so if whoever answers at an address is no other node of this cluster.
@@ -148,9 +150,11 @@ impl Machine {
         self.act(Action::Missed { addr, why });
     }
 
-    /// Answers an answer, if there is anything to say, a few times at most.
-    fn go_on(&mut self, reply: Letter, why: Consult) {
+    /// Answers an answer, if there is anything to say, a few times at most; one by which something
+    /// of the logs `came` that this node has to catch up with does not count.
+    fn go_on(&mut self, reply: Letter, why: Consult, came: bool) {
         let times = match why {
+            Consult::More(times) if came => times.saturating_add(1),
             Consult::Ping | Consult::Heads | Consult::Join | Consult::Knock => FOLLOW_UPS,
             Consult::More(times) => times,
             Consult::Fetch(_) | Consult::Farewell => 0,

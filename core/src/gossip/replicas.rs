@@ -103,6 +103,23 @@ impl Replicas {
         })
     }
 
+    /// Allows for questions that were asked just now to be asked anew.
+    pub(super) fn ask_anew(&mut self) {
+        for boot in &self.behind {
+            if let Some(entry) = self.all.get_mut(*boot) {
+                entry.wanted = None;
+            }
+        }
+    }
+
+    /// Questions for all that is missing, and neither asked for nor fetched as a snapshot.
+    pub(super) fn missing(&mut self, now: Instant, within: Duration) -> Vec<Message> {
+        let (fetches, waiting, all) = (&self.fetches, &self.waiting, &mut self.all);
+        let ops = |boot: &&Boot| !fetches.contains_key(*boot) && !waiting.contains_key(*boot);
+        let ask = |boot: &Boot| all.get_mut(*boot)?.ask(now, *boot, within);
+        self.behind.iter().filter(ops).filter_map(ask).collect()
+    }
+
     /// How far a log is known.
     pub(super) fn head(&self, boot: Boot) -> Option<u64> {
         self.get(boot).map(Replica::head)
@@ -182,7 +199,7 @@ impl Machine {
     }
 
     /// How long ops may take that a member is asked for.
-    fn wait_for_ops(&self, from: Boot) -> Duration {
+    pub(super) fn wait_for_ops(&self, from: Boot) -> Duration {
         let rtt = self.members.get(from).and_then(|known| known.rtt);
         rtt.map_or(WANT_MAX, |rtt| rtt * 4).clamp(WANT_MIN, WANT_MAX)
     }
