@@ -176,8 +176,11 @@ fn who_answers_without_bringing_anything_is_not_asked_on_and_on() {
     assert!(rounds < 5);
 }
 
-/// The only consultation, and behind which numbers it wants which logs.
-fn wanted(actions: &[Action]) -> ((AskId, Boot), Vec<(Boot, u64)>) {
+/// A consultation, and behind which numbers it wants which logs.
+type Wanted = ((AskId, Boot), Vec<(Boot, u64)>);
+
+/// The only one.
+fn wanted(actions: &[Action]) -> Wanted {
     let asked = actions.iter().filter_map(|action| match action {
         Action::Consult { ask, to, bytes, .. } => {
             let (_, messages) = wire::open(bytes).unwrap();
@@ -189,9 +192,9 @@ fn wanted(actions: &[Action]) -> ((AskId, Boot), Vec<(Boot, u64)>) {
         }
         _ => None,
     });
-    let all: Vec<((AskId, Boot), Vec<(Boot, u64)>)> = asked.collect();
+    let mut all: Vec<Wanted> = asked.collect();
     assert_eq!(all.len(), 1, "{actions:?}");
-    let (open, wants) = all.into_iter().next().unwrap();
+    let (open, wants) = all.remove(0);
     let logs: BTreeSet<Boot> = wants.iter().map(|(boot, _)| *boot).collect();
     assert_eq!(logs.len(), wants.len(), "each log once");
     (open, wants)
