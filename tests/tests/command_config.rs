@@ -2,7 +2,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use pico_sim::e2e::Runtime;
+use pico_sim::e2e::{Runtime, skip_without};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
@@ -169,8 +169,7 @@ fn bash_completes_keys_and_their_words(on: &'static Runtime) {
         let output = output.ok().filter(|output| output.status.success())?;
         Some(String::from_utf8(output.stdout).unwrap())
     };
-    // Where there is no bash, there is nothing to be shown.
-    let Some(keys) = offered(&["server", "--proxy.h"]) else { return };
+    let Some(keys) = offered(&["server", "--proxy.h"]) else { return skip_without("bash") };
     assert_eq!(keys, "--proxy.half-close\n");
     for (words, expected) in [
         (&["server", "--proxy.half-close", ""][..], "abort keep"),

@@ -34,8 +34,7 @@ use std::thread;
 #[test]
 fn what_pico_takes_and_forwards_another_parser_reads_in_the_same_way() {
     if Peer::start().is_none() {
-        println!("python3 is not here: skipped");
-        return;
+        return pico_sim::e2e::skip_without("python3");
     }
     let numbers = numbers();
     let count = numbers.end - numbers.start;

@@ -1,6 +1,8 @@
 //! Ordinary requests through real processes.
 
-use pico_sim::e2e::{Agent, Client, Pair, Process, Runtime, Server, Service, Upgrades};
+use pico_sim::e2e::{
+    Agent, Client, Pair, Process, Runtime, Server, Service, Upgrades, skip_without,
+};
 use std::process::Command;
 use tungstenite::Message;
 use tungstenite::client::IntoClientRequest;
@@ -18,8 +20,7 @@ pico_sim::on_each_runtime!(an_endpoint_that_nobody_serves_is_a_502,);
 fn a_python_file_server_is_reached_as_if_it_were_dialled(on: Pair) {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../spec");
     if Command::new("python3").arg("--version").output().is_err() {
-        println!("python3 is not here: skipped");
-        return;
+        return skip_without("python3");
     }
     let mut python = Command::new("python3");
     python.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", folder]);

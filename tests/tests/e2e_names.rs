@@ -4,7 +4,7 @@
 
 use pico_core::Instant;
 use pico_shell::clock::Clock;
-use pico_sim::e2e::{Client, PATIENCE, Pair, Process, Runtime, Server, Service};
+use pico_sim::e2e::{Client, PATIENCE, Pair, Process, Runtime, Server, Service, skip_without};
 use std::fs;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -72,8 +72,7 @@ fn of_addresses_of_both_families_one_that_answers_is_taken(on: Pair) {
         return;
     };
     if TcpListener::bind("[::1]:0").is_err() {
-        eprintln!("this machine has no IPv6");
-        return;
+        return skip_without("IPv6");
     }
     hosts.say("::1 both.test\n127.0.0.1 both.test\n");
     let ports = ["proxy", "admin", "gossip"].map(|port| format!("--{port}.bind-addr"));
@@ -136,7 +135,7 @@ fn a_node_joins_by_a_service_that_failed_at_first(on: &'static Runtime) {
 /// have one.
 fn name_server(ip: &str) -> Option<Arc<Mutex<Vec<u16>>>> {
     let Ok(socket) = UdpSocket::bind((ip, 53)) else {
-        println!("no port 53 here: skipped");
+        skip_without("port 53");
         return None;
     };
     let ports: Arc<Mutex<Vec<u16>>> = Arc::default();
@@ -181,7 +180,7 @@ impl Hosts {
         if able.is_ok_and(|status| status.success()) {
             return Some(Self(file));
         }
-        println!("no mounts of one's own here: skipped");
+        skip_without("namespaces");
         None
     }
 

@@ -2,7 +2,7 @@
 //! addresses of the other family.
 #![cfg(unix)]
 
-use pico_sim::e2e::{Agent, Client, Pair, Pattern, Process, Server, Service};
+use pico_sim::e2e::{Agent, Client, Pair, Pattern, Process, Server, Service, skip_without};
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpListener};
 use std::process::Command;
@@ -91,8 +91,7 @@ fn a_node_that_lacks_descriptors_goes_on_with_those_it_has_and_recovers(on: Pair
 
 fn all_goes_over_ipv6_as_well(on: Pair) {
     let Ok(listener) = TcpListener::bind("[::1]:0") else {
-        eprintln!("this machine has no IPv6");
-        return;
+        return skip_without("IPv6");
     };
     let service = listener.local_addr().expect("it is bound").to_string();
     thread::spawn(move || {

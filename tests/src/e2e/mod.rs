@@ -207,6 +207,15 @@ pub fn dead_address() -> SocketAddr {
     address.expect("a loopback port can be bound")
 }
 
+/// Says that a test is skipped because this machine lacks something. Where `PICO_HAS` names it,
+/// as `.ci/run` does with all that it has seen to be here, that is a failure instead: nobody is to
+/// take a test for passed that has not run.
+pub fn skip_without(what: &str) {
+    let has = std::env::var("PICO_HAS").unwrap_or_default();
+    assert!(!has.split(',').any(|it| it == what), "PICO_HAS says that there is {what}");
+    println!("no {what} here: skipped");
+}
+
 /// How many sockets one test may open in this process and each of its children without running
 /// out of descriptors, at most `wanted`.
 pub fn affordable(wanted: usize) -> usize {
