@@ -44,6 +44,16 @@ pub(super) enum Purpose {
     Status(WorkerId, AskId, String),
 }
 
+impl Purpose {
+    /// Bytes that an answer may have.
+    const fn room(&self) -> usize {
+        match self {
+            Self::Gossip(..) => CONSULT_MAX,
+            Self::Status(..) => STATUS_MAX,
+        }
+    }
+}
+
 /// How an errand goes on.
 #[derive(Debug)]
 pub(super) enum Progress {
@@ -86,7 +96,7 @@ impl Errand {
                 http.handle(now, client::Input::Request { head, end: true, upgrade: false });
             }
         }
-        http.handle(now, client::Input::Credit(CONSULT_MAX));
+        http.handle(now, client::Input::Credit(self.purpose.room()));
         self.http = Some(http);
     }
 
@@ -153,5 +163,49 @@ impl Errand {
     pub(super) fn deadline(&self) -> Instant {
         let http = self.http.as_ref().and_then(client::Machine::deadline);
         http.map_or(self.due, |at| at.min(self.due))
+    }
+}
+
+/// Bytes of an answer to an operator: of 1,000 tunnels, each with an endpoint's ID of 128 bytes and
+/// two names of 255 that JSON writes with six for each, and what is beside them.
+const STATUS_MAX: usize = 4 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::vec;
+
+    /// What becomes of an answer with so many bytes.
+    fn told(purpose: Purpose, bytes: usize) -> Progress {
+        let now = Instant::ZERO;
+        let due = now + core::time::Duration::from_secs(1);
+        let mut errand = Errand::new(purpose, ([127, 0, 0, 1], 1).into(), due);
+        errand.connected(now, &Arc::default());
+        let out = errand.outbox().map_or(0, Outbox::len);
+        errand.socket(now, client::Input::Sent(out));
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {bytes}\r\n\r\n");
+        errand.socket(now, client::Input::Received(BytesMut::from(head.as_bytes())));
+        let body = vec![b'x'; bytes];
+        let mut left = &body[..];
+        loop {
+            match errand.pump(now) {
+                Progress::On => {}
+                over @ (Progress::Finish | Progress::Over(_)) => return over,
+            }
+            let (piece, rest) = left.split_at(errand.room().min(left.len()));
+            if piece.is_empty() {
+                return Progress::On;
+            }
+            errand.socket(now, client::Input::Received(BytesMut::from(piece)));
+            left = rest;
+        }
+    }
+
+    #[test]
+    fn an_answer_to_an_operator_may_be_as_long_as_the_longest_piece_of_a_list() {
+        let status = || Purpose::Status(WorkerId(0), AskId(1), "/status/tunnels".into());
+        let whole = |progress| matches!(progress, Progress::Over(Ok((200, _))));
+        assert!(whole(told(status(), 3_500_000)));
+        assert!(!whole(told(status(), STATUS_MAX + (1 << 18))), "and has a bound");
     }
 }
