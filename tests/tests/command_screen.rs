@@ -6,9 +6,10 @@ use pico_sim::e2e::{PATIENCE, Runtime, Server, Service, dead_address};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 use serde_json::Value;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
+use std::path::PathBuf;
 use std::process::{Child, Command};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
@@ -21,6 +22,7 @@ pico_sim::on_each_runtime!(
     as_json_each_thing_that_happens_is_an_object,
     a_quiet_agent_prints_nothing_but_its_log,
     a_table_is_as_wide_as_the_terminal_is_at_the_moment,
+    an_agent_of_several_workers_says_once_that_it_stops_and_of_whom_a_request_is,
 );
 
 fn on_a_terminal_a_screen_says_how_things_are(on: &'static Runtime) {
@@ -122,6 +124,40 @@ fn a_table_is_as_wide_as_the_terminal_is_at_the_moment(on: &'static Runtime) {
     assert!(!String::from_utf8_lossy(&screen.seen).contains(&name), "100 columns are too few");
     screen.resize(200);
     screen.wait_for(&name);
+}
+
+fn an_agent_of_several_workers_says_once_that_it_stops_and_of_whom_a_request_is(
+    on: &'static Runtime,
+) {
+    let server = Server::start(on, &["--drain-delay", "0s"]);
+    let service = Service::start("one");
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let file = folder.join(format!("{}-several.yaml", on.name));
+    let item = |name: &str| format!("  - {{endpoint: {name}, addr: \"{}\"}}\n", service.target());
+    let text = format!("listeners:\n{}{}workers: 2\n", item("shop"), item("wiki"));
+    fs::write(&file, text).unwrap();
+    let url = format!("http://{}", server.upstream);
+    let arguments = ["agent", "start", "--config", file.to_str().unwrap(), "--connect.url", &url];
+    for json in [false, true] {
+        let mut agent = on.run(&[&arguments[..], if json { &["--json"] } else { &[] }].concat());
+        for _ in 0..2 {
+            agent.wait_for_next("word that one is online", |line| {
+                (line.contains("online") && !line.contains("retry")).then_some(())
+            });
+        }
+        let mut client = server.client();
+        assert_eq!(client.call("GET", "/", "wiki", "").text(), "one");
+        agent.wait_for_next("the request", |line| {
+            let told = if json { "\"endpoint\":\"wiki\"" } else { "wiki  GET    /  " };
+            (line.contains(told) && line.contains("200")).then_some(())
+        });
+        agent.terminate();
+        let ended = agent.wait();
+        let words = if json { ["\"stopping\"", "\"stopped\""] } else { ["Stopping ", "Stopped "] };
+        let count = |word: &str| ended.stdout.iter().filter(|line| line.contains(word)).count();
+        assert_eq!(words.map(count), [1, 1], "{ended:?}");
+        assert!(ended.stdout.last().unwrap().contains(words[1]), "{ended:?}");
+    }
 }
 
 /// An agent, or another command, on a terminal of its own.

@@ -1,6 +1,7 @@
 //! `pico agent`: tunnels from here to a node.
 
 use super::Failure;
+use super::voices::voices;
 use crate::clock::Clock;
 use crate::config::{Agent, Refusal, Server};
 use crate::crew::{self, Crew};
@@ -109,9 +110,11 @@ impl Plan {
     /// Deals the listeners out to the workers.
     fn shares(&self) -> Result<Vec<Share>, Refusal> {
         let workers = usize::from(self.workers());
-        (0..self.workers())
-            .map(WorkerId)
-            .map(|me| {
+        voices(self.workers(), &self.notes)
+            .into_iter()
+            .zip(0..)
+            .map(|(notes, me)| {
+                let me = WorkerId(me);
                 let mut settings = self.agent.settings.clone();
                 let all = settings.listeners.into_iter();
                 settings.listeners = all.skip(usize::from(me.0)).step_by(workers).collect();
@@ -120,8 +123,7 @@ impl Plan {
                 let machine = Machine::new(self.clock.now(), settings, seed, limits)
                     .map_err(|why| Refusal(why.to_string()))?;
                 let address = Address::Worker(me);
-                let (post, notes) = (self.post.clone(), Arc::clone(&self.notes));
-                let clock = self.clock;
+                let (post, clock) = (self.post.clone(), self.clock);
                 let ports = Vec::new();
                 let wires = Wires::plain();
                 let wiring =

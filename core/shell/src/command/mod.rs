@@ -7,6 +7,7 @@ mod keygen;
 pub mod server;
 mod status;
 mod table;
+mod voices;
 
 use crate::bench;
 #[cfg(unix)]

@@ -108,9 +108,14 @@ impl From<&Listener> for Listed {
     }
 }
 
-/// Endpoints with more than one service, which name a listener only together with it.
+/// What listeners have in common, and so does not tell them apart.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Shared(BTreeSet<String>);
+pub(crate) struct Shared {
+    /// Endpoints with more than one service, which name a listener only together with it.
+    endpoints: BTreeSet<String>,
+    /// Whether there is more than one listener.
+    many: bool,
+}
 
 impl Shared {
     fn of(listed: &[Listed]) -> Self {
@@ -120,12 +125,12 @@ impl Shared {
                 shared.insert(endpoint.clone());
             }
         }
-        Self(shared)
+        Self { endpoints: shared, many: listed.len() > 1 }
     }
 
     /// What a listener is called.
     fn name(&self, endpoint: &str, service: &str) -> String {
-        if self.0.contains(endpoint) {
+        if self.endpoints.contains(endpoint) {
             format!("{endpoint} -> {service}")
         } else {
             endpoint.to_owned()

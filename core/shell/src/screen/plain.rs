@@ -11,7 +11,7 @@ pub(super) fn listed(listed: &Listed) -> String {
 /// The line of a note, if it has one.
 pub(super) fn line(note: &Note, shared: &Shared) -> Option<String> {
     Some(match note {
-        Note::Request(request) => self::request(request),
+        Note::Request(request) => self::request(request, shared),
         Note::Online { endpoint, service, node, rtt } => {
             let name = shared.name(endpoint, service);
             format!("Status     {name} online   node {}   rtt {} ms", clean(node), millis(*rtt))
@@ -50,14 +50,15 @@ pub(super) fn line(note: &Note, shared: &Shared) -> Option<String> {
     })
 }
 
-/// The line of a request.
-pub(super) fn request(request: &Request) -> String {
-    let Request { method, path, status, reason, bytes_out, took, .. } = request;
+/// The line of a request, which says of which endpoint it is if there are several.
+fn request(request: &Request, shared: &Shared) -> String {
+    let Request { endpoint, method, path, status, reason, bytes_out, took, .. } = request;
+    let of = if shared.many { format!("{endpoint}  ") } else { String::new() };
     let end = match reason {
         Some(reason) => reason.to_string(),
         None => size(*bytes_out),
     };
     // One that nobody was answered has none.
     let status = if *status == 0 { "-".into() } else { status.to_string() };
-    format!("{method:<6} {path}  {status}  {} ms  {end}", millis(*took))
+    format!("{of}{method:<6} {path}  {status}  {} ms  {end}", millis(*took))
 }
