@@ -2,7 +2,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use pico_sim::e2e::{Pair, Runtime};
+use pico_sim::e2e::{Pair, Runtime, behind_time};
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -175,15 +175,16 @@ fn a_request_passes_from_a_client_to_a_service_and_both_processes_drain(on: Pair
     let url = format!("http://{upstream}");
     let mut agent =
         Process::start(on.agent, &["agent", "http", "Web", &service, "--connect.url", &url]);
-    assert_eq!(agent.line(), format!("Endpoint   web  ->  http://{service}\n"));
-    assert!(agent.line().starts_with("Status     web online   node n1   rtt "));
+    let said = |line: &str| behind_time(line).unwrap().to_owned();
+    assert_eq!(said(&agent.line()), format!("Endpoint   web  ->  http://{service}\n"));
+    assert!(said(&agent.line()).starts_with("Status     web online   node n1   rtt "));
 
     // The worker that the client comes to may hear of the upstream a moment after the agent does.
     let response = (0..1000).map(|_| get(&proxy)).find(|got| !got.contains("no_upstream"));
     let response = response.unwrap();
     assert!(response.starts_with("HTTP/1.1 200 OK\r\n"), "{response}");
     assert!(response.ends_with("\r\n\r\nhello"), "{response}");
-    assert!(agent.line().starts_with("GET    /x  200  "));
+    assert!(said(&agent.line()).starts_with("GET    /x  200  "));
 
     assert_eq!(agent.stop(), Some(0));
     assert_eq!(server.stop(), Some(0));

@@ -5,7 +5,8 @@
 use pico_core::Instant;
 use pico_shell::clock::Clock;
 use pico_sim::e2e::{
-    Agent, Client, Load, PATIENCE, Pace, Pair, Process, Relay, Server, Service, dead_address,
+    Agent, Client, Load, PATIENCE, Pace, Pair, Process, Relay, Server, Service, behind_time,
+    dead_address,
 };
 use std::io;
 use std::net::TcpListener;
@@ -133,7 +134,8 @@ fn a_local_port_that_dies_is_a_502_until_it_is_back(on: Pair) {
     }
     agent.process.terminate();
     let said = agent.process.wait().stdout;
-    let outages = said.iter().filter(|line| line.starts_with("Service ")).count();
+    let outage = |line: &&String| behind_time(line).is_some_and(|it| it.starts_with("Service "));
+    let outages = said.iter().filter(outage).count();
     assert_eq!(outages, 3, "each outage is said once: {said:?}");
 }
 
@@ -178,7 +180,8 @@ fn an_agent_that_is_told_to_end_under_load_loses_nothing_and_counts(on: Pair) {
     let tally = load.stop();
     assert!(tally.failed.is_empty(), "{:?}", tally.failed);
     assert_eq!(ended.status.code(), Some(0), "{ended:?}");
-    let told = |what: &str| ended.stdout.iter().any(|line| line.starts_with(what));
+    let mut said = ended.stdout.iter().filter_map(|line| behind_time(line));
+    let mut told = |what: &str| said.any(|said| said.starts_with(what));
     assert!(told("Stopping ") && told("Stopped    0 requests cut off"), "{ended:?}");
     // Each answer has been one request at one service.
     assert_eq!(ends.requests() + stays.requests(), tally.answered);

@@ -2,7 +2,9 @@
 //! its connection to the service, is lost. A request that may run once only reaches no service
 //! twice.
 
-use pico_sim::e2e::{Agent, Client, Head, Pair, Process, Scripted, Server, Service, dead_address};
+use pico_sim::e2e::{
+    Agent, Client, Head, Pair, Process, Scripted, Server, Service, behind_time, dead_address,
+};
 use std::collections::BTreeMap;
 use std::io::{BufReader, Read as _, Write as _};
 use std::net::TcpListener;
@@ -272,7 +274,8 @@ fn agent(on: Pair, server: &Server, service: &Scripted, name: &str) -> Process {
     let mut agent = on.agent.run(&["agent", "start", "--config", &file]);
     for _ in ROWS {
         agent.wait_for_next("word that it is online", |line| {
-            (line.starts_with("Status ") && line.contains(" online ")).then_some(())
+            let said = behind_time(line)?;
+            (said.starts_with("Status ") && said.contains(" online ")).then_some(())
         });
     }
     agent

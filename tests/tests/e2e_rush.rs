@@ -3,7 +3,9 @@
 
 use pico_core::Instant;
 use pico_shell::clock::Clock;
-use pico_sim::e2e::{Agent, Client, Load, PATIENCE, Pace, Pair, Process, Server, Service};
+use pico_sim::e2e::{
+    Agent, Client, Load, PATIENCE, Pace, Pair, Process, Server, Service, behind_time,
+};
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -60,7 +62,8 @@ fn crowd(on: Pair, to: SocketAddr, service: &str) -> Process {
 fn all_online(crowd: &mut Process) {
     for _ in 0..MANY {
         crowd.wait_for_next("word that it is online", |line| {
-            (line.starts_with("Status ") && line.contains(" online ")).then_some(())
+            let said = behind_time(line)?;
+            (said.starts_with("Status ") && said.contains(" online ")).then_some(())
         });
     }
 }

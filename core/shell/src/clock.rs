@@ -35,6 +35,11 @@ impl Clock {
         jiff::Zoned::now().strftime("%H:%M:%S").to_string()
     }
 
+    /// The date and the time of day where this process runs, for lines that are kept.
+    pub fn date_and_time() -> String {
+        jiff::Zoned::now().strftime("%Y-%m-%d %H:%M:%S").to_string()
+    }
+
     /// The same instant on the system's clock, for a runtime's timers.
     pub fn system(self, at: Instant) -> std::time::Instant {
         let span = Duration::from_nanos(at.as_nanos());

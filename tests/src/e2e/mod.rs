@@ -184,12 +184,20 @@ impl Agent {
     pub fn wait_until_online(&mut self) {
         self.node = self.process.wait_for_next("word that it is online", |line| {
             // The log says it too.
-            let mut words = line.strip_prefix("Status ")?.split_whitespace().skip(1);
+            let status = behind_time(line)?.strip_prefix("Status ")?;
+            let mut words = status.split_whitespace().skip(1);
             let online = words.next() == Some("online");
             let name = words.nth(1).and_then(|name| name.strip_prefix("node-"));
             online.then(|| name.and_then(|at| at.parse().ok()).unwrap_or(0))
         });
     }
+}
+
+/// What a plain line of an agent says behind the date and the time; nothing, if it is no such line.
+pub fn behind_time(line: &str) -> Option<&str> {
+    let (time, said) = line.split_once("   ")?;
+    let shape = time.chars().map(|c| if c.is_ascii_digit() { '0' } else { c });
+    shape.eq("0000-00-00 00:00:00".chars()).then_some(said)
 }
 
 /// The address in a line that says that `port` is bound.

@@ -6,6 +6,7 @@ mod json;
 mod live;
 mod plain;
 
+use crate::clock::Clock;
 use crate::log;
 use live::Live;
 pub(crate) use live::{finish, scroll};
@@ -55,7 +56,7 @@ impl Screen {
                 }
             }
             Show::Auto | Show::Plain => {
-                print(listed.iter().map(plain::listed));
+                print(listed.iter().map(|one| stamped(&plain::listed(one))));
                 Self::Plain(Shared::of(&listed))
             }
             Show::Json => {
@@ -72,7 +73,7 @@ impl Screen {
             Self::Live(live) => live.show(note),
             Self::Plain(shared) => {
                 if let Some(line) = plain::line(note, shared) {
-                    log::print(&line);
+                    log::print(&stamped(&line));
                 }
             }
             Self::Json => json::line(note).iter().for_each(|line| log::print(line)),
@@ -84,6 +85,11 @@ impl Screen {
 /// Whether the terminal can move its cursor.
 fn moves() -> bool {
     cfg!(windows) || std::env::var_os("TERM").is_some_and(|term| !term.is_empty() && term != "dumb")
+}
+
+/// A plain line behind the time at which it is written.
+fn stamped(line: &str) -> String {
+    format!("{}   {line}", Clock::date_and_time())
 }
 
 fn print(lines: impl Iterator<Item = String>) {
