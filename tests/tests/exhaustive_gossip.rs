@@ -113,8 +113,13 @@ fn of_a_member_that_is_known_its_state_alone_says_as_much_as_all_of_it() {
             let by = if own { boot } else { Boot(8) };
             let message = if choices.chance(1, 2) {
                 if state == State::Dead {
-                    // Of a third, that is one more accusation.
-                    said.state = State::Suspect;
+                    // Of a third that lives, that is one more accusation, and of others nothing.
+                    let live = highest.state.is_live();
+                    said = if live {
+                        Member { state: State::Suspect, ..said }
+                    } else {
+                        highest.clone()
+                    };
                 }
                 Message::Standing(Standing { boot, incarnation, state, by })
             } else {

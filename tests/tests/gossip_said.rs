@@ -132,20 +132,18 @@ fn who_suspects_one_that_is_gone_is_told_so_and_says_no_more() {
         let mut node = among(&[friend.clone(), other.clone()]);
         node.hear(&friend, &[gone]);
         let agreed = Standing { boot: other.boot, incarnation: 0, state, by };
-        let mut answered = |said: Message| {
-            let said = sent(&node.hear(&friend, &[said]), friend.addr);
-            let standing = |one| match one {
-                Message::Standing(one) => Some(one),
-                _ => None,
-            };
-            said.into_iter().filter_map(standing).collect::<Vec<_>>()
-        };
+        let mut answered = |said: Message| standings(&node.hear(&friend, &[said]), &friend);
         let suspect = Member { state: State::Suspect, ..other.clone() };
         for said in [Message::Standing(accusation(&other)), Message::Member(suspect)] {
             assert_eq!(answered(said), [agreed]);
         }
         // Both hold it so now: that is the end of it.
         assert_eq!(answered(Message::Standing(agreed)), []);
+        // Nobody lives again because it has died later.
+        let later = Standing { incarnation: 1, state: State::Dead, ..agreed };
+        answered(Message::Standing(later));
+        assert_eq!(node.state(3), Some(state));
+        let mut answered = |said: Message| standings(&node.hear(&friend, &[said]), &friend);
         // It has risen since.
         let risen = Standing { incarnation: 1, ..accusation(&other) };
         assert_eq!(answered(Message::Standing(risen)), []);
@@ -178,6 +176,15 @@ fn a_death_that_others_hold_is_an_accusation_and_may_be_refuted() {
         let now = if refuted { State::Alive } else { State::Dead };
         assert_eq!(node.state(12), Some(now));
     }
+}
+
+/// What is said to this one of how others are held.
+fn standings(actions: &[Action], to: &Member) -> Vec<Standing> {
+    let standing = |one| match one {
+        Message::Standing(one) => Some(one),
+        _ => None,
+    };
+    sent(actions, to.addr).into_iter().filter_map(standing).collect()
 }
 
 /// Somebody could not reach this one.

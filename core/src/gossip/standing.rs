@@ -3,7 +3,7 @@
 use super::hear::{Letter, Source};
 use super::machine::{Action, HEALTH_MAX, Key, Machine};
 use super::member::{Member, State};
-use super::members::Heard;
+use super::members::{Heard, Known};
 use super::suspicion::{CONFIRMATIONS, Suspicion};
 use super::wire::{Message, RISING_MAX, Standing};
 use crate::id::Boot;
@@ -76,8 +76,15 @@ impl Machine {
             return;
         }
         match said.state {
-            // A death that one node holds is not yet one for others: who is dead can not contradict.
-            State::Suspect | State::Dead => self.accuse(said.boot, said.incarnation, said.by),
+            State::Suspect => self.accuse(said.boot, said.incarnation, said.by),
+            // A death that one node holds is not yet one for others: who is dead can not
+            // contradict. And nobody comes back to life by it.
+            State::Dead => {
+                let live = |known: &Known| known.member.state.is_live();
+                if self.members.get(said.boot).is_some_and(live) {
+                    self.accuse(said.boot, said.incarnation, said.by);
+                }
+            }
             // Only oneself says these.
             State::Alive | State::Leaving | State::Left if said.by != said.boot => {}
             State::Alive | State::Leaving | State::Left => {
