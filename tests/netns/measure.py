@@ -240,7 +240,8 @@ class Users:
         for node in self.nodes:
             line = [*self.within, pico(1), "bench", "http", f"http://{address(node)}:8001/"]
             line += ["--endpoint", "web", "--rate", str(RATE), "--duration", f"{self.seconds}s"]
-            self.clients.append(subprocess.Popen([*line, "--json"], stdout=subprocess.PIPE))
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+            self.clients.append(subprocess.Popen([*line, "--json"], **pipes))
 
     def told(self):
         tallies = [json.loads(client.communicate()[0]) for client in self.clients]
