@@ -4,9 +4,13 @@ use core::time::Duration;
 use pico_core::gossip::{self, NodeId, Pace};
 use pico_core::host::{Action, Input};
 use pico_core::id::{Boot, ConnIds, Side, WorkerId};
+use pico_core::note::{Gone, Note};
 use pico_core::routing::{Change, Place, Upstream};
 use pico_core::server::{Letter, Membership, Node, Settings};
 use pico_core::{Instant, Machine as _, Seed};
+use pico_sim::case::{Case, Fault, Load, Shape, Span, Traffic};
+use pico_sim::kernel::Trace;
+use pico_sim::run::Run;
 use std::sync::Arc;
 
 fn drain(node: &mut Node) -> Vec<Action<Letter>> {
@@ -61,4 +65,27 @@ fn what_is_due_is_done_by_a_tick() {
         drain(&mut node);
         now = due.max(now + Duration::from_millis(1));
     }
+}
+
+#[test]
+fn the_last_word_of_a_node_is_heard_where_no_datagram_passes() {
+    let all = || "nodes".to_owned();
+    let (only, at, lasts) = (Traffic::Datagrams, Span::secs(10), Span::secs(120));
+    let cut = Fault::Cut { from: all(), to: all(), both: true, only, at, lasts, flaps: None };
+    let stop = Fault::Stop { who: "node-1".into(), at: Span::secs(60), back: None, apart: None };
+    let case = Case {
+        shape: Shape { nodes: 5, agents: 0, clients: 0, keys: true, ..Shape::default() },
+        load: Load { requests: 0, late: 0, ..Load::default() },
+        faults: vec![cut, stop],
+        heal: Span::secs(150),
+        ..Case::default()
+    };
+    let run = Run::play(case, Trace::default());
+    assert!(run.broken().is_none(), "{}", run.broken().expect("it broke"));
+    // By each of the others.
+    let gone = |note: &Note| matches!(note, Note::NodeGone { node, .. } if node == "node-1");
+    let told: Vec<_> = run.world.notes().iter().filter(|(.., note)| gone(note)).collect();
+    assert_eq!(told.len(), 4, "{told:?}");
+    let left = |note: &Note| matches!(note, Note::NodeGone { why: Gone::Left, .. });
+    assert!(told.iter().all(|(.., note)| left(note)), "{told:?}");
 }
