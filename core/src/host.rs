@@ -22,7 +22,8 @@ pub trait Host: Machine<Input = Input<Self::Letter>, Action = Action<Self::Lette
     type Letter;
 
     /// What waits to be written on `conn`: offer its pieces to the socket, then report
-    /// [`Input::Sent`].
+    /// [`Input::Sent`]. Nothing, once [`Action::Done`] is all that is left to poll: whoever ignores
+    /// what was sent would send it again.
     fn outbox(&self, conn: ConnId) -> Option<&Outbox>;
 
     /// How many bytes it is willing to take from `conn` now. At 0, leave the socket unread until

@@ -310,6 +310,10 @@ fn those_who_compare_too_often_are_not_answered() {
         answers.iter().filter(|said| said.iter().any(heads)).count()
     };
     assert_eq!([answered(), answered()], [32, 32], "in a second each");
+    // Of one packet only as many count as are answered.
+    node.hear(&friend, &vec![Message::Root(7); 100]);
+    let said = sent(&node.hear(&friend, &[Message::Root(7)]), friend.addr);
+    assert!(said.iter().any(|said| matches!(said, Message::Heads { .. })), "{said:?}");
 }
 
 #[test]

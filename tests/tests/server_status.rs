@@ -293,7 +293,7 @@ fn a_second_try_and_used_up_credit_are_counted() {
 }
 
 #[test]
-fn a_flood_of_strangers_is_a_line_for_each_port_and_what_is_not_told_is_counted() {
+fn a_flood_of_strangers_is_a_line_for_each_port_and_reason_and_what_is_not_told_is_counted() {
     let limits = Limits { connections: 100, ..Limits::default() };
     let settings = Settings { limits: Arc::new(limits), ..Settings::default() };
     let mut rig = Rig::with(1, settings);
@@ -305,6 +305,10 @@ fn a_flood_of_strangers_is_a_line_for_each_port_and_what_is_not_told_is_counted(
                 rig.eof(at);
             }
         }
+        // Nobody hides behind that who is refused for another reason.
+        let at = rig.accept(0, Port::Upstream);
+        rig.receive(at, b"nonsense\r\n\r\n");
+        rig.eof(at);
         for _ in 0..170 {
             rig.accept(0, Port::Proxy);
         }
@@ -321,12 +325,13 @@ fn a_flood_of_strangers_is_a_line_for_each_port_and_what_is_not_told_is_counted(
     let expected = [
         (Port::Upstream, Reason::NotFound, 0),
         (Port::Gossip, Reason::NotFound, 0),
+        (Port::Upstream, Reason::BadRequest, 0),
         (Port::Proxy, Reason::Overloaded, 0),
     ];
     assert_eq!(first, expected);
     rig.pass(Duration::from_secs(10));
     flood(&mut rig);
     let second: Vec<u64> = told(&mut rig).into_iter().map(|(_, _, untold)| untold).collect();
-    assert_eq!(second[..2], [19, 19]);
-    assert!(second.len() == 3 && second[2] > 0, "{second:?}");
+    assert_eq!(second[..3], [19, 19, 0]);
+    assert!(second.len() == 4 && second[3] > 0, "{second:?}");
 }

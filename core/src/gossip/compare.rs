@@ -120,11 +120,10 @@ impl Machine {
     /// few of them, and so can those who send many, whoever they say they are. A consultation
     /// costs whoever asks more than that.
     fn takes_dear(&mut self, reply: &mut Letter) -> bool {
-        if reply.is_datagram() && self.answered_dearly >= DEAR_ANSWERS {
-            return false;
-        }
-        self.answered_dearly += u32::from(reply.is_datagram());
-        reply.take_dear()
+        let few = !reply.is_datagram() || self.answered_dearly < DEAR_ANSWERS;
+        let taken = few && reply.take_dear();
+        self.answered_dearly += u32::from(taken && reply.is_datagram());
+        taken
     }
 
     /// Another knows these members and no others.

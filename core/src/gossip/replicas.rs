@@ -207,8 +207,11 @@ impl Machine {
     /// Asks others for ops that did not come. Says whether any are missing.
     pub(super) fn want_again(&mut self) -> bool {
         let now = self.now();
-        let to = self.members.some(&mut self.dice, 1, |known| !known.is_deaf()).pop();
-        let within = to.map_or(WANT_MAX, |to| self.wait_for_ops(to));
+        let Some(to) = self.members.some(&mut self.dice, 1, |known| !known.is_deaf()).pop() else {
+            // Where no datagram gets through, comparing asks.
+            return !self.replicas.behind.is_empty();
+        };
+        let within = self.wait_for_ops(to);
         let behind: Vec<Boot> = self.replicas.behind.iter().take(WANTS).copied().collect();
         let mut wants = Vec::new();
         for boot in behind {
@@ -225,7 +228,7 @@ impl Machine {
             }
             wants.extend(want);
         }
-        let known = to.filter(|_| !wants.is_empty()).and_then(|to| self.members.get(to));
+        let known = self.members.get(to).filter(|_| !wants.is_empty());
         if let Some(known) = known {
             let (to, addr) = (known.member.boot, known.member.addr);
             let mut letter = self.letter(to, Some(addr));

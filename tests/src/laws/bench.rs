@@ -72,6 +72,7 @@ impl Subject for Load {
     type Wire = ConnId;
     type Step = Step;
     const DEADLINES_HOLD: bool = false;
+    const ENDS_SILENT: bool = true;
 
     fn new(choices: &mut Choices, _now: Instant) -> (Self, Machine) {
         let rate = if choices.chance(1, 2) { Some(1 + choices.below(200) as u64) } else { None };

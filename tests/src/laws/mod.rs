@@ -52,6 +52,9 @@ pub trait Subject: Sized {
     /// Whether extra ticks leave the deadline where it is, to the nanosecond. Not so for parents
     /// whose [`Agenda`](pico_core::Agenda) forgets lazily.
     const DEADLINES_HOLD: bool = true;
+    /// Whether it offers no bytes after its last action. Not so for machines of one connection,
+    /// which their parents drop.
+    const ENDS_SILENT: bool = false;
     /// The most steps of one script.
     const STEPS_MAX: usize = 64;
 

@@ -245,6 +245,7 @@ impl Subject for Node {
     type Step = Step;
 
     const DEADLINES_HOLD: bool = false;
+    const ENDS_SILENT: bool = true;
 
     fn new(choices: &mut Choices, now: Instant) -> (Self, Machine) {
         let settings = Arc::new(Settings {

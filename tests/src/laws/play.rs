@@ -174,6 +174,10 @@ impl<S: Subject> Play<S> {
         loop {
             let Some(outbox) = S::outbox(&self.machine, wire) else { return Ok(()) };
             let count = outbox.len().min(left);
+            if self.closed && S::ENDS_SILENT && !outbox.is_empty() {
+                let detail = format!("{} bytes after the last action", outbox.len());
+                return Err((Law::Finality, detail));
+            }
             if count == 0 || self.closed {
                 return Ok(());
             }

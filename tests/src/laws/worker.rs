@@ -215,6 +215,7 @@ impl Subject for Worker {
     type Step = Step;
 
     const DEADLINES_HOLD: bool = false;
+    const ENDS_SILENT: bool = true;
 
     fn new(choices: &mut Choices, now: Instant) -> (Self, Machine) {
         let limits = Limits {

@@ -436,6 +436,9 @@ impl Host for Load {
     type Letter = Word;
 
     fn outbox(&self, conn: ConnId) -> Option<&Outbox> {
+        if self.stage == Stage::Done {
+            return None;
+        }
         self.conns.get(conn).and_then(|conn| conn.http.as_ref()).map(http1::Machine::outbox)
     }
 

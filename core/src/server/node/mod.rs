@@ -419,6 +419,9 @@ impl Host for Node {
     type Letter = Letter;
 
     fn outbox(&self, conn: ConnId) -> Option<&Outbox> {
+        if matches!(self.life, Life::Over) {
+            return None;
+        }
         self.cluster.as_ref()?.outbox(conn)
     }
 

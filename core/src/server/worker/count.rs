@@ -157,7 +157,9 @@ impl Worker {
             }
             Note::Refused { port, reason, suppressed, .. } => {
                 self.tally.refused.add(*reason, 1);
-                let Some(untold) = self.refusals.tell(*port, self.clock.now()) else { return };
+                let Some(untold) = self.refusals.tell(*port, *reason, self.clock.now()) else {
+                    return;
+                };
                 *suppressed = untold;
             }
             Note::Unregistered { reason, .. } => self.tally.tunnels.closed.add(*reason, 1),

@@ -1,13 +1,14 @@
 //! Which refusals of peers are told: strangers do not write the log as fast as they connect.
 
 use crate::host::Port;
+use crate::reason::Reason;
 use crate::time::Instant;
 use alloc::collections::BTreeMap;
 use core::time::Duration;
 
-/// What was told lately of each port, and what was not.
+/// What was told lately of each port and reason, and what was not.
 #[derive(Debug, Default)]
-pub(super) struct Refusals(BTreeMap<Port, Told>);
+pub(super) struct Refusals(BTreeMap<(Port, Reason), Told>);
 
 #[derive(Debug, Default)]
 struct Told {
@@ -17,9 +18,10 @@ struct Told {
 }
 
 impl Refusals {
-    /// Whether to tell of a refusal at this port, and of how many it was not told before.
-    pub(super) fn tell(&mut self, port: Port, now: Instant) -> Option<u64> {
-        let told = self.0.entry(port).or_default();
+    /// Whether to tell of a refusal at this port for this reason, and of how many it was not told
+    /// before.
+    pub(super) fn tell(&mut self, port: Port, reason: Reason, now: Instant) -> Option<u64> {
+        let told = self.0.entry((port, reason)).or_default();
         if told.quiet_until.is_some_and(|until| now < until) {
             told.suppressed += 1;
             return None;
@@ -29,5 +31,5 @@ impl Refusals {
     }
 }
 
-/// How long nothing is told of a port after something was.
+/// How long nothing is told of a port and reason after something was.
 const QUIET: Duration = Duration::from_secs(10);
