@@ -4,7 +4,7 @@
 
 mod agent;
 
-use agent::{Rig, settings};
+use agent::{Rig, SERVER, settings};
 use pico_core::{Instant, rpc};
 use std::time::Duration;
 
@@ -34,11 +34,34 @@ fn waits_grow_while_no_tunnel_holds() {
 }
 
 #[test]
-fn waits_grow_while_each_node_is_leaving() {
+fn waits_grow_to_a_second_while_each_node_is_leaving() {
     let longest = longest_wait(|rig, node| {
         node.rpc(rig, rpc::Input::Drain);
         assert!(node.drained, "nothing is under way");
-        rig.lose(node.conn);
     });
-    assert!(longest > Duration::from_secs(12), "{longest:?}");
+    let second = Duration::from_secs(1);
+    assert!(longest > second * 9 / 10 && longest <= second, "{longest:?}");
+}
+
+#[test]
+fn who_is_asked_to_leave_soon_after_an_outage_loses_no_time() {
+    for seed in 0..64 {
+        let mut rig = Rig::seeded(settings(&["a"]), seed);
+        let begun = rig.now;
+        while rig.now - begun < Duration::from_mins(1) {
+            let conn = rig.dialed(SERVER);
+            rig.refuse(conn);
+            rig.redial();
+        }
+        let mut node = rig.online();
+        node.rpc(&mut rig, rpc::Input::Drain);
+        for _ in 0..5 {
+            let since = rig.now;
+            rig.redial();
+            let waited = rig.now - since;
+            assert!(waited <= Duration::from_secs(1), "{waited:?}");
+            let conn = rig.dialed(SERVER);
+            rig.refuse(conn);
+        }
+    }
 }

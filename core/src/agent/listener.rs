@@ -183,26 +183,31 @@ impl Listener {
 
     /// The wait before the next attempt: full jitter, so that many agents that lost one node
     /// come back spread out. A server that asked for a wait gets it, and up to as much again.
-    /// While the tunnel that it was asked to leave still serves, that is short: a node that drains
-    /// does not wait for long either, and what it cuts off would be lost.
+    /// While the tunnel that it was asked to leave still serves, either is short: a node that
+    /// drains does not wait for long, whatever went wrong before, and what it cuts off would be
+    /// lost.
     fn backoff(&mut self, dice: &mut Dice, limits: &Limits, after: Duration) -> Duration {
         let times = 1_u32.checked_shl(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
-        let doubled = |span: Duration| span.saturating_mul(times).min(limits.backoff_max);
+        let most = if self.old.is_empty() { limits.backoff_max } else { MOVING_WAIT };
         if after.is_zero() {
-            return jitter(dice, doubled(limits.backoff_min));
+            return jitter(dice, limits.backoff_min.saturating_mul(times).min(most));
         }
         if !self.old.is_empty() {
             let least = after.min(MOVING_WAIT);
             return least + jitter(dice, least / 2);
         }
-        let least = doubled(after);
-        least + jitter(dice, least.min(limits.backoff_max.saturating_sub(least)))
+        let least = after.saturating_mul(times.min(ASKED_TIMES)).min(most);
+        least + jitter(dice, least.min(most.saturating_sub(least)))
     }
 }
 
-/// The longest wait that a node may ask of who is to leave it: at the usual `drain-delay` of five
-/// seconds there are at least three more attempts.
+/// How often a wait that a server has asked for is doubled at most, as a factor. It knows how long
+/// that should be, and the next one who answers may be another, which has room.
+const ASKED_TIMES: u32 = 4;
+
+/// The longest wait of who is to leave a node: at the usual `drain-delay` of five seconds there are
+/// at least three more attempts.
 const MOVING_WAIT: Duration = Duration::from_secs(1);
 
 /// Anything from nothing to `span`.
