@@ -217,7 +217,8 @@ omission). Without, each connection sends its next request when it has its answe
 more is due, it waits for the answers to what was sent, no longer than --timeout.
 
 A failure is a request without an answer, one whose answer ended too soon (cut), or an answer from
-400 on, named by the code in its body if it has one. It ends with 1 if not one request succeeded.
+400 on, named by the code in its body if it has one; and each connection that could not be made
+(unreachable), whether a request waited for it or not. It ends with 1 if not one request succeeded.
 
 Examples:
   pico bench http --endpoint my-endpoint

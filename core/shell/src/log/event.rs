@@ -58,6 +58,9 @@ pub(crate) fn event(note: &Note) {
         }
         Note::LinkDown { node, why: None } => info!(target: CLUSTER, %node, "link closed"),
         Note::Joined { nodes, complete: true } => info!(target: CLUSTER, nodes, "ready"),
+        Note::Joined { nodes: 1, complete: false } => {
+            warn!(target: CLUSTER, nodes = 1, "ready, alone: no other node was found in time");
+        }
         Note::Joined { nodes, complete: false } => {
             warn!(target: CLUSTER, nodes, "ready, but not all was learned that the other nodes serve");
         }

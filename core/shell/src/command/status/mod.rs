@@ -109,10 +109,10 @@ fn orders(matches: &ArgMatches) -> Result<Orders, Refusal> {
     };
     let text = |name: &str| matches.try_get_one::<String>(name).ok().flatten().cloned();
     let url = text("admin.url").unwrap_or_else(|| USUAL.into());
-    let refuse = |why| Refusal(format!("--admin.url: {why}"));
+    let refuse = |why| Refusal(format!("--url: {why}"));
     let ((host, port), path) = config::split(&url, &["http"], Some(80)).map_err(refuse)?;
     if !path.is_empty() {
-        return Err(refuse(format!("expected no path, not {path:?}")));
+        return Err(refuse("expected no path behind the host and port".into()));
     }
     let limit = text("limit").map_or(Ok(ROWS), |text| {
         let number = text.parse().ok().filter(|number| *number > 0);
