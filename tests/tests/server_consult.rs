@@ -128,7 +128,7 @@ fn a_node_that_leaves_is_consulted_until_others_know_it() {
     let mut rig = Rig::among(2, settings);
     let there: SocketAddr = "10.0.0.7:8004".parse().unwrap();
     meet(&mut rig, 7, "other", there);
-    let slow = begin(&mut rig);
+    let (slow, silent) = (begin(&mut rig), rig.accept(0, Port::Gossip));
     rig.drain();
     // It has no clients and closes its tunnels. What it says of that gets lost.
     rig.pass(Duration::from_millis(100));
@@ -136,10 +136,14 @@ fn a_node_that_leaves_is_consulted_until_others_know_it() {
     assert!(!rig.unlistened.iter().any(|(_, port)| *port == Port::Gossip), "it is a member");
     let (_, text) = consult(&mut rig);
     assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
-    let (_, body) = question();
+    let (head, body) = question();
     rig.receive(slow, &body[5..]);
-    let text = rig.text(slow);
-    assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    rig.receive(silent, head.as_bytes());
+    rig.receive(silent, &body);
+    for at in [slow, silent] {
+        let text = rig.text(at);
+        assert!(text.starts_with("HTTP/1.1 200 "), "{text}");
+    }
     acknowledge(&mut rig, 7, there);
     for worker in 0..2 {
         assert!(rig.unlistened.contains(&(worker, Port::Gossip)), "now it is none");
