@@ -109,6 +109,15 @@ impl Node {
     }
 }
 
+/// A node that knows these others.
+pub fn among(friends: &[Member]) -> Node {
+    let mut node = Node::new();
+    for friend in friends {
+        node.hear(friend, &[Message::Member(friend.clone())]);
+    }
+    node
+}
+
 pub fn packet(from: Boot, messages: &[Message]) -> BytesMut {
     let mut bytes = BytesMut::new();
     Envelope { cluster: "pico", from }.put(&mut bytes);
